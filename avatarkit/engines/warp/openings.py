@@ -1,0 +1,71 @@
+"""Shared by eyes and mouth: soft outlines, regions of a frame, and blending into it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_BITS = 4
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of a frame in whole pixels: left, top, right, bottom (the last two exclusive)."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @staticmethod
+    def around(points: Array, pad: float, width: int, height: int) -> "Region | None":
+        """The rectangle around points (N, 2), padded and cut to the frame; None when nothing is left of it."""
+        low, high = points.min(0) - pad, points.max(0) + pad
+        left, top = max(0, int(np.floor(low[0]))), max(0, int(np.floor(low[1])))
+        right, bottom = min(width, int(np.ceil(high[0])) + 1), min(height, int(np.ceil(high[1])) + 1)
+        return Region(left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
+
+    def pixels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """x and y (h, w) of every pixel of the rectangle."""
+        x = np.arange(self.left, self.right, dtype=np.float32)
+        y = np.arange(self.top, self.bottom, dtype=np.float32)
+        xx, yy = np.meshgrid(x, y)
+        return xx, yy
+
+    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image's part, as a view."""
+        return image[self.top : self.bottom, self.left : self.right]
+
+
+def smooth_curve(points: Array, times: int = 4) -> Array:
+    """An open curve ((N - 1) * times + 1, 2) through points (N, 2), rounded by a cubic spline."""
+    return np.asarray(_spline(len(points), times) @ points, np.float64)
+
+
+@lru_cache(maxsize=8)
+def _spline(points: int, times: int) -> Array:
+    """Matrix that evaluates the cubic spline through `points` evenly spaced values, `times` as densely."""
+    from scipy.interpolate import CubicSpline
+
+    dense = np.linspace(0.0, points - 1.0, times * (points - 1) + 1)
+    return np.asarray(CubicSpline(np.arange(points), np.eye(points))(dense), np.float64)
+
+
+def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.float32]:
+    """Coverage (h, w) in [0, 1] of a closed outline (N, 2) in frame pixels, with an edge of the given softness."""
+    import cv2
+
+    mask = np.zeros((region.bottom - region.top, region.right - region.left), np.uint8)
+    local = np.round((outline - [region.left, region.top]) * (1 << _BITS)).astype(np.int32)
+    cv2.fillPoly(mask, [local.reshape(-1, 1, 2)], 255, cv2.LINE_AA, _BITS)
+    if softness_px > 0.3:
+        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness_px), np.uint8)
+    return mask.astype(np.float32) * np.float32(1.0 / 255.0)
+
+
+def blend(image: NDArray[np.uint8], colours: NDArray[np.float32], mask: NDArray[np.float32]) -> None:
+    """Lay colours (h, w, 3), 0 to 255, over an image part by a mask (h, w), in place."""
+    under = image.astype(np.float32)
+    np.copyto(image, np.clip(under + mask[..., None] * (colours - under) + 0.5, 0, 255).astype(np.uint8))

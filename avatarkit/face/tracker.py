@@ -1,0 +1,33 @@
+"""What every face tracker can do; MediaPipe is the first implementation."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.face.types import Face
+
+
+class FaceTracker(Protocol):
+    """Finds faces in pictures, and follows one face through a video.
+
+    Implementations accept RGB uint8 (H, W, 3) and return `Face`s with landmarks in pixels of that picture.
+    They are used from one thread and closed when done.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name and version, as it goes into reports."""
+        ...
+
+    def detect(self, picture: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """All faces of one picture, from left to right; the same picture gives the same answer."""
+        ...
+
+    def follow(self, frame: NDArray[np.uint8], last: Face) -> Face | None:
+        """The face `last` of the frame before, in this frame; None when it is not there any more."""
+        ...
+
+    def close(self) -> None:
+        """Release native resources."""
+        ...

@@ -1,0 +1,48 @@
+"""What a face tracker returns and which face is meant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANDMARKS = 478
+"""Landmarks of a face: MediaPipe's 468 mesh points, then five for each iris (right eye of the person first)."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one picture.
+
+    landmarks: float32 (478, 3), x and y in pixels, z in pixels too (away from the camera, about 0 at the face).
+    box: left, top, right, bottom in pixels, around the mesh.
+    score: the detector's confidence, 0 to 1.
+    """
+
+    landmarks: NDArray[np.float32]
+    box: tuple[float, float, float, float]
+    score: float
+
+    @property
+    def extent_px(self) -> float:
+        """The longer side of the box."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of the box in pixels."""
+        return (self.box[0] + self.box[2]) / 2.0, (self.box[1] + self.box[3]) / 2.0
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """Which face is meant when there are several: by number from left to right, counted from 0, by a point, or largest."""
+
+    index: int | None = None
+    at: tuple[float, float] | None = None
+
+
+def face_from_landmarks(landmarks: NDArray[np.floating], score: float) -> Face:
+    """A face with the box of its 468 mesh points."""
+    points = np.asarray(landmarks, np.float32)
+    low, high = points[:468, :2].min(0), points[:468, :2].max(0)
+    return Face(points, (float(low[0]), float(low[1]), float(high[0]), float(high[1])), score)

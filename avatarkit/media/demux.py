@@ -1,0 +1,178 @@
+"""Exact packet times of a file, read from a demux-only ffmpeg pass line by line in constant memory."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import ffmpeg
+
+from avatarkit.errors import InputError
+from avatarkit.media.describe import VIDEO_LINE, describe
+from avatarkit.media.ffmpeg import Child, command, media_input
+from avatarkit.media.rate import RateEstimator
+
+# H.264 and HEVC reorder at most 16 frames; twice that and some for field pairs.
+_REORDER_DEPTH = 64
+_MAX_GAP_S = 600
+_NO_TIME = -(2**63)
+_DISCARD_FLAG = 0x4
+_HEADER = re.compile(r"#(\w+) (\d+): +(\S.*)")
+
+
+@dataclass
+class Track:
+    """Times of one stream in ticks of `time_base` seconds; packets that edit lists hide are not counted."""
+
+    kind: str = ""
+    codec: str = ""
+    time_base: Fraction = Fraction(1)
+    coded_size: tuple[int, int] = (0, 0)
+    pixel_aspect: Fraction = Fraction(1)
+    sample_rate_hz: int = 0
+    packets: int = 0
+    hidden: int = 0
+    first: int | None = None
+    last: int = 0
+    last_duration: int = 0
+    longest: int = 0
+    timed: bool = True
+    estimator: RateEstimator | None = None
+    _heap: list[int] = field(default_factory=list)
+    _sorted_up_to: int | None = None
+
+    def add(self, pts: int, duration: int) -> None:
+        """Count a packet shown at `pts`."""
+        self.packets += 1
+        self.longest = max(self.longest, duration)
+        self.first = pts if self.first is None else min(self.first, pts)
+        if pts >= self.last or self.packets == 1:
+            self.last, self.last_duration = pts, duration
+        if self.estimator is not None:
+            heapq.heappush(self._heap, pts)
+            if len(self._heap) > _REORDER_DEPTH:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        assert self.estimator is not None
+        pts = heapq.heappop(self._heap)
+        previous = self._sorted_up_to
+        if previous is not None:
+            if (pts - previous) * self.time_base > _MAX_GAP_S:
+                raise InputError(f"timestamps jump by {float((pts - previous) * self.time_base):.0f} s")
+            pts = max(pts, previous)
+        self._sorted_up_to = pts
+        self.estimator.add(pts)
+
+    def finish(self) -> None:
+        """Hand the remaining times to the estimator."""
+        while self.estimator is not None and self._heap:
+            self._hand_on()
+
+    @property
+    def start(self) -> Fraction:
+        """Presentation time of the first packet, in seconds."""
+        return (self.first or 0) * self.time_base
+
+    @property
+    def end(self) -> Fraction:
+        """End of the packet shown last, in seconds."""
+        return (self.last + self.last_duration) * self.time_base
+
+
+@dataclass
+class Demuxed:
+    """What a demux-only pass saw: the tracks, ffmpeg's description of the file, and its complaints."""
+
+    video: Track | None
+    audio: Track | None
+    log: list[str]
+    exit_code: int
+
+
+def demux(path: Path, *, timeout_s: float) -> Demuxed:
+    """Read all packets of the first video and the first audio stream (cover pictures are left out).
+
+    Raises InputError if ffmpeg gives no sign of life for `timeout_s` seconds or timestamps jump.
+    """
+    source = media_input(path)
+    stream = ffmpeg.output(source["V:0?"], source["a:0?"], "pipe:1", format="framecrc", c="copy")
+    tracks: dict[int, Track] = {}
+    with Child(command(stream, "info"), stdout=True, timeout_s=timeout_s) as child:
+        try:
+            _read_lines(child, tracks)
+        except InputError as error:
+            raise InputError(f"{path}: {error}; repair the file by re-encoding it") from None
+        code = child.wait()
+        if child.timed_out:
+            raise InputError(f"{path}: gave no data for {timeout_s:g} s")
+        log = child.log
+    for track in tracks.values():
+        track.finish()
+    by_kind = {track.kind: track for track in reversed(tracks.values())}
+    return Demuxed(by_kind.get("video"), by_kind.get("audio"), log, code)
+
+
+def _read_lines(child: Child, tracks: dict[int, Track]) -> None:
+    with open(child.stdout.fileno(), "rb", closefd=False, buffering=1 << 16) as lines:
+        while True:
+            with child.waiting():
+                line = lines.readline()
+            if not line:
+                return
+            text = line.decode("ascii", "replace").rstrip()
+            if text.startswith("#"):
+                _read_header(text, tracks)
+            else:
+                _read_packet(text, tracks, child)
+
+
+def _declared_rates(child: Child) -> tuple[Fraction, ...]:
+    """Rates in ffmpeg's description of the input, which it prints before the first packet."""
+    child.wait_for_line(VIDEO_LINE)
+    line = describe(child.log).first("Video")
+    return line.rates if line else ()
+
+
+def _read_header(text: str, tracks: dict[int, Track]) -> None:
+    match = _HEADER.match(text)
+    if match is None:
+        return
+    key, value = match[1], match[3]
+    track = tracks.setdefault(int(match[2]), Track())
+    if key == "tb":
+        track.time_base = Fraction(value)
+    elif key == "media_type":
+        track.kind = value
+    elif key == "codec_id":
+        track.codec = value
+    elif key == "sample_rate":
+        track.sample_rate_hz = int(value)
+    elif key == "dimensions":
+        width, height = value.split("x")
+        track.coded_size = (int(width), int(height))
+    elif key == "sar":
+        num, den = (int(part) for part in value.split("/"))
+        track.pixel_aspect = Fraction(num, den) if num > 0 and den > 0 else Fraction(1)
+
+
+def _read_packet(text: str, tracks: dict[int, Track], child: Child) -> None:
+    fields = text.split(",")
+    if len(fields) < 6:
+        return
+    track = tracks[int(fields[0])]
+    if track.kind == "video" and track.estimator is None:
+        track.estimator = RateEstimator(track.time_base, _declared_rates(child))
+    flags = next((int(f.strip()[2:], 16) for f in fields[6:7] if f.strip().startswith("F=")), 0)
+    if flags & _DISCARD_FLAG:
+        track.hidden += 1
+        return
+    dts, pts, duration = (int(f) for f in fields[1:4])
+    if pts == _NO_TIME:
+        # Old AVI files store no presentation times for B-frames; decoding order times have the same spacing.
+        track.timed = False
+        pts = dts if dts != _NO_TIME else track.last + max(1, track.last_duration)
+    track.add(pts, max(0, duration))

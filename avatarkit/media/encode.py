@@ -1,0 +1,188 @@
+"""Frames to a video file: H.264, VP9, ProRes or PNGs, with the driver's sound, at an exact rate."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from avatarkit.errors import AvatarkitError, OutputError, UsageError
+from avatarkit.media.containers import CONTAINERS, choose_codec, encoder_options
+from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, file_url
+from avatarkit.media.mux import add_sound, metadata_options
+from avatarkit.media.probe import MediaInfo, probe
+from avatarkit.media.rate import format_rate
+
+PNG_PATTERN = "%06d.png"
+
+
+class FrameWriter:
+    """Writes RGB uint8 frames (H x W x 3), or straight RGBA (H x W x 4) with `alpha`, to `path`.
+
+    The suffix of `path` names the container; a path without suffix is a folder, which gets 000000.png and so
+    on. `rate` is exact frames a second; `crf` and `preset` are the encoder's, and `codec` one that the
+    container takes. Video is 4:2:0 BT.709 limited range, converted and tagged so; it needs even sides. The
+    first sound stream of `audio_from` is put under it by presentation time and cut to the video's length;
+    `audio` then says what became of it: "none", "copied" or "encoded". `metadata` entries go into the
+    container.
+
+    Use as a context manager: leaving it normally finishes the file, leaving it by an exception ends ffmpeg
+    and removes the file. An ffmpeg that takes no data for `timeout_s` seconds is ended. Raises UsageError for
+    odd sides or a codec the container cannot hold, InputError for an unreadable `audio_from`, OutputError
+    with ffmpeg's reason where writing fails.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        width: int,
+        height: int,
+        rate: Fraction,
+        codec: str = "auto",
+        crf: int | None = None,
+        preset: str = "veryfast",
+        alpha: bool = False,
+        audio_from: Path | str | MediaInfo | None = None,
+        metadata: Mapping[str, str] | None = None,
+        timeout_s: float = 120,
+    ) -> None:
+        self.path = Path(path)
+        self.codec = choose_codec(self.path, codec, alpha)
+        self.rate = rate
+        self.frames = 0
+        self.audio = "none"
+        self._shape = (height, width, 4 if alpha else 3)
+        self._metadata = dict(metadata or {})
+        self._timeout_s = timeout_s
+        self._container = CONTAINERS.get(self.path.suffix.lower())
+        if (
+            width < 1
+            or height < 1
+            or (self.codec in ("h264", "hevc", "vp9", "av1") and (width % 2 or height % 2))
+        ):
+            raise UsageError(f"a {self.codec} video cannot be {width} x {height}: both sides must be even")
+        options = encoder_options(
+            self.codec,
+            self._container.muxer if self._container else "image2",
+            crf=crf,
+            preset=preset,
+            alpha=alpha,
+        )
+        self._sound = self._find_sound(audio_from)
+        self._target = self.path
+        if self._sound is not None:
+            self._target = self.path.with_name(f".{self.path.stem}-silent{self.path.suffix}")
+        self._child: Child | None = Child(self._command(options), stdin=True, timeout_s=timeout_s)
+        enlarge_pipe(self._child.stdin)
+
+    def _find_sound(self, source: Path | str | MediaInfo | None) -> MediaInfo | None:
+        if source is None or self._container is None:
+            return None
+        info = source if isinstance(source, MediaInfo) else probe(source)
+        return info if info.audio is not None else None
+
+    def _command(self, options: dict[str, Any]) -> list[str]:
+        height, width, channels = self._shape
+        source = ffmpeg.input(
+            "pipe:0",
+            format="rawvideo",
+            pix_fmt="rgba" if channels == 4 else "rgb24",
+            s=f"{width}x{height}",
+            framerate=format_rate(self.rate),
+        )
+        if self._container is None:
+            pattern = file_url(self.path).replace("%", "%%") + "/" + PNG_PATTERN
+            return command(ffmpeg.output(source, pattern, format="image2", start_number=0, **options))
+        filters = (
+            "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full:out_color_matrix=bt709:out_range=limited,"
+            f"format={options['pix_fmt']}"
+        )
+        if self._sound is None:
+            options = {**options, **metadata_options(self._container, self._metadata)}
+        return command(
+            ffmpeg.output(source, file_url(self._target), format=self._container.muxer, vf=filters, **options)
+        )
+
+    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+        """Append one frame; it may be changed afterwards. Raises OutputError if ffmpeg stopped, ValueError
+        for another shape.
+        """
+        if self._child is None:
+            raise ValueError("the writer is closed")
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"frame must be uint8 {self._shape}, not {frame.dtype} {frame.shape}")
+        view = np.ascontiguousarray(frame).data.cast("B")
+        try:
+            with self._child.waiting():
+                while view:
+                    view = view[self._child.stdin.write(view) :]
+        except OSError as error:  # EPIPE: the child is gone; its own words tell why
+            raise self._failed(self._child) from error
+        self.frames += 1
+
+    def _failed(self, child: Child) -> AvatarkitError:
+        child.wait()
+        self.abort()
+        if child.timed_out:
+            return OutputError(f"{self.path}: ffmpeg took no data for {self._timeout_s:g} s and was ended")
+        return OutputError(f"{self.path}: cannot be written: {child.reason()}")
+
+    def close(self) -> None:
+        """Finish the file: flush the encoder and add the sound. Safe to call again. Raises OutputError."""
+        child = self._child
+        if child is None:
+            return
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
+            code = child.wait()
+            if code != 0 or child.timed_out:
+                raise self._failed(child)
+            if self.frames == 0:
+                raise OutputError(f"{self.path}: no frame was written")
+            if self._sound is not None and self._container is not None:
+                self.audio = add_sound(
+                    self._target,
+                    self._sound,
+                    self.path,
+                    container=self._container,
+                    duration=self.frames / self.rate,
+                    metadata=self._metadata,
+                    timeout_s=self._timeout_s,
+                )
+                self._target.unlink()
+        except BaseException:
+            self.abort()
+            raise
+        self._child = None
+
+    def abort(self) -> None:
+        """End ffmpeg and remove what was written; safe to call more than once."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+        if self._container is None:
+            for picture in self.path.glob("[0-9]" * 6 + ".png"):
+                picture.unlink(missing_ok=True)
+            return
+        for path in {self._target, self.path}:
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> FrameWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()

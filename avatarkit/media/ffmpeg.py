@@ -1,0 +1,277 @@
+"""The ffmpeg child process: which binary runs, and how it is fed, watched, ended and read.
+
+Commands are argument lists built with ffmpeg-python; no shell is involved. Every child has its stderr drained
+by a thread (so that it can never block on it) and a watchdog that kills it when it stays silent for too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import importlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import ffmpeg as ffmpeg_python
+
+from avatarkit.errors import DependencyError
+
+_HEAD_LINES = 1500
+_TAIL_LINES = 60
+_PIPE_BYTES = 1 << 20
+
+
+@functools.lru_cache(maxsize=1)
+def ffmpeg_binary() -> str:
+    """Path of the ffmpeg to run: the one on PATH, else the one that imageio-ffmpeg carries.
+
+    A system build without libx264 gives way to the bundled one, because the default output needs it.
+    Raises DependencyError if there is none that starts.
+    """
+    usable: list[str] = []
+    for candidate in _candidates():
+        try:
+            names = _encoder_names(candidate)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        if "libx264" in names:
+            return candidate
+        if names:
+            usable.append(candidate)
+    if usable:
+        return usable[0]
+    raise DependencyError("no working ffmpeg was found: install ffmpeg, or run `pip install imageio-ffmpeg`")
+
+
+def _candidates() -> Iterator[str]:
+    system = shutil.which("ffmpeg")
+    if system:
+        yield system
+    try:
+        bundled = importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        return
+    yield str(bundled)
+
+
+@functools.lru_cache(maxsize=8)
+def _encoder_names(binary: str) -> frozenset[str]:
+    result = subprocess.run(
+        [binary, "-hide_banner", "-encoders"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", result.stdout, re.MULTILINE))
+
+
+def encoders() -> frozenset[str]:
+    """Names of the encoders that the ffmpeg in use was built with."""
+    return _encoder_names(ffmpeg_binary())
+
+
+def file_url(path: Path) -> str:
+    """`path` as an ffmpeg URL that no dash, colon, quote or space in it can change the meaning of."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def media_input(path: Path, **options: Any) -> Any:
+    """An ffmpeg-python input for `path` that may open no other protocol and skips packets cut off in the
+    middle.
+    """
+    return ffmpeg_python.input(file_url(path), protocol_whitelist="file", fflags="discardcorrupt", **options)
+
+
+def command(stream: Any, loglevel: str = "warning") -> list[str]:
+    """The argument list for an ffmpeg-python output `stream`.
+
+    Timestamps are kept as stored (`-copyts`), so that those seen by one command mean the same in another.
+    """
+    binary = ffmpeg_binary()
+    compiled: list[str] = stream.compile(
+        cmd=[binary, "-hide_banner", "-nostdin", "-nostats", "-copyts", "-loglevel", loglevel],
+        overwrite_output=True,
+    )
+    return compiled
+
+
+class Child:
+    """One running ffmpeg. Use as a context manager: leaving it kills what still runs and reaps it.
+
+    `stdin` and `stdout` say which pipes the caller uses. While a `waiting()` block is open, the child must
+    let it end within `timeout_s` seconds; otherwise it is killed and `timed_out` is set.
+    """
+
+    def __init__(
+        self, args: Sequence[str], *, stdin: bool = False, stdout: bool = False, timeout_s: float
+    ) -> None:
+        self.timeout_s = timeout_s
+        self.timed_out = False
+        self._killed = False
+        self._deadline: float | None = None
+        self._done = threading.Event()
+        self._head: list[str] = []
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        try:
+            # Its own session: Ctrl-C reaches only us, and we end the child in order.
+            self._process = subprocess.Popen(
+                list(args),
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DependencyError(f"ffmpeg at {args[0]} cannot be started: {error.strerror}") from error
+        self._drain = threading.Thread(target=self._drain_stderr, name="ffmpeg-stderr", daemon=True)
+        self._watch = threading.Thread(target=self._watchdog, name="ffmpeg-watchdog", daemon=True)
+        self._drain.start()
+        self._watch.start()
+
+    @property
+    def stdin(self) -> io.FileIO:
+        """The unbuffered pipe that the child reads from."""
+        return cast(io.FileIO, self._process.stdin)
+
+    @property
+    def stdout(self) -> io.FileIO:
+        """The unbuffered pipe that the child writes to."""
+        return cast(io.FileIO, self._process.stdout)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around an operation that only the child can make progress on."""
+        self._deadline = time.monotonic() + self.timeout_s
+        try:
+            yield
+        finally:
+            self._deadline = None
+
+    def kill(self) -> None:
+        """End the child at once, if it still runs, and reap it."""
+        if self._process.poll() is None:
+            self._killed = True
+            self._process.kill()
+        self._process.wait()
+        self._finish()
+
+    def wait(self) -> int:
+        """Wait for the child to end by itself (within `timeout_s`, else it is killed); its exit status."""
+        with self.waiting():
+            self._process.wait()
+        self._finish()
+        return self._process.returncode
+
+    def _finish(self) -> None:
+        self._done.set()
+        self._drain.join(timeout=5)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+    @property
+    def crashed(self) -> str | None:
+        """How the child died if a signal that is not ours ended it, else None."""
+        code = self._process.returncode
+        if code is None or code >= 0 or self._killed:
+            return None
+        return f"ffmpeg was ended by signal {-code}"
+
+    @property
+    def log(self) -> list[str]:
+        """The lines of stderr so far: the first ones and the last ones of a very long log."""
+        return self._head + list(self._tail)
+
+    def reason(self) -> str:
+        """The explanation that ffmpeg gives for a failure, in one line."""
+        return self.crashed or failure_reason(self.log)
+
+    def wait_for_line(self, pattern: re.Pattern[str], patience_s: float = 5) -> None:
+        """Return once a line of stderr matches `pattern`, which the child must have printed already."""
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until and not any(pattern.search(line) for line in list(self._head)):
+            time.sleep(0.001)
+
+    def _drain_stderr(self) -> None:
+        assert self._process.stderr is not None
+        pending = b""
+        while chunk := self._process.stderr.read(65536):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                self._keep(line)
+        if pending:
+            self._keep(pending)
+
+    def _keep(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip()
+        if len(self._head) < _HEAD_LINES:
+            self._head.append(text)
+        else:
+            self._tail.append(text)
+
+    def _watchdog(self) -> None:
+        tick = min(1.0, max(0.02, self.timeout_s / 10))
+        while not self._done.wait(tick):
+            deadline = self._deadline
+            if deadline is not None and time.monotonic() > deadline:
+                self.timed_out = True
+                self._killed = True
+                self._process.kill()
+                return
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+
+def enlarge_pipe(pipe: io.FileIO) -> None:
+    """Let a pipe hold up to a mebibyte where the system allows it: a frame then takes few switches of
+    process.
+    """
+    set_size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if set_size is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), set_size, _PIPE_BYTES)
+
+
+_NOISE = re.compile(
+    r"^(Conversion failed!|Error (opening|while (opening|filtering)|submitting|initializing)|Task finished|"
+    r"Terminating|Nothing was written|Exiting|Last message repeated|frame=|video:|Output file does not|"
+    r"Could not (open encoder|write header)|Error splitting|\s)"
+)
+_TELLING = re.compile(
+    r"No space left|Permission denied|Read-only|File too large|not found|Invalid|rror|nable|"
+    r"not (currently )?support|partial file|Cannot|Could not"
+)
+
+
+def failure_reason(log: Sequence[str]) -> str:
+    """The most telling line of an ffmpeg log, without the component prefix such as `[mov @ 0x55]`."""
+    lines = [re.sub(r"^(\[[^\]]*@ [^\]]*\] ?)+", "", line) for line in log]
+    lines = [re.sub(r"file:\S*/", "", line).strip() for line in lines if line.strip()]
+    for wanted in (lambda s: _TELLING.search(s) and not _NOISE.match(s), _TELLING.search):
+        for line in reversed(lines):
+            if wanted(line):
+                return line
+    return lines[-1] if lines else "ffmpeg gave no reason"

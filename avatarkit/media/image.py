@@ -1,0 +1,316 @@
+"""Pictures in and out: every kind that people have becomes upright RGB uint8 in sRGB."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from avatarkit.errors import InputError, OutputError
+from avatarkit.media.files import check_readable
+
+ImageArray = npt.NDArray[np.uint8]
+AlphaArray = npt.NDArray[np.float32]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000")
+ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+MAX_PIXELS = 300_000_000
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_pillow_limit = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of a picture says: codec ("png"), displayed size in pixels, number of animation
+    frames.
+    """
+
+    codec: str
+    width: int
+    height: int
+    frames: int
+
+
+def image_header(path: Path) -> ImageHeader | None:
+    """Header of the picture or animation in `path`, by content; None where the file is something else.
+
+    Raises InputError for HEIC, for more than 300 megapixels, and for a picture with a damaged header.
+    """
+    _refuse_heif(path)
+    try:
+        with open_image(path) as image:
+            codec = (image.format or "").lower()
+            frames = int(getattr(image, "n_frames", 1)) if image.format in ANIMATED_FORMATS else 1
+            turned = _orientation(image) in (5, 6, 7, 8)
+            width, height = reversed(image.size) if turned else image.size
+            return ImageHeader(codec, width, height, frames)
+    except UnidentifiedImageError:
+        return None
+    except _BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def is_image(path: Path | str) -> bool:
+    """Whether `path` holds a still picture, by content; an animation counts as video, an unreadable file
+    as neither.
+    """
+    path = Path(path)
+    try:
+        check_readable(path)
+        header = image_header(path)
+    except InputError:
+        return False
+    return header is not None and header.frames == 1
+
+
+def read_image(path: Path | str) -> ImageArray:
+    """Read a picture as RGB uint8 H x W x 3: upright, in sRGB, transparent parts over white.
+
+    Of an animation the first frame is taken. Raises InputError for anything that cannot be read in full.
+    """
+    rgb, alpha = read_image_rgba(path)
+    return rgb if alpha is None else over_white(rgb, alpha)
+
+
+def read_image_rgba(path: Path | str) -> tuple[ImageArray, AlphaArray | None]:
+    """Read a picture as straight RGB uint8 H x W x 3 and its alpha, float32 H x W in [0, 1].
+
+    The alpha is None where the picture has none or is opaque everywhere. Raises InputError as `read_image`.
+    """
+    path = Path(path)
+    check_readable(path)
+    _refuse_heif(path)
+    try:
+        with open_image(path) as image:
+            return decode_image(image, path)
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{path}: is not a picture that can be read (PNG, JPEG, WebP, TIFF, GIF, BMP, AVIF)"
+        ) from None
+    except _BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def over_white(rgb: ImageArray, alpha: AlphaArray) -> ImageArray:
+    """Composite straight `rgb` (H x W x 3) over white by `alpha` (H x W in [0, 1])."""
+    weight = alpha[..., None]
+    blended: ImageArray = np.rint(rgb * weight + np.float32(255) * (1 - weight)).astype(np.uint8)
+    return blended
+
+
+@contextlib.contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open a picture with our own size limit in place of Pillow's warning at 89 megapixels."""
+    with _pillow_limit, warnings.catch_warnings():
+        previous, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            warnings.simplefilter("ignore")
+            Image.init()
+            image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+        finally:
+            Image.MAX_IMAGE_PIXELS = previous
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(
+                f"{path}: is {image.width} x {image.height}; make it smaller than "
+                f"{MAX_PIXELS // 10**6} megapixels"
+            )
+        yield image
+
+
+def decode_image(image: Image.Image, path: Path | None = None) -> tuple[ImageArray, AlphaArray | None]:
+    """Pixels of an opened Pillow image (its current frame) as `read_image_rgba` gives them."""
+    profile = image.info.get("icc_profile")
+    orientation = _orientation(image)
+    deep = _deep_pixels(image, path)
+    if deep is not None:
+        colour, alpha = deep
+        upright = _turn(Image.fromarray(colour), orientation)
+        rgb = _to_srgb(upright, profile)
+        turned = None if alpha is None else np.asarray(_turn(Image.fromarray(alpha), orientation))
+        return np.array(rgb), _as_alpha(turned)
+    upright = ImageOps.exif_transpose(image)
+    alpha_8: npt.NDArray[np.uint8] | None = None
+    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+        upright = upright.convert("RGBA")
+        alpha_8 = np.asarray(upright.getchannel("A"))
+        upright = upright.convert("RGB")
+    return np.array(_to_srgb(upright, profile)), _as_alpha(alpha_8)
+
+
+def _as_alpha(alpha_8: npt.NDArray[np.uint8] | None) -> AlphaArray | None:
+    if alpha_8 is None or int(alpha_8.min()) == 255:
+        return None
+    return alpha_8.astype(np.float32) / np.float32(255)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert to RGB through the embedded profile; without one the values count as sRGB (CMYK: Pillow's
+    formula).
+    """
+    if image.mode == "LAB":
+        source: ImageCms.ImageCmsProfile | None = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    else:
+        if image.mode not in ("L", "RGB", "CMYK"):
+            image = image.convert("RGB")
+        source = _profile(profile, image.mode)
+    if source is None:
+        return image.convert("RGB")
+    target = ImageCms.createProfile("sRGB")
+    try:
+        converted = ImageCms.profileToProfile(
+            image,
+            source,
+            target,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError:
+        # A profile that the colour library refuses says nothing usable; viewers show such files as sRGB too.
+        return image.convert("RGB")
+    return converted or image.convert("RGB")
+
+
+def _profile(data: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
+    if not data:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        space = profile.profile.xcolor_space.strip()
+        description = ImageCms.getProfileDescription(profile)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+    if {"L": "GRAY"}.get(mode, mode) != space or "sRGB" in description:
+        return None
+    return profile
+
+
+def _deep_pixels(
+    image: Image.Image, path: Path | None
+) -> tuple[ImageArray, npt.NDArray[np.uint8] | None] | None:
+    """8-bit colour (RGB or grey) and alpha of a picture with more than 8 bits a channel, rounded and not
+    cut off.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _grey_to_8_bit(np.asarray(image)), None
+    if path is None or not _has_16_bit_colour(image):
+        return None
+    data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if data is None or data.dtype != np.uint16 or data.ndim != 3:
+        return None  # Pillow reads it too, with the low bits dropped
+    channels = _words_to_bytes(data)
+    if channels.shape[2] == 4:
+        return np.ascontiguousarray(channels[..., 2::-1]), np.ascontiguousarray(channels[..., 3])
+    return np.ascontiguousarray(channels[..., ::-1]), None
+
+
+def _words_to_bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """uint16 to uint8 with 65535 -> 255 and rounding: the nearest of v / 257."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _grey_to_8_bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if values.dtype.kind == "f":
+        top = 1.0 if float(values.max()) <= 1.0 else 255.0
+        scaled: ImageArray = np.rint(np.clip(np.nan_to_num(values) / top, 0, 1) * 255).astype(np.uint8)
+        return scaled
+    return _words_to_bytes(np.clip(values, 0, 65535))
+
+
+def _has_16_bit_colour(image: Image.Image) -> bool:
+    if image.format == "PNG" and image.mode in ("RGB", "RGBA"):
+        tiles = getattr(image, "tile", None)
+        return "16" in str(tiles[0][3]) if tiles else False
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, ())
+        return len(bits) >= 3 and max(bits) == 16
+    return False
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _refuse_heif(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        raise InputError(f"{path}: is a HEIC picture, which cannot be read; convert it to JPEG or PNG")
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    text = str(error)
+    if isinstance(error, InputError):
+        return error
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return InputError(f"{path}: is truncated: the picture ends before its last row; get a complete copy")
+    return InputError(
+        f"{path}: is damaged and cannot be read ({text.splitlines()[0] if text else type(error).__name__})"
+    )
+
+
+def write_image(path: Path | str, image: ImageArray, metadata: Mapping[str, str] | None = None) -> None:
+    """Write RGB (H x W x 3) or straight RGBA (H x W x 4) uint8 as the suffix says: PNG, JPEG, WebP or TIFF.
+
+    `metadata` goes into PNG text chunks, elsewhere into the EXIF description. Raises OutputError for another
+    suffix, for transparency in a JPEG, and where the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise OutputError(f"{path}: unknown picture extension; use one of {', '.join(IMAGE_SUFFIXES)}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"picture must be uint8 H x W x 3 or 4, not {image.dtype} {image.shape}")
+    if image.shape[2] == 4 and suffix in (".jpg", ".jpeg"):
+        raise OutputError(f"{path}: JPEG cannot hold transparency; use .png, .webp or .tiff")
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    entries = dict(metadata or {})
+    try:
+        if suffix == ".png":
+            texts = PngImagePlugin.PngInfo()
+            for key, value in entries.items():
+                texts.add_itxt(key, value)
+            picture.save(path, "PNG", pnginfo=texts, compress_level=4)
+            return
+        exif = Image.Exif()
+        if entries:
+            exif[ExifTags.Base.ImageDescription] = "; ".join(
+                f"{key}: {value}" for key, value in entries.items()
+            )
+        if suffix in (".jpg", ".jpeg"):
+            picture.save(path, "JPEG", quality=95, subsampling=0, exif=exif)
+        elif suffix == ".webp":
+            picture.save(path, "WEBP", quality=95, exif=exif)
+        else:
+            picture.save(path, "TIFF", compression="tiff_deflate", exif=exif)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

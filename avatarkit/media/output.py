@@ -1,0 +1,130 @@
+"""Outputs appear under their name only when they are complete, and never over something they must not
+touch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from avatarkit.errors import OutputError
+
+_OUR_FRAMES = re.compile(r"\d{6}\.png")
+
+
+def check_distinct(output: Path | str, inputs: Iterable[Path | str]) -> None:
+    """Raise OutputError if `output` is the same file as one of `inputs`, by whatever name."""
+    output = Path(output)
+    for source in map(Path, inputs):
+        same = output.resolve() == source.resolve()
+        if not same and output.exists() and source.exists():
+            same = output.samefile(source)
+        if same:
+            raise OutputError(f"{output}: is also an input; choose another name for the output")
+
+
+def check_output(path: Path | str, *, overwrite: bool, directory: bool = False) -> None:
+    """Raise OutputError where `path` may not be written: it exists, or its folder is missing or read-only.
+
+    With `overwrite` a file replaces a file; a folder is only replaced if it is empty or holds nothing but
+    numbered PNGs.
+    """
+    path = Path(path)
+    parent = path.parent
+    if not parent.is_dir():
+        problem = "is not a folder" if parent.exists() else "does not exist"
+        raise OutputError(f"{path}: the folder {parent} {problem}; make it first or choose another")
+    if path.is_dir() and not directory:
+        raise OutputError(f"{path}: is a folder; give a file name")
+    if os.path.lexists(path):
+        if not overwrite:
+            raise OutputError(f"{path}: exists already; choose another name or pass --overwrite")
+        if directory and not path.is_dir():
+            raise OutputError(f"{path}: exists and is not a folder; choose another name")
+        if directory and not all(_OUR_FRAMES.fullmatch(name) for name in os.listdir(path)):
+            raise OutputError(
+                f"{path}: holds other files than numbered PNGs and is not overwritten; choose another name"
+            )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in {parent}")
+
+
+@contextlib.contextmanager
+def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside `path` with the same suffix; it takes the name of `path` when the block
+    ends well.
+
+    The file (or with `directory` the folder) exists from the start, so an unwritable place fails at once. On
+    any exception, KeyboardInterrupt too, it is removed. Raises OutputError as `check_output`, and where the
+    finished file cannot be moved into place.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite, directory=directory)
+    target = path.resolve() if path.is_symlink() else path
+    # A folder's temporary name has no dot inside, so that it still has no suffix.
+    temporary = target.with_name(f".{target.stem}-partial-{secrets.token_hex(4)}{target.suffix}")
+    try:
+        if directory:
+            temporary.mkdir()
+        else:
+            temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    try:
+        yield temporary
+        try:
+            _sync(temporary)
+            if not overwrite and os.path.lexists(path):
+                raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
+            if directory:
+                _replace_folder(temporary, target)
+            else:
+                os.replace(temporary, target)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        _sync_folder(target.parent)
+    finally:
+        _remove(temporary)
+
+
+def _sync(path: Path) -> None:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    for file in files:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    # Some network file systems refuse to sync a folder; the rename has happened all the same.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    old = target.with_name(f".{target.name}-old-{secrets.token_hex(4)}")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

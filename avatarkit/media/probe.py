@@ -1,0 +1,236 @@
+"""What a media file holds: kind, exact frame rate and count, displayed size, rotation, sound."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from avatarkit.errors import InputError
+from avatarkit.media.animation import animation_times
+from avatarkit.media.demux import Demuxed, Track, demux
+from avatarkit.media.describe import Description, StreamLine, describe
+from avatarkit.media.ffmpeg import failure_reason
+from avatarkit.media.files import check_readable
+from avatarkit.media.image import image_header
+from avatarkit.media.mp4 import declared_samples, looks_like_mp4
+from avatarkit.media.rate import RateEstimate, frame_count, round_half_up
+
+FALLBACK_RATE = Fraction(25)
+_BREAK = re.compile(r"partial file|ended prematurely|corrupt input packet|[Tt]runcat")
+_TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
+
+
+@dataclass(frozen=True)
+class VideoStream:
+    """A video stream as it is displayed.
+
+    `width` and `height` are upright square pixels, after rotation and pixel aspect. `rate` is the constant
+    rate on which the frames are laid out, exact; with `variable_rate` it is a choice of ours. `frames` is the
+    count of readable frames at that rate and `frames_lost` what a truncated file lacks at its end. `start`
+    and `duration` are seconds; `last_start` is when the last frame appears, counted from `start`.
+    `rotation_deg` is clockwise.
+    """
+
+    width: int
+    height: int
+    codec: str
+    pix_fmt: str
+    rate: Fraction
+    variable_rate: bool
+    rotation_deg: int
+    frames: int
+    duration: Fraction
+    start: Fraction = Fraction(0)
+    last_start: Fraction = Fraction(0)
+    frames_lost: int = 0
+    matrix: str = ""
+    color_range: str = ""
+    timed: bool = True
+    square_pixels: bool = True
+
+    def frames_at(self, rate: Fraction) -> int:
+        """Number of frames when laid out at `rate`."""
+        return self.frames if rate == self.rate else frame_count(self.duration, rate)
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """An audio stream; `start`, `duration` and `packet_duration` (of the longest packet) are seconds."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration: Fraction
+    start: Fraction = Fraction(0)
+    packet_duration: Fraction = Fraction(0)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """One media file. `kind` is "image", "video" or "audio"; `warning` is one line about a damaged file."""
+
+    path: Path
+    kind: str
+    container: str
+    video: VideoStream | None
+    audio: AudioStream | None
+    warning: str | None = None
+
+
+def probe(path: Path | str, *, require_video: bool = False, timeout_s: float = 60) -> MediaInfo:
+    """Find out what `path` holds by its content; its name does not matter.
+
+    All packets are read once (not decoded) so that rate and counts are exact. Raises InputError where the
+    file is missing, a folder, empty, not media or without frames, and with `require_video` where it holds
+    only sound.
+    """
+    path = Path(path)
+    check_readable(path)
+    header = image_header(path)
+    if header is not None:
+        return _probe_picture(path, header.codec, header.width, header.height, header.frames)
+    demuxed = demux(path, timeout_s=timeout_s)
+    about = describe(demuxed.log)
+    if not about.container:
+        raise InputError(f"{path}: {_unreadable(path, demuxed.log)}")
+    video_line, audio_line = about.first("Video"), about.first("Audio")
+    if demuxed.video is not None and demuxed.video.codec in _TEXT_CODECS:
+        raise InputError(f"{path}: is a text file, not a video")
+    audio = _audio(demuxed.audio, audio_line)
+    if demuxed.video is None or video_line is None:
+        if audio is None:
+            raise InputError(f"{path}: holds neither video nor sound")
+        if require_video:
+            raise InputError(f"{path}: holds only sound and no video; give a file with a moving picture")
+        return MediaInfo(path, "audio", about.container, None, audio)
+    if demuxed.video.packets == 0:
+        detail = f" ({failure_reason(demuxed.log)})" if demuxed.exit_code else ""
+        raise InputError(
+            f"{path}: its video has no readable frames{detail}; it is cut off or of zero duration"
+        )
+    lost_time = _lost_time(path, about, demuxed)
+    video = _video(demuxed.video, video_line, lost_time)
+    warning = None
+    if video.frames_lost:
+        warning = truncation_warning(path, video.frames_lost, video.frames + video.frames_lost)
+    return MediaInfo(path, "video", about.container, video, audio, warning)
+
+
+def truncation_warning(path: Path, lost: int, total: int) -> str:
+    """The one line that tells how much of a truncated file could not be read."""
+    return f"{path.name} is truncated: {lost} of {total} frames at the end could not be read"
+
+
+def _unreadable(path: Path, log: list[str]) -> str:
+    text = "\n".join(log)
+    if "moov atom not found" in text and looks_like_mp4(path):
+        return "has no index (moov atom): it was cut off before its end; get a complete copy"
+    if "Invalid data found" in text or "Invalid argument" in text:
+        return "is not a media file that ffmpeg can read, or is damaged"
+    return f"cannot be read: {failure_reason(log)}"
+
+
+def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoStream:
+    estimate = track.estimator.result() if track.estimator else None
+    if estimate is None:
+        estimate = RateEstimate(FALLBACK_RATE, False)
+    rate, variable = estimate.rate, estimate.variable
+    last_duration = track.last_duration * track.time_base
+    if last_duration <= 0:
+        last_duration = 1 / rate
+    last_start = track.last * track.time_base - track.start
+    if not variable and last_duration * rate < Fraction(3, 2):
+        frames = track.packets
+        duration = frames / rate
+        last_start = (frames - 1) / rate
+    else:
+        duration = last_start + last_duration
+        frames = frame_count(duration, rate)
+    lost = max(0, round_half_up(lost_time * rate)) if lost_time else 0
+    width, height = _displayed_size(track, line.rotation_deg)
+    matrix, color_range = line.colour
+    return VideoStream(
+        width,
+        height,
+        track.codec,
+        line.pixel_format,
+        rate,
+        variable,
+        line.rotation_deg,
+        frames,
+        duration,
+        track.start,
+        last_start,
+        lost,
+        matrix,
+        color_range,
+        track.timed,
+        track.pixel_aspect == 1,
+    )
+
+
+def _displayed_size(track: Track, rotation_deg: int) -> tuple[int, int]:
+    width, height = track.coded_size
+    aspect = track.pixel_aspect
+    if Fraction(1, 4) <= aspect <= 4:
+        if aspect < 1:
+            width = max(1, round_half_up(width * aspect))
+        elif aspect > 1:
+            height = max(1, round_half_up(height / aspect))
+    return (height, width) if rotation_deg in (90, 270) else (width, height)
+
+
+def _audio(track: Track | None, line: StreamLine | None) -> AudioStream | None:
+    if track is None or line is None or track.packets == 0:
+        return None
+    return AudioStream(
+        track.codec,
+        track.sample_rate_hz,
+        line.channels,
+        track.end - track.start,
+        track.start,
+        track.longest * track.time_base,
+    )
+
+
+def _lost_time(path: Path, about: Description, demuxed: Demuxed) -> Fraction | None:
+    """Seconds of video that the file promises beyond its last readable packet, None if it is whole."""
+    track, line = demuxed.video, about.first("Video")
+    if track is None or line is None:
+        return None
+    seen = track.packets + track.hidden
+    declared = declared_samples(path) if about.container.startswith("mov,") else None
+    if declared is not None:
+        if declared <= seen:
+            return None
+        mean = (track.end - track.start) / track.packets
+        return (declared - seen) * mean
+    promised = line.tag_duration if line.tag_duration is not None else about.duration
+    if promised is None or not any(_BREAK.search(text) for text in demuxed.log):
+        return None
+    return max(Fraction(0), promised - (track.end - min(Fraction(0), track.start)))
+
+
+def _probe_picture(path: Path, codec: str, width: int, height: int, frames: int) -> MediaInfo:
+    if frames == 1:
+        still = VideoStream(width, height, codec, "rgb24", FALLBACK_RATE, False, 0, 1, 1 / FALLBACK_RATE)
+        return MediaInfo(path, "image", codec, still, None)
+    times = animation_times(path)
+    estimate = times.estimate
+    shown = frame_count(times.duration, estimate.rate)
+    duration = times.duration if estimate.variable else shown / estimate.rate
+    video = VideoStream(
+        width,
+        height,
+        codec,
+        "rgb24",
+        estimate.rate,
+        estimate.variable,
+        0,
+        shown,
+        duration,
+        last_start=times.starts_ms[-1] / Fraction(1000),
+    )
+    return MediaInfo(path, "video", codec, video, None)

@@ -1,0 +1,299 @@
+"""Motion of a driver applied to the face of a source: where the source's landmarks go."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.errors import UsageError
+from avatarkit.face import landmarks as lm
+from avatarkit.geometry.rotation import from_euler_deg, scaled
+from avatarkit.geometry.similarity import Similarity
+from avatarkit.motion.columns import Motion
+from avatarkit.motion.config import MODES, REGIONS, MotionConfig
+from avatarkit.motion.head import eye_axes, eye_opening, gaze, head_frame
+from avatarkit.motion.reference import reference_frames
+
+Array = NDArray[np.float64]
+
+CLOSED_EYE = 0.06
+"""Lid distance over eye width that the tracker reports for a closed eye."""
+WIDEST_EYE = 1.5
+"""An eye opens at most to this multiple of its opening in the source."""
+LOWER_LID_SHARE = 0.12
+"""The part of a blink that the lower lid does."""
+WINK_SHARE = 0.6
+"""How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
+GAZE_LIMIT = 0.34
+"""Irises stay within this share of the eye's width from its middle."""
+SCALE_RATIO_RANGE = (0.75, 1.35)
+"""Range of source over driver proportions that expressions are stretched by."""
+
+_MIRRORED_PROPORTIONS = ((127, 356), (10, 2))
+
+
+@dataclass(frozen=True)
+class DriveFrame:
+    """One frame of motion on the source, in the pixels of the picture that the engine draws.
+
+    pose: head coordinates to pixels. landmarks: (478, 3). eye_openness: (2,) share of the source's own lid
+    distance, 0 closed, 1 as in the source. index: number of the driver's frame.
+    """
+
+    pose: Similarity
+    landmarks: Array
+    eye_openness: Array
+    index: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the source's own face stands for in the driver: columns of `Motion` for one moment."""
+
+    expression: Array
+    eye_opening: Array
+    gaze: Array
+    translation: Array
+    scale: float
+
+
+@dataclass(frozen=True)
+class Framing:
+    """From the driver's pixels to the drawn picture's, for absolute motion: `p * scale + offset`."""
+
+    scale: float
+    offset_x: float
+    offset_y: float
+
+
+def check(config: MotionConfig) -> MotionConfig:
+    """The same configuration, when its values make sense.
+
+    Raises:
+        UsageError: naming the option and its range.
+    """
+    if config.mode not in MODES:
+        raise UsageError(f"--motion {config.mode}: use {' or '.join(MODES)}")
+    if config.region not in REGIONS:
+        raise UsageError(f"--region {config.region}: use one of {', '.join(REGIONS)}")
+    if not 0.0 <= config.strength <= 2.0:
+        raise UsageError(f"--strength {config.strength:g}: use a number from 0 to 2")
+    for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+        if not abs(getattr(config, name)) <= 60.0:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name):g}: use degrees from -60 to 60")
+    return config
+
+
+class Transfer:
+    """Applies a driver's motion to one source face.
+
+    Args:
+        motion: of the driver.
+        source: (478, 3) landmarks of the source in pixels of the drawn picture.
+        config: see `MotionConfig`.
+        framing: where the driver's picture lies in the drawn one; used by absolute motion alone.
+    """
+
+    def __init__(self, motion: Motion, source: NDArray[np.floating], config: MotionConfig, framing: Framing) -> None:
+        self._motion, self._config, self._framing = motion, check(config), framing
+        self._source = np.asarray(source, np.float64)
+        self._pose = head_frame(source)
+        self._shape = self._pose.apply_inverse(source)
+        self._gaze = gaze(self._source)
+        self.references = reference_frames(motion, config.reference_frame, config.mode, self._shape, self._source)
+        # One rotation reference for all shots: a change of camera angle is a change of pose.
+        upright = min(self.references, key=lambda r: float(-motion.rotation[r][2, 2]))
+        self._upright = np.asarray(motion.rotation[upright], np.float64)
+        self._proportions = [_proportions(self._shape, identity) for identity in motion.identity]
+        self._mouth, self._eyes = _region_weights(self._shape)
+        widths = [_mouth_ratio(self._shape, motion, reference) for reference in self.references]
+        self._moments = [_moment(motion, reference) for reference in self.references]
+        if len(motion) == 1:
+            # A photo has no neutral frame to compare with: its pose and expression are compared with the source's.
+            self._upright = self._pose.rotation
+            self._moments = [self._moment_of_source(self._proportions[0])]
+            widths = list(SCALE_RATIO_RANGE[1:])
+        self._stretch = [
+            p + self._mouth[:, None] * (np.minimum(p, w) - p) for p, w in zip(self._proportions, widths, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._motion)
+
+    def frame(self, index: int) -> DriveFrame:
+        """Where the source's face is in one frame of the driver."""
+        motion, region = self._motion, self._config.region
+        shot = int(motion.shot[index])
+        reference = self._moments[shot]
+        weight = float(motion.presence[index]) * self._config.strength
+        pose = self._pose_at(index, reference, weight if region in ("all", "pose") else 0.0)
+        shape = self._shape.copy()
+        openness = np.ones(2)
+        if region != "pose":
+            change = np.asarray(motion.expression[index], np.float64) - reference.expression
+            offsets = weight * change * self._stretch[shot]
+            shape += offsets * self._weights(region)[:, None]
+            if region != "mouth":
+                openness = self._openness(index, reference, weight)
+            shape = _with_lids(shape, self._shape, openness)
+            shape = _with_lips_apart(shape)
+        landmarks = pose.apply(shape)
+        look = weight if region in ("all", "expression", "eyes") else 0.0
+        self._place_irises(landmarks, look * (np.asarray(motion.gaze[index]) - reference.gaze))
+        return DriveFrame(pose, landmarks, openness, index)
+
+    def _weights(self, region: str) -> Array:
+        if region == "mouth":
+            return self._mouth
+        return self._eyes if region == "eyes" else np.ones(len(self._shape))
+
+    def _pose_at(self, index: int, reference: Reference, weight: float) -> Similarity:
+        motion, config = self._motion, self._config
+        extra = from_euler_deg(config.yaw_deg, config.pitch_deg, config.roll_deg)
+        now = np.asarray(motion.translation[index], np.float64)
+        if config.mode == "absolute" and weight > 0:
+            f = self._framing
+            target = Similarity(
+                np.asarray(motion.rotation[index], np.float64),
+                now * f.scale + np.array([f.offset_x, f.offset_y, 0.0]),
+                float(motion.scale[index]) * f.scale,
+            )
+            turn = scaled(target.rotation @ self._pose.rotation.T, weight)
+            shift = weight * (target.translation - self._pose.translation)
+            growth = (target.scale / self._pose.scale) ** weight
+        else:
+            turn = scaled(motion.rotation[index] @ self._upright.T, weight)
+            per_pixel = self._pose.scale / reference.scale
+            shift = weight * per_pixel * (now - reference.translation)
+            growth = (float(motion.scale[index]) / reference.scale) ** weight
+        if config.keep_scale:
+            growth = 1.0
+        rotation = turn @ self._pose.rotation @ extra
+        return Similarity(rotation, self._pose.translation + shift, self._pose.scale * growth)
+
+    def _openness(self, index: int, reference: Reference, weight: float) -> Array:
+        """Share (2,) of the source's lid distance that is left open.
+
+        Trackers see the averted eye badly, and people blink with both: the eyes share what the better seen one
+        says, the more so the more the head is turned.
+        """
+        now = np.asarray(self._motion.eye_opening[index], np.float64) - CLOSED_EYE
+        usual = np.maximum(reference.eye_opening - CLOSED_EYE, 0.05)
+        turn = float(self._motion.rotation[index][0, 2])
+        # Yaw towards smaller x shows the left eye (at larger x) better, and the other way round.
+        share = np.clip(0.5 + np.array([-1.5, 1.5]) * turn, 0.0, 1.0)
+        both = float(share @ (now / usual))
+        own = WINK_SHARE * max(0.0, 1.0 - abs(turn) / 0.4)
+        return np.asarray(np.clip(1.0 + weight * (both + own * (now / usual - both) - 1.0), 0.0, WIDEST_EYE), np.float64)
+
+    def _moment_of_source(self, proportions: Array) -> Reference:
+        """The source's face in a photo's place: same pose, expression in the photo's proportions."""
+        motion = self._motion
+        expression = self._shape / proportions - motion.identity[0]
+        change = motion.expression[0] - expression
+        # Where the two mouths sit in their faces is identity; how they differ around that place is expression.
+        lips = change[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]].mean(0)
+        expression = motion.expression[0] - (change - lips) * self._mouth[:, None]
+        return Reference(
+            np.asarray(expression, np.float64),
+            eye_opening(self._shape),
+            self._gaze,
+            np.asarray(motion.translation[0], np.float64),
+            float(motion.scale[0]),
+        )
+
+    def _place_irises(self, landmarks: Array, change: Array) -> None:
+        """Put the iris landmarks where the gaze wants them, in the plane of the picture, in place."""
+        for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
+            middle, along, width = eye_axes(landmarks, eye)
+            across = np.array([-along[1], along[0]])
+            _, _, source_width = eye_axes(self._source, eye)
+            u = float(np.clip(self._gaze[eye, 0] + change[eye, 0], -GAZE_LIMIT, GAZE_LIMIT))
+            v = float(np.clip(self._gaze[eye, 1] + change[eye, 1], -GAZE_LIMIT, GAZE_LIMIT))
+            place = middle + u * width * along + v * width * across
+            spread = self._source[list(rim), :2] - self._source[centre, :2]
+            landmarks[centre, :2] = place
+            landmarks[list(rim), :2] = place + spread * (width / max(source_width, 1e-6))
+
+
+def _proportions(source: Array, identity: NDArray[np.floating]) -> Array:
+    """Source over driver width, height and depth (3,) in head coordinates, within sensible limits."""
+    (right, left), (top, bottom) = _MIRRORED_PROPORTIONS
+    driver = np.asarray(identity, np.float64)
+    x = np.linalg.norm(source[left] - source[right]) / np.linalg.norm(driver[left] - driver[right])
+    y = np.linalg.norm(source[bottom] - source[top]) / np.linalg.norm(driver[bottom] - driver[top])
+    return np.clip([x, y, (x + y) / 2.0], *SCALE_RATIO_RANGE)
+
+
+def _moment(motion: Motion, frame: int) -> Reference:
+    return Reference(
+        np.asarray(motion.expression[frame], np.float64),
+        np.asarray(motion.eye_opening[frame], np.float64),
+        np.asarray(motion.gaze[frame], np.float64),
+        np.asarray(motion.translation[frame], np.float64),
+        float(motion.scale[frame]),
+    )
+
+
+def _mouth_ratio(source: Array, motion: Motion, reference: int) -> float:
+    """Source over driver width of the mouth, within the same limits: a small mouth must not gape."""
+    driver = motion.identity[motion.shot[reference]] + motion.expression[reference]
+    right, left = lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]
+    ratio = np.linalg.norm(source[left] - source[right]) / max(float(np.linalg.norm(driver[left] - driver[right])), 1e-6)
+    return float(np.clip(ratio, *SCALE_RATIO_RANGE))
+
+
+def _region_weights(shape: Array) -> tuple[Array, Array]:
+    """Weights (478,) of the mouth region and of the eye region, 1 inside and falling smoothly to 0 around it."""
+    lips = shape[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER], :2]
+    eyes = shape[[i for lids in (*lm.UPPER_LIDS, *lm.LOWER_LIDS) for i in lids], :2]
+    points = shape[:, :2]
+    to_lips = np.linalg.norm(points[:, None] - lips[None], axis=2).min(1)
+    to_eyes = np.linalg.norm(points[:, None] - eyes[None], axis=2).min(1)
+    # What lies below the lips is the jaw, and moves with the mouth wherever it is.
+    below = np.clip((points[:, 1] - lips[:, 1].mean()) / 0.3, 0.0, 1.0)
+    return np.maximum(_fall(to_lips, 0.3, 0.6), below), _fall(to_eyes, 0.12, 0.3)
+
+
+def _fall(distance: Array, start: float, stop: float) -> Array:
+    t = np.clip((stop - distance) / (stop - start), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
+
+
+def _with_lids(shape: Array, source: Array, openness: Array) -> Array:
+    """The shape with its lids at the given share of the source's lid distance; creases follow half-way.
+
+    Lids are set from one number each instead of from the driver's lid offsets: eyes differ so much in form that
+    offsets would leave them half open, or turn the lids inside out.
+    """
+    result = shape.copy()
+    for eye in range(2):
+        upper, lower = list(lm.UPPER_LIDS[eye][1:-1]), list(lm.LOWER_LIDS[eye][1:-1])
+        corners = [lm.UPPER_LIDS[eye][0], lm.UPPER_LIDS[eye][-1]]
+        moved = (shape[corners] - source[corners]).mean(0)
+        gap = source[upper] - source[lower]
+        low = source[lower] + moved + LOWER_LID_SHARE * (1.0 - openness[eye]) * gap
+        high = low + openness[eye] * gap
+        above, below = list(lm.UPPER_CREASES[eye]), list(lm.LOWER_CREASES[eye])
+        result[above] = 0.5 * (shape[above] + source[above] + moved + 0.6 * (high - source[upper] - moved))
+        result[below] = 0.5 * (shape[below] + source[below] + moved + 0.6 * (low - source[lower] - moved))
+        result[upper], result[lower] = high, low
+    return result
+
+
+def _with_lips_apart(shape: Array) -> Array:
+    """The shape with no inner upper-lip point below its partner on the lower lip: closed lips meet in the middle."""
+    result = shape.copy()
+    upper, lower = list(lm.INNER_LIP_UPPER[1:-1]), list(lm.INNER_LIP_LOWER[1:-1])
+    overlap = np.maximum(result[upper, 1] - result[lower, 1], 0.0)
+    result[upper, 1] -= overlap / 2.0
+    result[lower, 1] += overlap / 2.0
+    return result
+
+
+def without_motion(source: NDArray[np.floating]) -> DriveFrame:
+    """The frame that shows the source as it is."""
+    points = np.asarray(source, np.float64)
+    return DriveFrame(head_frame(points), points.copy(), np.ones(2), 0)
+
+

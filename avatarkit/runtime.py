@@ -1,0 +1,217 @@
+"""What a run used: memory, time per stage, versions, hashes; and how a long job reports its progress."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from avatarkit.errors import InputError
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pillow",
+    "mediapipe",
+    "opencv-contrib-python",
+    "ffmpeg-python",
+    "imageio-ffmpeg",
+    "decord",
+    "eva-decord",
+    "h5py",
+    "safetensors",
+    "torch",
+    "torchvision",
+)
+"""Distributions whose version can change a result; those that are not installed are left out of reports."""
+
+
+class Progress(Protocol):
+    """What a pipeline tells about its progress; the command line renders it, a library user may ignore it."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """Begin a stage and end the one before; `total` is its number of frames, None when unknown."""
+
+    def advance(self, count: int = 1) -> None:
+        """Report `count` more frames done in the current stage."""
+
+    def notice(self, text: str) -> None:
+        """Report something that the user should know and that stops nothing."""
+
+
+class NullProgress:
+    """Progress that goes nowhere."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """Ignore the stage."""
+
+    def advance(self, count: int = 1) -> None:
+        """Ignore the frames."""
+
+    def notice(self, text: str) -> None:
+        """Ignore the notice."""
+
+
+class StageTimer:
+    """Wall-clock seconds per named stage; a stage entered again adds to its time.
+
+    A stage may lie inside another; each then counts its whole time.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the body of a `with` statement, also when it raises."""
+        start_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start_s
+
+
+class MemoryMeter:
+    """Peak memory of this process together with its children, sampled by a thread inside a `with` statement.
+
+    The operating system cannot be asked for this afterwards: a finished child's own figure includes the
+    memory that it shared with its parent before it became another program.
+    """
+
+    def __init__(self, interval_s: float = 0.1) -> None:
+        self.peak_bytes = 0
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory-meter", daemon=True)
+
+    def __enter__(self) -> MemoryMeter:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._sample()
+            self._stop.wait(self._interval_s)
+
+    def _sample(self) -> None:
+        self.peak_bytes = max(self.peak_bytes, peak_memory_bytes())
+
+
+def peak_memory_bytes() -> int:
+    """Peak resident memory of this process so far plus that of its children alive now, in bytes.
+
+    Children that run the same program are left out: they share its memory or are about to become another
+    program. On systems without /proc the child counted is the largest of those that have ended.
+    """
+    own = _high_water_bytes("self")
+    if own is not None:
+        program = _program("self")
+        others = [pid for pid in _child_pids() if _program(pid) != program]
+        return own + sum(_high_water_bytes(pid) or 0 for pid in others)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit
+
+
+def versions() -> dict[str, str]:
+    """Versions of avatarkit, Python and the packages that can change a result; imports none of them."""
+    from importlib import metadata
+
+    from avatarkit import __version__
+
+    found = {"avatarkit": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits, read in pieces.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def cpu_threads() -> int:
+    """Processors that this process may use: the affinity mask and a container's quota count; at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota = _container_quota(Path("/sys/fs/cgroup/cpu.max"))
+    return max(1, min(allowed, quota)) if quota else max(1, allowed)
+
+
+def _container_quota(path: Path) -> int | None:
+    """Processors of a cgroup 2 quota file ("200000 100000" is 2), rounded up; None without a limit."""
+    try:
+        quota, period = path.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else math.ceil(int(quota) / int(period))
+
+
+def _high_water_bytes(pid: int | str) -> int | None:
+    """The kernel's high-water mark of a process's resident memory; None when it cannot be read.
+
+    It starts at zero with each new program, unlike getrusage, which carries a bigger parent's figure along.
+    """
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as handle:
+            for line in handle:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
+
+
+def _program(pid: int | str) -> str | None:
+    """The file that a process runs; None when it cannot be told."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def _child_pids() -> list[int]:
+    """Process ids of the direct children alive now, whichever thread started them."""
+    pids: list[int] = []
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return pids
+    for thread in threads:
+        try:
+            with open(f"/proc/self/task/{thread}/children", encoding="ascii") as handle:
+                pids += [int(pid) for pid in handle.read().split()]
+        except OSError:
+            continue  # the thread has ended meanwhile
+    return pids

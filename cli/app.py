@@ -1,0 +1,164 @@
+"""The `avatarkit` command: one Typer app, one place where errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from avatarkit import __version__
+from avatarkit.cli import demo, doctor, motion, reenact
+from avatarkit.cli.console import Console, OutputClosedError
+from avatarkit.cli.text import collapse
+from avatarkit.errors import AvatarkitError, OutputError, UsageError
+
+EXIT_INTERNAL = AvatarkitError.exit_code
+EXIT_INTERRUPTED = 130
+EXIT_OUTPUT_CLOSED = 141
+
+app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
+motion_app = typer.Typer(help="Extract and inspect motion files.", add_completion=False)
+app.command("reenact")(reenact.reenact)
+app.add_typer(motion_app, name="motion")
+motion_app.command("extract")(motion.extract)
+motion_app.command("show")(motion.show)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Console().summary([f"avatarkit {__version__}"])
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make a portrait move and speak like a driver video, on a CPU and without weights."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    _settle_process()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; whatever goes wrong becomes one line on stderr.
+
+    Args:
+        arguments: the words after `avatarkit`; none at all asks for the help.
+
+    Returns:
+        The exit code: 0 done, 2 usage, 3 input, 4 output, 5 missing dependency, 70 internal error,
+        130 interrupted, 141 the reader of stdout left.
+    """
+    console = Console()
+    try:
+        with _signals_interrupt():
+            return _invoke(arguments or ["--help"])
+    except typer.TyperException as error:
+        console.error(_usage_message(error))
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        console.failure("interrupted: nothing was written")
+        return EXIT_INTERRUPTED
+    except OutputClosedError:
+        # Python flushes stdout once more at exit, which would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OUTPUT_CLOSED
+    except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
+        code, message = _explain(error)
+        console.error(message)
+        if os.environ.get("AVATARKIT_DEBUG"):
+            traceback.print_exception(error)
+        return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    # Not Typer's own entry: it would print errors in its way and turn any broken pipe into silence.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("avatarkit", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as request:
+        return request.exit_code
+    return 0
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "avatarkit"
+    what = collapse(error.format_message()).replace("Value error, ", "").rstrip(".")
+    return f"{what}; see {path} --help"
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error that ended a command."""
+    if isinstance(error, AvatarkitError):
+        return error.exit_code, str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"{error.filename}: " if error.filename else ""
+        return OutputError.exit_code, f"{where}{error.strerror}; free some space or write elsewhere"
+    what = collapse(f"{type(error).__name__}: {error}").rstrip(": ")
+    return EXIT_INTERNAL, f"internal error: {what} (set AVATARKIT_DEBUG=1 for the traceback)"
+
+
+def _settle_process() -> None:
+    """Let any file name be printed in any locale; keep the chatter of other packages off the terminal."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  closed by the shell
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("AVATARKIT_DEBUG"):
+        return
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    # Native code (mediapipe, TensorFlow Lite) writes its log to file descriptor 2 and heeds no setting:
+    # the terminal moves to another descriptor that only Python knows.
+    own = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+    sys.stderr = own
+    faulthandler.enable(file=own)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Treat a request to end and a closed terminal like Ctrl-C, so that everything is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second request must not cut the clean-up short
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Whole jobs: typed configuration in, typed report out. Nothing here prints."""

@@ -1,0 +1,243 @@
+"""Source portrait and driver in, video out."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.background.inpaint import OpenCVInpainter
+from avatarkit.background.mediapipe_matting import MediaPipeMatting
+from avatarkit.background.spec import BackgroundSpec, parse_background
+from avatarkit.engines.protocol import Engine
+from avatarkit.engines.warp import WarpEngine
+from avatarkit.errors import UsageError
+from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.face.tracker import FaceTracker
+from avatarkit.face.types import FaceChoice
+from avatarkit.geometry.crop import Crop, head_crop
+from avatarkit.media.containers import choose_codec, output_kind
+from avatarkit.media.encode import FrameWriter
+from avatarkit.media.image import write_image
+from avatarkit.media.output import check_distinct, check_output, pending_output
+from avatarkit.motion.columns import Motion
+from avatarkit.motion.config import ON_MISSING, MotionConfig
+from avatarkit.motion.transfer import Framing, Transfer, check
+from avatarkit.pipelines.driver import Driver, driver_kind, load_driver
+from avatarkit.pipelines.render import beside, even, rendered
+from avatarkit.pipelines.report import ReenactReport, synthetic_marks
+from avatarkit.pipelines.source import Source, SourceOptions
+from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
+
+Picture = NDArray[np.uint8]
+ENGINES = ("warp",)
+
+
+@dataclass(frozen=True)
+class ReenactConfig:
+    """One reenactment; the command line's options by the same names.
+
+    size: side of the square output in pixels (ignored with paste_back). face, driver_face: which face is meant.
+    background: see `background.spec.parse_background`. crf: the encoder's quality, None for its usual one.
+    """
+
+    source: Path
+    driver: Path
+    output: Path
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    face: FaceChoice = field(default_factory=FaceChoice)
+    driver_face: FaceChoice = field(default_factory=FaceChoice)
+    on_missing: str = "interpolate"
+    size: int = 1024
+    background: str = "plate"
+    paste_back: bool = False
+    side_by_side: bool = False
+    engine: str = "warp"
+    crf: int | None = None
+    codec: str = "auto"
+    overwrite: bool = False
+    report: Path | None = None
+
+
+def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
+    """Make the source move like the driver and write the result.
+
+    Raises:
+        UsageError: options that do not go together. InputError: a source or driver that cannot be used.
+        OutputError: an output that exists, has no known format, or cannot be written. Nothing is left behind then.
+    """
+    background = _checked(config)
+    timer = StageTimer()
+    with MemoryMeter() as memory, closing(MediaPipeTracker()) as tracker:
+        with timer.stage("source"):
+            progress.stage("source", None)
+            source = _load_source(config, background, tracker)
+            _notice_faces(config, source, progress)
+        with timer.stage("track"):
+            driver = load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress)
+        _check_pair(config, driver)
+        engine: Engine = WarpEngine()
+        with timer.stage("prepare"):
+            engine.prepare(source.layers)
+            framing = _framing(driver.motion, source, config)
+            transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, framing)
+        with timer.stage("render"):
+            progress.stage("render", len(transfer))
+            size, audio = _write(config, source, driver, engine, transfer, progress)
+    report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio)
+    if config.report is not None:
+        with pending_output(config.report, overwrite=config.overwrite) as temporary:
+            temporary.write_text(report.to_text(), encoding="utf-8")
+    return report
+
+
+def _checked(config: ReenactConfig) -> BackgroundSpec:
+    """Refuse what cannot work before any work is done."""
+    check(config.motion)
+    if config.engine not in ENGINES:
+        raise UsageError(f"--engine {config.engine}: use {', '.join(ENGINES)}")
+    if config.on_missing not in ON_MISSING:
+        raise UsageError(f"--on-missing {config.on_missing}: use one of {', '.join(ON_MISSING)}")
+    if not 64 <= config.size <= 8192 or config.size % 2:
+        raise UsageError(f"--size {config.size}: use an even number from 64 to 8192")
+    background = parse_background(config.background)
+    transparent = background.kind == "transparent"
+    if transparent and config.side_by_side:
+        raise UsageError("--side-by-side shows opaque pictures: leave out --background transparent")
+    kind = output_kind(config.output)
+    if kind != "image":
+        choose_codec(config.output, config.codec, transparent)
+    if kind == "folder" and not transparent and config.codec != "png":
+        raise UsageError(
+            f"{config.output}: a name without extension makes a folder of PNGs; add .mp4 for a video,"
+            " or say --codec png"
+        )
+    inputs = [config.source, config.driver, *([background.image] if background.image else [])]
+    check_distinct(config.output, inputs)
+    check_output(config.output, overwrite=config.overwrite, directory=kind == "folder")
+    if config.report is not None:
+        check_distinct(config.report, [*inputs, config.output])
+        check_output(config.report, overwrite=config.overwrite)
+    driver, _ = driver_kind(config.driver)
+    if (driver == "image") != (kind == "image"):
+        wanted = "a picture name such as out.png" if driver == "image" else "a video name such as out.mp4"
+        raise UsageError(f"{config.output}: the driver {config.driver.name} is a {_spoken(driver)}; use {wanted}")
+    if driver == "motion" and config.side_by_side:
+        raise UsageError(f"--side-by-side: {config.driver.name} is a motion file and holds no pictures to show")
+    return background
+
+
+def _spoken(kind: str) -> str:
+    return {"image": "picture", "motion": "motion file"}.get(kind, kind)
+
+
+def _load_source(config: ReenactConfig, background: BackgroundSpec, tracker: FaceTracker) -> Source:
+    options = SourceOptions(config.size, config.paste_back, background, config.face)
+    return Source(config.source, options, tracker, MediaPipeMatting(), OpenCVInpainter())
+
+
+def _notice_faces(config: ReenactConfig, source: Source, progress: Progress) -> None:
+    if source.faces > 1 and config.face == FaceChoice():
+        x, y = source.face.centre
+        progress.notice(
+            f"{config.source.name}: {source.faces} faces; the largest, at {x:.0f},{y:.0f}, is used"
+            " (choose with --face or --face-at, see avatarkit doctor --faces)"
+        )
+
+
+def _check_pair(config: ReenactConfig, driver: Driver) -> None:
+    if driver.kind == "motion" and len(driver.motion) == 1 and output_kind(config.output) == "video":
+        return
+    if driver.kind != "image" and output_kind(config.output) == "image":
+        raise UsageError(f"{config.output}: a video does not fit into a picture; use .mp4")
+
+
+def _framing(motion: Motion, source: Source, config: ReenactConfig) -> Framing:
+    """Where the driver's picture lies in what the engine draws, for absolute motion.
+
+    With paste-back the driver's frame fills the source's; else the crop around the driver's head, in its first
+    frame, becomes the crop around the source's.
+    """
+    drawn = source.crop
+    if config.paste_back:
+        width, height = source.picture_size
+        scale = min(width / motion.width, height / motion.height)
+        left, top = (width - scale * motion.width) / 2.0, (height - scale * motion.height) / 2.0
+        seen = Crop(-left / scale, -top / scale, max(width, height) / scale, max(width, height))
+        per_pixel = seen.scale * drawn.scale
+        corner = drawn.to_crop(seen.to_crop(np.zeros((1, 2))))[0]
+        return Framing(per_pixel, float(corner[0]), float(corner[1]))
+    shape = motion.identity[0] + motion.expression[0]
+    landmarks = motion.scale[0] * shape @ motion.rotation[0].T + motion.translation[0]
+    window = head_crop(landmarks, motion.width, motion.height, drawn.size)
+    corner = window.to_crop(np.zeros((1, 2)))[0]
+    return Framing(window.scale, float(corner[0]), float(corner[1]))
+
+
+def _write(
+    config: ReenactConfig, source: Source, driver: Driver, engine: Engine, transfer: Transfer, progress: Progress
+) -> tuple[tuple[int, int], str]:
+    """Render and write; returns width and height of the output, and what became of the sound."""
+    marks = synthetic_marks(engine.name)
+    kind = output_kind(config.output)
+    with ExitStack() as stack:
+        frames: Iterator[Picture] = stack.enter_context(
+            closing(rendered(engine, source, transfer, workers=min(4, cpu_threads())))  # type: ignore[type-var]
+        )
+        if config.side_by_side:
+            frames = beside(source.layers.picture, driver.frames(source.frame_size[1]), frames)
+        temporary = stack.enter_context(
+            pending_output(config.output, overwrite=config.overwrite, directory=kind == "folder")
+        )
+        if kind == "image":
+            picture = next(frames)
+            write_image(temporary, picture, marks)
+            progress.advance()
+            return (picture.shape[1], picture.shape[0]), "none"
+        return _write_video(config, temporary, frames, driver, source, marks, progress)
+
+
+def _write_video(
+    config: ReenactConfig,
+    temporary: Path,
+    frames: Iterator[Picture],
+    driver: Driver,
+    source: Source,
+    marks: dict[str, str],
+    progress: Progress,
+) -> tuple[tuple[int, int], str]:
+    writer: FrameWriter | None = None
+    with ExitStack() as stack:
+        for frame in frames:
+            padded = even(frame)
+            if writer is None:
+                if padded.shape != frame.shape:
+                    progress.notice(
+                        f"{config.output.name}: {frame.shape[1]} x {frame.shape[0]} is odd and video needs even sides;"
+                        " the last row or column is repeated"
+                    )
+                writer = stack.enter_context(_writer(config, temporary, padded, driver, source, marks))
+            writer.write(padded)
+            progress.advance()
+        assert writer is not None, "a motion has at least one frame"
+        writer.close()
+        return (padded.shape[1], padded.shape[0]), writer.audio
+
+
+def _writer(
+    config: ReenactConfig, temporary: Path, first: Picture, driver: Driver, source: Source, marks: dict[str, str]
+) -> FrameWriter:
+    return FrameWriter(
+        temporary,
+        width=first.shape[1],
+        height=first.shape[0],
+        rate=driver.motion.rate,
+        codec=config.codec,
+        crf=config.crf,
+        alpha=source.transparent,
+        audio_from=driver.info if driver.kind == "video" else None,
+        metadata=marks,
+    )
+

@@ -1,0 +1,134 @@
+"""Blending, plates and foreground colours on values known beforehand."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from avatarkit.background.composite import composite, foreground_colors, make_plate, to_rgba
+from avatarkit.background.inpaint import OpenCVInpainter
+from avatarkit.errors import InputError, UsageError
+
+Array = NDArray[np.float32]
+
+
+def test_composite_exact_values() -> None:
+    foreground = np.array([[[200, 0, 255], [200, 0, 255], [200, 0, 255]]], np.uint8)
+    background = np.array([[[100, 50, 5], [100, 50, 5], [100, 50, 5]]], np.uint8)
+    alpha = np.array([[0, 0.25, 1]], np.float32)
+    out = composite(foreground, alpha, background)
+    assert out[0, 0].tolist() == [100, 50, 5]
+    assert out[0, 2].tolist() == [200, 0, 255]
+    assert np.abs(out[0, 1] - np.array([125, 37.5, 67.5])).max() <= 0.51
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_composite_rounds_within_one_level(kind: type) -> None:
+    rng = np.random.default_rng(5)
+    foreground, background = rng.integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
+    levels = rng.integers(0, 256, (64, 48), dtype=np.uint8)
+    levels[:8], levels[8:16] = 0, 255
+    share = levels[..., None] / 255
+    alpha = levels if kind is np.uint8 else (levels / 255).astype(np.float32)
+    out = composite(foreground, alpha, background)
+    assert np.abs(out - (share * foreground + (1 - share) * background)).max() <= 1
+    assert np.array_equal(out[:8], background[:8])
+    assert np.array_equal(out[8:16], foreground[8:16])
+
+
+def test_composite_writes_into_out_even_in_place() -> None:
+    rng = np.random.default_rng(6)
+    foreground, background = rng.integers(0, 256, (2, 40, 30, 3), dtype=np.uint8)
+    alpha = rng.random((40, 30), dtype=np.float32)
+    expected = composite(foreground, alpha, background)
+    out = np.empty_like(background)
+    assert composite(foreground, alpha, background, out) is out
+    assert np.array_equal(out, expected)
+    composite(foreground, alpha, background, background)
+    assert np.array_equal(background, expected)
+
+
+@pytest.mark.parametrize("alpha", [np.array([[0, 51]], np.uint8), np.array([[0, 0.2]], np.float32)])
+def test_to_rgba_keeps_colors_and_scales_alpha(alpha: NDArray[np.uint8]) -> None:
+    rgba = to_rgba(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), alpha)
+    assert rgba.tolist() == [[[1, 2, 3, 0], [4, 5, 6, 51]]]
+
+
+def soft_disc(size: int, radius: float, softness: float) -> Array:
+    y, x = np.mgrid[:size, :size]
+    distance = np.hypot(x - size / 2, y - size / 2)
+    return np.clip((radius - distance) / softness + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [200, 1400])
+def test_foreground_colors_are_recovered_from_the_mix(size: int) -> None:
+    alpha = soft_disc(size, 0.3 * size, 0.1 * size)
+    ramp = np.linspace(0, 1, size)[:, None, None]
+    foreground = (1 - ramp) * [180, 60, 40] + ramp * [140, 90, 70] + np.zeros((size, size, 1))
+    mixed = alpha[..., None] * foreground + (1 - alpha[..., None]) * [20, 160, 230]
+    out = foreground_colors(np.rint(mixed).astype(np.uint8), alpha)
+    assert out.dtype == np.uint8
+    error = np.abs(out - foreground).max(2)
+    assert error[alpha > 0.2].max() < 6
+    assert error[alpha > 0.2].mean() < 1.5
+    assert error[alpha <= 0.2].mean() < 12
+    opaque = alpha >= 0.996
+    assert np.array_equal(out[opaque], np.rint(mixed).astype(np.uint8)[opaque])
+
+
+def test_foreground_colors_without_foreground_or_background() -> None:
+    image = np.full((30, 30, 3), 77, np.uint8)
+    assert np.array_equal(foreground_colors(image, np.ones((30, 30), np.float32)), image)
+    assert foreground_colors(image, np.zeros((30, 30), np.float32)).shape == image.shape
+
+
+def test_warped_edge_shows_no_background() -> None:
+    alpha = soft_disc(128, 40, 3)
+    mixed = alpha[..., None] * [200, 30, 30] + (1 - alpha[..., None]) * [0, 255, 0]
+    colors = foreground_colors(np.rint(mixed).astype(np.uint8), alpha)
+    moved = cv2.resize(colors, (301, 301), interpolation=cv2.INTER_LINEAR)
+    assert moved[..., 1][cv2.resize(alpha, (301, 301)) > 0.01].max() < 60
+
+
+def test_plate_hides_the_head_and_its_rim() -> None:
+    alpha = soft_disc(160, 45, 4)
+    image = np.rint(alpha[..., None] * 20 + (1 - alpha[..., None]) * 210).astype(np.uint8)
+    image = np.repeat(image, 3, 2) if image.shape[2] == 1 else image
+    plate = make_plate(image, alpha, OpenCVInpainter(), 3)
+    assert np.abs(plate.astype(int) - 210).max() <= 2
+    far = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
+    assert np.array_equal(plate[far], image[far])
+
+
+class HoleRecorder:
+    """An inpainter that only remembers what it was asked to fill."""
+
+    name = "recorder"
+
+    def inpaint(self, image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        self.hole = hole
+        return image_rgb
+
+
+@pytest.mark.parametrize(("dilate_px", "expected"), [(0, 1), (1, 5), (2, 13 + 8)])
+def test_plate_hole_is_the_grown_matte(dilate_px: int, expected: int) -> None:
+    alpha = np.zeros((11, 11), np.float32)
+    alpha[5, 5] = 0.1
+    recorder = HoleRecorder()
+    make_plate(np.zeros((11, 11, 3), np.uint8), alpha, recorder, dilate_px)
+    assert recorder.hole.dtype == bool
+    assert recorder.hole[5, 5 - dilate_px : 6 + dilate_px].all()
+    assert recorder.hole[5].sum() == 2 * dilate_px + 1
+    assert recorder.hole.sum() <= expected
+
+
+def test_sizes_and_types_are_checked() -> None:
+    image, alpha = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9), np.float32)
+    with pytest.raises(UsageError, match="one size"):
+        foreground_colors(image, alpha)
+    with pytest.raises(UsageError, match="one size"):
+        make_plate(image, alpha, OpenCVInpainter(), 2)
+    with pytest.raises(InputError, match="uint8"):
+        foreground_colors(image.astype(np.float32), alpha)

@@ -1,0 +1,112 @@
+"""The command as a process: signals, a reader that leaves, locales."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+SETUP = """
+import sys, types
+from types import SimpleNamespace
+def replace(name, **members):
+    module = types.ModuleType("avatarkit.pipelines." + name)
+    vars(module).update(members)
+    sys.modules[module.__name__] = module
+"""
+
+
+def start(body: str, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Run the command in a process of its own, with a stand-in pipeline defined by `body`."""
+    code = SETUP + textwrap.dedent(body) + "\nfrom avatarkit.cli.app import main\nmain()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_clean_up(number: signal.Signals, tmp_path: Path, repo_root: Path) -> None:
+    body = f"""
+    import time, pathlib
+    def reenact(config, progress):
+        pending = pathlib.Path({str(tmp_path / "pending")!r})
+        pending.touch()
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        finally:
+            pending.unlink()
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    assert (tmp_path / "pending").exists()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "interrupted: nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_reader_is_no_error(repo_root: Path) -> None:
+    body = """
+    overview = SimpleNamespace(rows=lambda: [("x" * 999, "y")] * 999, series={})
+    replace("motion", show_motion=lambda path: overview, plot_motion=None)
+    """
+    process = start(body, repo_root, "motion", "show", "f")
+    assert process.stdout
+    process.stdout.close()
+    assert process.wait(timeout=30) == 141
+    assert process.stderr
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_any_name_can_be_printed_in_any_locale(repo_root: Path) -> None:
+    body = """
+    report = SimpleNamespace(summary_lines=lambda: ["wrote 東京.mp4"])
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=lambda config, progress: report)
+    """
+    code = SETUP + textwrap.dedent(body) + "\nfrom avatarkit.cli.app import main\nmain()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "reenact", "a", "b", "-o", "c"], cwd=repo_root, env=environment,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "wrote \\u6771\\u4eac.mp4\n"), done.stderr
+
+
+@pytest.mark.parametrize(("debug", "noise"), [("", ""), ("1", "native noise\n")])
+def test_native_logs_stay_off_the_terminal(
+    debug: str, noise: str, repo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVATARKIT_DEBUG", debug)
+    body = """
+    def reenact(config, progress):
+        import os, warnings
+        os.write(2, b"native noise\\n")
+        progress.notice("two faces")
+        return SimpleNamespace(summary_lines=lambda: ["done"])
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "done\n", f"{noise}note: two faces\n")
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_closed_streams_are_no_error(closed: str, repo_root: Path) -> None:
+    command = f"exec {sys.executable} -m avatarkit --version {closed}>&-"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=repo_root, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,115 @@
+"""Figures of a run: memory, time, versions, hashes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avatarkit import __version__, runtime
+from avatarkit.errors import InputError
+
+MIB = 1 << 20
+
+
+def test_progress_can_be_ignored() -> None:
+    progress: runtime.Progress = runtime.NullProgress()
+    progress.stage("render", None)
+    progress.advance()
+    progress.notice("two faces")
+
+
+def test_stage_times_add_up_and_survive_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 1.0, 10.0, 12.5, 20.0, 20.25])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    timer = runtime.StageTimer()
+    with timer.stage("decode"):
+        pass
+    with timer.stage("warp"):
+        pass
+    with pytest.raises(ValueError, match="x"), timer.stage("decode"):
+        raise ValueError("x")
+    assert timer.seconds == {"decode": 1.25, "warp": 2.5}
+
+
+def test_versions_name_what_is_installed() -> None:
+    found = runtime.versions()
+    assert found["avatarkit"] == __version__
+    assert found["python"] == "{}.{}.{}".format(*sys.version_info[:3])
+    assert found["numpy"].split(".")[0] == "1"
+    assert set(found) <= {"avatarkit", "python", *runtime.PACKAGES}
+
+
+def test_sha256_of_known_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "näme with 'quotes'.bin"
+    path.write_bytes(b"abc")
+    assert runtime.sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    path.write_bytes(b"a" * 1_000_000)
+    assert runtime.sha256_file(path) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+
+
+@pytest.mark.parametrize("name", ["missing.bin", "."])
+def test_sha256_of_nothing_is_an_input_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^cannot read .*: (No such file|Is a directory)"):
+        runtime.sha256_file(tmp_path / name)
+
+
+def test_cpu_threads_is_positive() -> None:
+    assert runtime.cpu_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "processors"), [("200000 100000\n", 2), ("150000 100000", 2), ("max 100000", None), ("", None)]
+)
+def test_container_quota(text: str, processors: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "cpu.max"
+    path.write_text(text)
+    assert runtime._container_quota(path) == processors
+
+
+def test_container_quota_without_a_file(tmp_path: Path) -> None:
+    assert runtime._container_quota(tmp_path / "cpu.max") is None
+
+
+def test_cpu_threads_honours_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_container_quota", lambda path: 1)
+    assert runtime.cpu_threads() == 1
+
+
+def test_peak_memory_is_kept_after_the_memory_is_freed() -> None:
+    before = runtime.peak_memory_bytes()
+    block = bytearray(b"x" * (before + 64 * MIB))
+    del block
+    assert runtime.peak_memory_bytes() > before + 60 * MIB
+
+
+def test_peak_memory_is_not_inherited_from_a_bigger_parent() -> None:
+    block = bytearray(b"x" * 300 * MIB)
+    code = "from avatarkit.runtime import peak_memory_bytes; print(peak_memory_bytes())"
+    root = Path(runtime.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert len(block) > 10 * MIB
+    assert 0 < int(done.stdout) < 100 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
+def test_memory_meter_counts_children_alive() -> None:
+    own = runtime.peak_memory_bytes()
+    dd = ["dd", "if=/dev/zero", "bs=200M", "count=1"]
+    with (
+        runtime.MemoryMeter(interval_s=0.01) as meter,
+        subprocess.Popen(dd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child,
+    ):
+        assert child.stdout
+        child.stdout.read(1)  # its buffer is full now, and it waits to write the rest
+        time.sleep(0.1)
+        child.kill()
+    assert own + 200 * MIB <= meter.peak_bytes < own + 250 * MIB
+
+
+def test_without_proc_the_usage_of_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_high_water_bytes", lambda pid: None)
+    assert runtime.peak_memory_bytes() > MIB
