@@ -24,7 +24,7 @@ from avatarkit.media.image import write_image
 from avatarkit.media.output import check_distinct, check_output, pending_output
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import ON_MISSING, MotionConfig
-from avatarkit.motion.transfer import Framing, Transfer, check
+from avatarkit.motion.transfer import Framing, Transfer, check, landmarks_of
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver
 from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
@@ -169,9 +169,7 @@ def _framing(motion: Motion, source: Source, config: ReenactConfig) -> Framing:
         per_pixel = seen.scale * drawn.scale
         corner = drawn.to_crop(seen.to_crop(np.zeros((1, 2))))[0]
         return Framing(per_pixel, float(corner[0]), float(corner[1]))
-    shape = motion.identity[0] + motion.expression[0]
-    landmarks = motion.scale[0] * shape @ motion.rotation[0].T + motion.translation[0]
-    window = head_crop(landmarks, motion.width, motion.height, drawn.size)
+    window = head_crop(landmarks_of(motion, 0), motion.width, motion.height, drawn.size)
     corner = window.to_crop(np.zeros((1, 2)))[0]
     return Framing(window.scale, float(corner[0]), float(corner[1]))
 

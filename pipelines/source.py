@@ -78,7 +78,8 @@ class Source:
         inside = _window(self.crop) if whole else np.s_[:, :]
         self.background = background[inside] if background is not None else None
         self.layers = SourceLayers(
-            cut(picture, self.crop), foreground[inside], alpha[inside], self.crop.to_crop(marks)
+            cut(picture, self.crop), foreground[inside], alpha[inside], self.crop.to_crop(marks),
+            anchored=options.paste_back or self._kind == "keep",
         )
 
     @property

@@ -16,13 +16,15 @@ class SourceLayers:
     picture: RGB uint8 (H, W, 3). foreground: the same with the subject's colours alone, spread outwards beyond
     its outline, so that no background is pulled along; the picture itself where nothing is cut out.
     alpha: float32 (H, W) in [0, 1], the subject's matte; all ones where nothing is cut out.
-    landmarks: float64 (478, 3) in pixels.
+    landmarks: float64 (478, 3) in pixels. anchored: the picture is part of a larger one that stands still, so its
+    edges must not move; otherwise the edges are where the view ends.
     """
 
     picture: NDArray[np.uint8]
     foreground: NDArray[np.uint8]
     alpha: NDArray[np.float32]
     landmarks: NDArray[np.float64]
+    anchored: bool = False
 
 
 class Engine(Protocol):

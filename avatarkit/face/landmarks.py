@@ -1,7 +1,7 @@
 """Names for MediaPipe's landmark numbers, and the triangles between them.
 
-"Right" and "left" are the person's: the right eye stands at smaller x in a frontal picture. Rings run from the
-outer to the inner eye corner, or from the person's right to the left mouth corner.
+"Right" and "left" are the person's: the right eye stands at smaller x in a frontal picture. Rings run from
+the outer to the inner eye corner, or from the person's right to the left mouth corner.
 """
 
 from functools import lru_cache
@@ -45,12 +45,12 @@ RIGID = (
     151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 362, 263,
 )  # fmt: skip
 
-# Right and left twins on either side of the nose; their differences give the head's x axis.
+# Right and left twins on either side of the nose, all rigid; their differences give the head's x axis.
 TWINS = (
-    (33, 263), (133, 362), (234, 454), (127, 356), (162, 389), (21, 251), (54, 284), (103, 332), (67, 297), (109, 338),
-    (93, 323), (132, 361),
+    (33, 263), (133, 362), (234, 454), (127, 356), (162, 389), (21, 251), (54, 284), (103, 332), (67, 297),
+    (109, 338),
 )  # fmt: skip
-MIDLINE_TOP, MIDLINE_BOTTOM = (10, 151, 9, 8, 168), (2, 164, 94, 1)
+MIDLINE_TOP, MIDLINE_BOTTOM = (10, 151, 9, 8), (197, 195, 5, 4)
 EARS = (234, 454)
 OUTER_EYE_CORNERS = (33, 263)
 CHIN, FOREHEAD = 152, 10

@@ -60,7 +60,8 @@ class MediaPipeTracker:
             if landmarks is None:
                 continue
             face = face_from_landmarks(landmarks, score)
-            if _iou(face.box, box) > 0.1 and all(_iou(face.box, other.box) < SAME_FACE_IOU for other in found):
+            known = any(_iou(face.box, other.box) >= SAME_FACE_IOU for other in found)
+            if _iou(face.box, box) > 0.1 and not known:
                 found.append(face)
         return tuple(sorted(found, key=lambda face: face.centre[0]))
 
@@ -121,7 +122,7 @@ class MediaPipeTracker:
 
     @staticmethod
     def _landmarks(mesh: Any, picture: NDArray[np.uint8], window: Box) -> NDArray[np.float32] | None:
-        """Landmarks (478, 3) in pixels of the picture, looked for inside the window; None when there is no face."""
+        """Landmarks (478, 3) in pixels of the picture, looked for inside the window; None without a face."""
         height, width = picture.shape[:2]
         left, top = max(0, int(window[0])), max(0, int(window[1]))
         right, bottom = min(width, int(np.ceil(window[2]))), min(height, int(np.ceil(window[3])))

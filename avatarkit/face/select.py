@@ -18,10 +18,15 @@ def choose(faces: tuple[Face, ...], choice: FaceChoice, where: str) -> Face:
         InputError: there is no face, or none with that number.
     """
     if not faces:
-        raise InputError(f"{where}: no face found; use a picture in which a face is clearly visible and at least 60 px high")
+        raise InputError(
+            f"{where}: no face found; use a picture that shows a face clearly, at least 60 px high"
+        )
     if choice.index is not None:
         if not 0 <= choice.index < len(faces):
-            raise InputError(f"{where}: there is no face {choice.index}; {len(faces)} found, numbered from 0, left to right")
+            raise InputError(
+                f"{where}: there is no face {choice.index};"
+                f" {len(faces)} found, numbered from 0, left to right"
+            )
         return faces[choice.index]
     if choice.at is not None:
         point = np.array(choice.at)

@@ -14,9 +14,9 @@ from avatarkit.face.types import Face, FaceChoice
 
 # A cut changes the thumbnail by this many grey levels on average, and by this many times the usual change.
 CUT_LEVELS, CUT_RATIO = 20.0, 4.0
-# A face found again farther than this (in face sizes) from where it was lost is somebody else, or another shot.
+# A face found again farther than this (in face sizes) from where it was lost is somebody else.
 NEW_SHOT_SIZES = 1.2
-# While nothing is found, the wide search runs on every n-th frame only: it costs several times a followed frame.
+# While nothing is found, the wide search runs on every n-th frame only: it costs more than following.
 SEARCH_EVERY = 3
 
 
@@ -75,13 +75,15 @@ def track(
     lost_for, chosen = 0, False
     for frame in frames:
         cut = cuts.is_cut(frame)
-        face = None if cut or last is None or lost_for else tracker.follow(frame, last)
-        if face is None and (cut or lost_for % SEARCH_EVERY == 0):
+        if cut:
+            last, lost_for = None, 0
+        face = None if last is None or lost_for else tracker.follow(frame, last)
+        if face is None and lost_for % SEARCH_EVERY == 0:
             found = tracker.detect(frame)
             if found:
-                face = _again(found, None if cut else last) if chosen else _first(found, choice, where)
+                face = _again(found, last) if chosen else _first(found, choice, where)
                 chosen = True
-                cut = cut or (last is not None and lost_for > 0 and _far(face, last))
+                cut = cut or (last is not None and _far(face, last))
         if face is None:
             lost_for += 1
         else:

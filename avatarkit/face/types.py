@@ -1,19 +1,20 @@
 """What a face tracker returns and which face is meant."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 LANDMARKS = 478
-"""Landmarks of a face: MediaPipe's 468 mesh points, then five for each iris (right eye of the person first)."""
+"""Landmarks of a face: MediaPipe's 468 mesh points, then five for each iris (the right eye first)."""
 
 
 @dataclass(frozen=True)
 class Face:
     """One face in one picture.
 
-    landmarks: float32 (478, 3), x and y in pixels, z in pixels too (away from the camera, about 0 at the face).
+    landmarks: float32 (478, 3), x, y, z in pixels; z points away from the camera, about 0 at the face.
     box: left, top, right, bottom in pixels, around the mesh.
     score: the detector's confidence, 0 to 1.
     """
@@ -35,13 +36,13 @@ class Face:
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Which face is meant when there are several: by number from left to right, counted from 0, by a point, or largest."""
+    """Which of several faces is meant: by number from left to right (from 0), by a point, or the largest."""
 
     index: int | None = None
     at: tuple[float, float] | None = None
 
 
-def face_from_landmarks(landmarks: NDArray[np.floating], score: float) -> Face:
+def face_from_landmarks(landmarks: NDArray[np.floating[Any]], score: float) -> Face:
     """A face with the box of its 468 mesh points."""
     points = np.asarray(landmarks, np.float32)
     low, high = points[:468, :2].min(0), points[:468, :2].max(0)

@@ -1,6 +1,7 @@
 """Square crops around a head and the way back into the full picture."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,17 @@ class Crop:
         """Crop pixels per picture pixel."""
         return self.size / self.side
 
-    def to_crop(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def to_crop(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Picture pixels (..., 2 or 3) to crop pixels; z scales like x and y."""
         return self._map(points, self.scale, np.array([self.left, self.top]), forward=True)
 
-    def to_picture(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    def to_picture(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Crop pixels (..., 2 or 3) to picture pixels."""
         return self._map(points, self.scale, np.array([self.left, self.top]), forward=False)
 
     @staticmethod
     def _map(
-        points: NDArray[np.floating], scale: float, corner: NDArray[np.floating], *, forward: bool
+        points: NDArray[np.floating[Any]], scale: float, corner: NDArray[np.floating[Any]], *, forward: bool
     ) -> NDArray[np.float64]:
         result = np.array(points, np.float64)
         if forward:
@@ -47,7 +48,7 @@ class Crop:
 
 
 def head_crop(
-    landmarks_px: NDArray[np.floating], width: int, height: int, size: int, *, margin: float = 2.6
+    landmarks_px: NDArray[np.floating[Any]], width: int, height: int, size: int, *, margin: float = 2.4
 ) -> Crop:
     """The square around head and shoulders, as large as the picture allows, shifted to stay inside it.
 

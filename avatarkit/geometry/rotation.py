@@ -1,5 +1,7 @@
 """Rotation matrices, Euler angles in degrees and rotation vectors, as pure functions over arrays."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,14 @@ def from_euler_deg(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
     turns the head clockwise as seen in the picture.
     """
     yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])
     about_z = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
@@ -21,7 +30,7 @@ def from_euler_deg(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Array:
     return result
 
 
-def to_euler_deg(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
+def to_euler_deg(rotation: NDArray[np.floating[Any]]) -> tuple[float, float, float]:
     """Yaw, pitch and roll in degrees of a rotation (3, 3); the inverse of `from_euler_deg`.
 
     At a pitch of +-90 degrees yaw and roll are one turn; all of it is then reported as yaw.
@@ -36,7 +45,7 @@ def to_euler_deg(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
     return float(yaw_deg), float(pitch_deg), float(roll_deg)
 
 
-def from_vector(vector: NDArray[np.floating]) -> Array:
+def from_vector(vector: NDArray[np.floating[Any]]) -> Array:
     """Rotation (3, 3) of a rotation vector (3,): axis times angle in radians (Rodrigues)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:
@@ -47,7 +56,7 @@ def from_vector(vector: NDArray[np.floating]) -> Array:
     return result
 
 
-def to_vector(rotation: NDArray[np.floating]) -> Array:
+def to_vector(rotation: NDArray[np.floating[Any]]) -> Array:
     """Rotation vector (3,) in radians, of length at most pi, of a rotation (3, 3)."""
     skew = np.array(
         [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
@@ -64,12 +73,12 @@ def to_vector(rotation: NDArray[np.floating]) -> Array:
     return np.asarray(column / np.linalg.norm(column) * angle, np.float64)
 
 
-def scaled(rotation: NDArray[np.floating], factor: float) -> Array:
+def scaled(rotation: NDArray[np.floating[Any]], factor: float) -> Array:
     """The same turn about the same axis with its angle times `factor`."""
     return from_vector(to_vector(rotation) * factor)
 
 
-def nearest(matrix: NDArray[np.floating]) -> Array:
+def nearest(matrix: NDArray[np.floating[Any]]) -> Array:
     """The rotation nearest to a matrix (..., 3, 3) in the Frobenius norm; used after averaging rotations."""
     u, _, vt = np.linalg.svd(np.asarray(matrix, np.float64))
     sign = np.ones(u.shape[:-1])
@@ -78,6 +87,7 @@ def nearest(matrix: NDArray[np.floating]) -> Array:
     return result
 
 
-def angle_deg(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+def angle_deg(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
     """Angle in degrees between two rotations (3, 3)."""
-    return float(np.degrees(np.linalg.norm(to_vector(np.asarray(a).T @ np.asarray(b)))))
+    between = np.asarray(a, np.float64).T @ np.asarray(b, np.float64)
+    return float(np.degrees(np.linalg.norm(to_vector(between))))

@@ -1,6 +1,7 @@
 """Similarities in 3-D: `p -> scale * rotation @ p + translation`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,21 @@ class Similarity:
     translation: Array
     scale: float
 
-    def apply(self, points: NDArray[np.floating]) -> Array:
+    def apply(self, points: NDArray[np.floating[Any]]) -> Array:
         """Transform points (..., 3)."""
         result: Array = self.scale * (np.asarray(points, np.float64) @ self.rotation.T) + self.translation
         return result
 
-    def apply_inverse(self, points: NDArray[np.floating]) -> Array:
+    def apply_inverse(self, points: NDArray[np.floating[Any]]) -> Array:
         """Transform points (..., 3) back."""
         result: Array = ((np.asarray(points, np.float64) - self.translation) / self.scale) @ self.rotation
         return result
 
 
 def fit(
-    points: NDArray[np.floating], targets: NDArray[np.floating], weights: NDArray[np.floating] | None = None
+    points: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]] | None = None,
 ) -> Similarity:
     """The similarity that takes points (N, 3) nearest to targets (N, 3), weighted least squares.
 
@@ -38,7 +41,11 @@ def fit(
     PAMI 1991, with weights; reflections are excluded.
     """
     p, q = np.asarray(points, np.float64), np.asarray(targets, np.float64)
-    w = np.full(len(p), 1.0 / len(p)) if weights is None else np.asarray(weights, np.float64) / np.sum(weights)
+    w = (
+        np.full(len(p), 1.0 / len(p))
+        if weights is None
+        else np.asarray(weights, np.float64) / np.sum(weights)
+    )
     centre_p, centre_q = w @ p, w @ q
     dp, dq = p - centre_p, q - centre_q
     rotation = nearest((dq * w[:, None]).T @ dp)

@@ -56,7 +56,16 @@ _ENCODERS = {
     "prores": ("prores_ks",),
     "png": ("png",),
 }
-_DEFAULT_CRF = {"h264": 18, "hevc": 21, "vp9": 27, "av1": 28}
+_DEFAULT_CRF = {"h264": 18, "hevc": 21, "vp9": 27, "av1": 28, "prores": 4}
+# ProRes takes it as its quantiser, much faster than meeting a bit rate; PNG is lossless and ignores it.
+_CRF_RANGE = {
+    "h264": (0, 51),
+    "hevc": (0, 51),
+    "vp9": (0, 63),
+    "av1": (0, 63),
+    "prores": (1, 31),
+    "png": (0, 63),
+}
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 _BT709 = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
@@ -117,12 +126,13 @@ def encoder_options(codec: str, muxer: str, *, crf: int | None, preset: str, alp
         raise DependencyError(
             f"this ffmpeg has no encoder for {codec}; install one with {_ENCODERS[codec][0]}"
         )
-    if crf is not None and not 0 <= crf <= (51 if codec in ("h264", "hevc") else 63):
-        raise UsageError(f"crf {crf} is out of range for {codec}: give 0 (best) to 51, for vp9 and av1 to 63")
+    best, worst = _CRF_RANGE[codec]
+    if crf is not None and not best <= crf <= worst:
+        raise UsageError(f"crf {crf} is out of range for {codec}: give {best} (best) to {worst}")
     quality = _DEFAULT_CRF.get(codec) if crf is None else crf
     speed = _PRESETS.index(preset)
     if codec == "png":
-        return {"c:v": encoder, "pix_fmt": "rgba" if alpha else "rgb24", "compression_level": 3}
+        return {"c:v": encoder, "pix_fmt": "rgba" if alpha else "rgb24", "compression_level": 1, "pred": "up"}
     if codec == "prores":
         pixels = "yuva444p10le" if alpha else "yuv444p10le"
         return {
@@ -130,6 +140,7 @@ def encoder_options(codec: str, muxer: str, *, crf: int | None, preset: str, alp
             "profile:v": "4444",
             "pix_fmt": pixels,
             "alpha_bits": 16,
+            "qscale:v": quality,
             "vendor": "apl0",
             **_BT709,
         }

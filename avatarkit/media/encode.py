@@ -102,8 +102,10 @@ class FrameWriter:
             pattern = file_url(self.path).replace("%", "%%") + "/" + PNG_PATTERN
             return command(ffmpeg.output(source, pattern, format="image2", start_number=0, **options))
         filters = (
-            "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full:out_color_matrix=bt709:out_range=limited,"
-            f"format={options['pix_fmt']}"
+            "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full"
+            ":out_color_matrix=bt709:out_range=limited,"
+            f"format={options['pix_fmt']},"
+            "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
         )
         if self._sound is None:
             options = {**options, **metadata_options(self._container, self._metadata)}

@@ -10,15 +10,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from avatarkit.errors import InputError, OutputError
 from avatarkit.media.files import check_readable
+from avatarkit.media.pixel_depth import deep_pixels
 
 ImageArray = npt.NDArray[np.uint8]
 AlphaArray = npt.NDArray[np.float32]
@@ -27,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000
 ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000
+_BLACK_POINT_COMPENSATION = 0x2000  # a flag of Little CMS; Pillow names it from 10.3 on
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 _pillow_limit = threading.Lock()
@@ -54,8 +54,7 @@ def image_header(path: Path) -> ImageHeader | None:
         with open_image(path) as image:
             codec = (image.format or "").lower()
             frames = int(getattr(image, "n_frames", 1)) if image.format in ANIMATED_FORMATS else 1
-            turned = _orientation(image) in (5, 6, 7, 8)
-            width, height = reversed(image.size) if turned else image.size
+            width, height = _upright_size(image)
             return ImageHeader(codec, width, height, frames)
     except UnidentifiedImageError:
         return None
@@ -134,9 +133,10 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 def decode_image(image: Image.Image, path: Path | None = None) -> tuple[ImageArray, AlphaArray | None]:
     """Pixels of an opened Pillow image (its current frame) as `read_image_rgba` gives them."""
     profile = image.info.get("icc_profile")
-    orientation = _orientation(image)
-    deep = _deep_pixels(image, path)
+    deep = deep_pixels(image, path)  # first: asking for the orientation makes Pillow load a PNG at 8 bits
     if deep is not None:
+        # OpenCV turns TIFFs by itself and nothing else.
+        orientation = 1 if image.format == "TIFF" and len(deep[0].shape) == 3 else _orientation(image)
         colour, alpha = deep
         upright = _turn(Image.fromarray(colour), orientation)
         rgb = _to_srgb(upright, profile)
@@ -177,7 +177,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             target,
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            flags=_BLACK_POINT_COMPENSATION,
         )
     except ImageCms.PyCMSError:
         # A profile that the colour library refuses says nothing usable; viewers show such files as sRGB too.
@@ -199,46 +199,13 @@ def _profile(data: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
     return profile
 
 
-def _deep_pixels(
-    image: Image.Image, path: Path | None
-) -> tuple[ImageArray, npt.NDArray[np.uint8] | None] | None:
-    """8-bit colour (RGB or grey) and alpha of a picture with more than 8 bits a channel, rounded and not
-    cut off.
-    """
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_to_8_bit(np.asarray(image)), None
-    if path is None or not _has_16_bit_colour(image):
-        return None
-    data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if data is None or data.dtype != np.uint16 or data.ndim != 3:
-        return None  # Pillow reads it too, with the low bits dropped
-    channels = _words_to_bytes(data)
-    if channels.shape[2] == 4:
-        return np.ascontiguousarray(channels[..., 2::-1]), np.ascontiguousarray(channels[..., 3])
-    return np.ascontiguousarray(channels[..., ::-1]), None
-
-
-def _words_to_bytes(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """uint16 to uint8 with 65535 -> 255 and rounding: the nearest of v / 257."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _grey_to_8_bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    if values.dtype.kind == "f":
-        top = 1.0 if float(values.max()) <= 1.0 else 255.0
-        scaled: ImageArray = np.rint(np.clip(np.nan_to_num(values) / top, 0, 1) * 255).astype(np.uint8)
-        return scaled
-    return _words_to_bytes(np.clip(values, 0, 65535))
-
-
-def _has_16_bit_colour(image: Image.Image) -> bool:
-    if image.format == "PNG" and image.mode in ("RGB", "RGBA"):
-        tiles = getattr(image, "tile", None)
-        return "16" in str(tiles[0][3]) if tiles else False
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
     if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(258, ())
-        return len(bits) >= 3 and max(bits) == 16
-    return False
+        # Pillow versions differ in whether the size of a TIFF is already turned; its tags are not.
+        tags = getattr(image, "tag_v2", {})
+        width, height = int(tags.get(256, width)), int(tags.get(257, height))
+    return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:

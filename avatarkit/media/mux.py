@@ -34,8 +34,8 @@ _MAX_OVERHANG_S = Fraction(15, 1000)
 def metadata_options(container: Container, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Output options that write `metadata` into a container, and nothing else's metadata."""
     options: dict[str, Any] = {"map_metadata:g": -1}
-    if metadata:
-        options["metadata"] = [f"{key}={value}" for key, value in metadata.items()]
+    for index, (key, value) in enumerate(metadata.items()):
+        options[f"metadata:g:{index}"] = f"{key}={value}"
     if container.muxer in ("mp4", "mov"):
         flags = "+faststart"
         if not metadata.keys() <= _STANDARD_TAGS:
@@ -64,10 +64,15 @@ def add_sound(
     assert audio is not None
     origin = sound.video.start if sound.video is not None else min(audio.start, Fraction(0))
     copied = audio.codec in container.audio_copied
+    recut = copied and audio.codec.startswith(
+        "pcm_"
+    )  # uncompressed sound can be cut at any sample and stays as is
     picture = ffmpeg.input(file_url(silent))
     source = media_input(sound.path, itsoffset=f"{float(-origin):.9f}")
     options: dict[str, Any] = {"c:v": "copy", **metadata_options(container, metadata)}
-    if copied:
+    if recut:
+        options |= {"c:a": audio.codec, "af": _sample_cut(duration)}
+    elif copied:
         options |= {"c:a": "copy", "bsf:a": _packet_filter(audio, container, duration)}
     else:
         options |= _encoding(audio, container, duration)
@@ -95,12 +100,15 @@ def _packet_filter(audio: AudioStream, container: Container, duration: Fraction)
 def _encoding(audio: AudioStream, container: Container, duration: Fraction) -> dict[str, Any]:
     encoder = container.audio_encoder
     rate = audio.sample_rate_hz or 48000
-    # Padding and cutting at time zero happens by samples: the sound starts and ends with the picture.
-    filters = f"aresample=async=1:first_pts=0,atrim=start=0:end={float(duration):.6f},asetpts=PTS-STARTPTS"
-    options: dict[str, Any] = {"c:a": encoder, "b:a": container.audio_bitrate, "af": filters}
+    options: dict[str, Any] = {"c:a": encoder, "b:a": container.audio_bitrate, "af": _sample_cut(duration)}
     if encoder == "libopus":
         options["ar"] = 48000
         options["ac"] = min(2, audio.channels or 2)
     elif rate > 48000:
         options["ar"] = 48000
     return options
+
+
+def _sample_cut(duration: Fraction) -> str:
+    """Filters that pad or cut decoded sound at time zero and at the end of the video, to the sample."""
+    return f"aresample=async=1:first_pts=0,atrim=start=0:end={float(duration):.6f},asetpts=PTS-STARTPTS"

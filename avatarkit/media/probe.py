@@ -174,7 +174,8 @@ def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoS
 def _displayed_size(track: Track, rotation_deg: int) -> tuple[int, int]:
     width, height = track.coded_size
     aspect = track.pixel_aspect
-    if Fraction(1, 4) <= aspect <= 4:
+    # Scalers leave an aspect of 1.01 or so behind odd sizes: resampling for that loses more than it gives.
+    if Fraction(1, 4) <= aspect <= 4 and abs(aspect - 1) > Fraction(1, 50):
         if aspect < 1:
             width = max(1, round_half_up(width * aspect))
         elif aspect > 1:

@@ -6,6 +6,8 @@ float, so frame 1 000 000 of a 30000/1001 stream has its exact time.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -73,9 +75,9 @@ def round_half_up(value: Fraction) -> int:
 
 
 def nearest_standard(rate: Fraction) -> Fraction:
-    """The standard rate closest to `rate` in ratio, or the nearest whole rate where none is within 6 %."""
+    """The standard rate closest to `rate` in ratio, or the nearest whole rate where none is within 9 %."""
     best = min(STANDARD_RATES, key=lambda r: max(r / rate, rate / r))
-    if max(best / rate, rate / best) <= Fraction(106, 100):
+    if max(best / rate, rate / best) <= Fraction(109, 100):
         return best
     return Fraction(min(120, max(1, round_half_up(rate))))
 
@@ -157,12 +159,19 @@ class RateEstimator:
         positive = {ticks: n for ticks, n in self._intervals.items() if ticks > 0}
         if not positive:
             return self._declared[0] if self._declared else Fraction(25)
-        mode = max(positive, key=lambda ticks: (positive[ticks], -ticks))
-        # The mean around the mode: millisecond containers store 29.97 as a mix of 33 and 34.
-        near = {
-            ticks: n for ticks, n in positive.items() if abs(ticks - mode) * 100 <= mode * 15 or ticks == mode
-        }
-        mean = Fraction(sum(ticks * n for ticks, n in near.items()), sum(near.values()))
+        # Steps within 15 % count as one: cameras jitter, and millisecond ticks turn 29.97 into 33s and 34s.
+        steps = sorted(positive)
+        sums = list(itertools.accumulate((positive[ticks] for ticks in steps), initial=0))
+        spans = [
+            (bisect.bisect_left(steps, ticks * 0.85), bisect.bisect_right(steps, ticks * 1.15))
+            for ticks in steps
+        ]
+        density = [sums[right] - sums[left] for left, right in spans]
+        # The shortest common step: with every third frame dropped, double steps are as many as single ones.
+        chosen = next(i for i, count in enumerate(density) if 2 * count >= max(density))
+        left, right = spans[chosen]
+        near = steps[left:right]
+        mean = Fraction(sum(ticks * positive[ticks] for ticks in near), density[chosen])
         return nearest_standard(1 / (mean * self._time_base))
 
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from types import TracebackType
 from typing import IO
 
@@ -22,10 +23,11 @@ class Motion:
     """What a driver's head does, F frames in S shots.
 
     rate: frames per second, exact. width, height: of the driver's frames in pixels.
-    rotation: (F, 3, 3). translation: (F, 3) pixels of the driver. scale: (F,) pixels between the outer eye corners.
+    rotation: (F, 3, 3). translation: (F, 3) pixels of the driver. scale: (F,) pixels between the outer eye
+    corners.
     expression: (F, 478, 3) offsets from `identity` in head coordinates (see `motion.head`).
-    mouth_opening: (F,), eye_opening: (F, 2), gaze: (F, 2, 2), see `motion.head.FaceState`; the eye openings are
-    measured in head coordinates, so that a nod does not count as a blink.
+    mouth_opening: (F,), eye_opening: (F, 2), gaze: (F, 2, 2), see `motion.head.FaceState`; the eye openings
+    are measured in head coordinates, so that a nod does not count as a blink.
     presence: (F,) 1 where the motion applies, falling to 0 where the source's own pose is shown instead.
     state: (F,) how each row was obtained, a number into `STATE_NAMES`. shot: (F,) number of the shot.
     identity: (S, 478, 3) the driver's mean face of each shot in head coordinates.
@@ -64,7 +66,7 @@ class Motion:
     def shot_ranges(self) -> list[tuple[int, int]]:
         """First frame and the frame after the last one, of every shot."""
         edges = [0, *self.cuts, len(self)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
 
 COLUMNS = (
@@ -81,7 +83,7 @@ class Spool:
 
     def __init__(self, row_shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> None:
         self._shape, self._dtype = row_shape, np.dtype(dtype)
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="avatarkit-")
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="avatarkit-")  # noqa: SIM115  closed in __exit__
         self._rows = 0
 
     def __enter__(self) -> "Spool":

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +56,9 @@ def extract(frames: Iterable[TrackedFrame], info: DriverInfo, on_missing: str) -
         if not len(present):
             raise InputError(f"{info.name}: no frames")
         if not present.any():
-            raise InputError(f"{info.name}: no face found in any of {len(present)} frames; use a driver that shows a face")
+            raise InputError(
+                f"{info.name}: no face found in any of {len(present)} frames; use a driver that shows a face"
+            )
         shots = shot_ranges(present, cuts)
         return _solve(spool.array(), present, shots, info, on_missing)
 
@@ -83,7 +87,7 @@ def shot_ranges(present: NDArray[np.bool_], cuts: list[int]) -> list[tuple[int, 
     edges = sorted({0, *cuts, len(present)})
     ranges: list[tuple[int, int]] = []
     pending = None
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         first = start if pending is None else pending
         pending = None
         if present[start:stop].any():
@@ -95,8 +99,8 @@ def shot_ranges(present: NDArray[np.bool_], cuts: list[int]) -> list[tuple[int, 
     return ranges
 
 
-def mean_face(points: NDArray[np.floating], present: NDArray[np.bool_]) -> Array:
-    """The mean face (478, 3) of a shot in head coordinates, by generalised Procrustes analysis on rigid points.
+def mean_face(points: NDArray[np.floating[Any]], present: NDArray[np.bool_]) -> Array:
+    """The mean face (478, 3) of a shot in head coordinates, by Procrustes analysis on rigid points.
 
     Args:
         points: (F, 478, 3) landmarks.
@@ -140,7 +144,9 @@ def _solve(
             _smooth_expression(raw.array(), here, on_missing, float(info.rate), expression)
         if on_missing == "source":
             presence[start:stop] = _fade(here, float(info.rate))
-    state = np.where(present, c.TRACKED, {"hold": c.HELD, "source": c.AT_SOURCE}.get(on_missing, c.INTERPOLATED))
+    state = np.where(
+        present, c.TRACKED, {"hold": c.HELD, "source": c.AT_SOURCE}.get(on_missing, c.INTERPOLATED)
+    )
     return c.Motion(
         rate=info.rate,
         width=info.width,
@@ -170,7 +176,7 @@ def _measure_rows(
     face: Array,
     raw: c.Spool,
 ) -> None:
-    """Fill the rows of `pose` (rotation vector, translation, scale) and `face`; append expressions to `raw`."""
+    """Fill rows of `pose` (rotation vector, translation, scale) and `face`; append expressions to `raw`."""
     rigid = identity[_RIGID]
     for start, stop in c.chunks(*bounds):
         block = np.zeros((stop - start, LANDMARKS, 3), np.float32)

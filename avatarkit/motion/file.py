@@ -1,6 +1,7 @@
 """The motion file: safetensors with a version, no pixels, no pickle. docs/motion-format.md describes it."""
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
 from avatarkit.face.types import LANDMARKS
-from avatarkit.motion.columns import COLUMNS, Motion
+from avatarkit.motion.columns import COLUMNS, STATE_NAMES, Motion, chunks
 
 FORMAT, VERSION = "avatarkit-motion", 1
 SUFFIX = ".motion"
@@ -19,15 +20,36 @@ _ROW_SHAPES: dict[str, tuple[int, ...]] = {
     "rotation": (3, 3), "translation": (3,), "scale": (), "expression": (LANDMARKS, 3), "mouth_opening": (),
     "eye_opening": (2,), "gaze": (2, 2), "presence": (), "state": (), "shot": (), "identity": (LANDMARKS, 3),
 }  # fmt: skip
-_DTYPES = {"state": np.dtype(np.uint8), "shot": np.dtype(np.int32)}
+_DTYPES = {"state": "<u1", "shot": "<i4"}
+_CODES = {"float32": "F32", "uint8": "U8", "int32": "I32"}
+# The columns as they lie in the file: the single bytes last, so that all others stay aligned.
+_ORDER = (*(name for name in COLUMNS if name != "state"), "state")
 
 
 def write_motion(path: Path, motion: Motion) -> None:
-    """Write a motion file. The caller gives a temporary name and renames it."""
-    from safetensors.numpy import save_file
+    """Write a motion file, piece by piece; the same motion always gives the same bytes.
 
-    columns = {name: np.ascontiguousarray(getattr(motion, name)) for name in COLUMNS}
-    metadata = {
+    The caller gives a temporary name and renames it.
+    """
+    header: dict[str, Any] = {"__metadata__": _metadata(motion)}
+    end = 0
+    for name in _ORDER:
+        column, start = getattr(motion, name), end
+        end += math.prod(column.shape) * _dtype(name).itemsize
+        code = _CODES[_dtype(name).name]
+        header[name] = {"dtype": code, "shape": list(column.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in _ORDER:
+            column = getattr(motion, name)
+            for start, stop in chunks(0, len(column)):
+                file.write(np.ascontiguousarray(column[start:stop], _dtype(name)).tobytes())
+
+
+def _metadata(motion: Motion) -> dict[str, str]:
+    return {
         "format": FORMAT,
         "version": str(VERSION),
         "rate": f"{motion.rate.numerator}/{motion.rate.denominator}",
@@ -36,7 +58,6 @@ def write_motion(path: Path, motion: Motion) -> None:
         "tracker": motion.tracker,
         "driver": motion.driver,
     }
-    save_file(columns, str(path), metadata)
 
 
 def is_motion_file(path: Path) -> bool:
@@ -44,7 +65,7 @@ def is_motion_file(path: Path) -> bool:
     if path.suffix.lower() == SUFFIX:
         return True
     try:
-        return _header(path).get("__metadata__", {}).get("format") == FORMAT
+        return _about(_header(path)).get("format") == FORMAT
     except (OSError, InputError):
         return False
 
@@ -61,19 +82,19 @@ def read_motion(path: Path) -> Motion:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    about = header.get("__metadata__", {})
+    about = _about(header)
     if about.get("format") != FORMAT:
         raise InputError(f"{path}: is not a motion file; make one with avatarkit motion extract")
     if about.get("version") != str(VERSION):
         raise InputError(
-            f"{path}: is a motion file of version {about.get('version')}, this program reads version {VERSION};"
+            f"{path}: is a motion file of version {about.get('version')}, this program reads {VERSION};"
             " extract it again, or use the program that wrote it"
         )
     try:
         columns = {name: _column(path, header, name) for name in COLUMNS}
         rate, width, height = Fraction(about["rate"]), int(about["width"]), int(about["height"])
-    except (KeyError, ValueError, ZeroDivisionError, TypeError) as error:
-        raise InputError(f"{path}: is damaged ({error}); extract the motion again") from error
+    except (KeyError, ValueError, ArithmeticError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
     motion = Motion(
         rate=rate, width=width, height=height, tracker=about.get("tracker", "unknown"),
         driver=about.get("driver", path.name), **columns,
@@ -99,14 +120,23 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(_DTYPES.get(name, "<f4"))
+
+
+def _about(header: dict[str, Any]) -> dict[str, Any]:
+    about = header.get("__metadata__")
+    return about if isinstance(about, dict) else {}
+
+
 def _column(path: Path, header: dict[str, Any], name: str) -> NDArray[Any]:
-    dtype = _DTYPES.get(name, np.dtype(np.float32))
-    expected = {"float32": "F32", "uint8": "U8", "int32": "I32"}[dtype.name]
+    dtype = _dtype(name)
     entry = header[name]
     shape, (start, stop) = tuple(entry["shape"]), entry["data_offsets"]
-    if entry["dtype"] != expected or shape[1:] != _ROW_SHAPES[name] or not shape:
+    if entry["dtype"] != _CODES[dtype.name] or shape[1:] != _ROW_SHAPES[name] or not shape:
         raise ValueError(f"column {name} is {entry['dtype']} {shape}")
-    if stop - start != int(np.prod(shape)) * dtype.itemsize or header["__start__"] + stop > path.stat().st_size:
+    whole = stop - start == math.prod(shape) * dtype.itemsize
+    if not whole or start < 0 or header["__start__"] + stop > path.stat().st_size:
         raise ValueError(f"column {name} is cut off")
     mapped = np.memmap(path, dtype=dtype, mode="r", offset=header["__start__"] + start, shape=shape)
     return mapped if name == "expression" else np.array(mapped)
@@ -116,10 +146,20 @@ def _check(path: Path, motion: Motion) -> None:
     frames = len(motion)
     lengths = {name: len(getattr(motion, name)) for name in COLUMNS if name != "identity"}
     if frames == 0 or any(length != frames for length in lengths.values()):
-        raise InputError(f"{path}: is damaged: its columns have different lengths, or none; extract the motion again")
-    shots = motion.shot
-    if shots[0] != 0 or np.any((np.diff(shots) < 0) | (np.diff(shots) > 1)) or shots[-1] != len(motion.identity) - 1:
-        raise InputError(f"{path}: is damaged: its shots are not numbered in order; extract the motion again")
-    numbers = (motion.rotation, motion.translation, motion.scale, motion.identity, motion.gaze, motion.eye_opening)
-    if motion.rate <= 0 or motion.width < 1 or motion.height < 1 or not all(np.isfinite(n).all() for n in numbers):
-        raise InputError(f"{path}: is damaged: it holds values that cannot be; extract the motion again")
+        raise _damaged(path, "its columns have different lengths, or none")
+    steps = np.diff(motion.shot.astype(np.int64))
+    in_order = motion.shot[0] == 0 and motion.shot[-1] == len(motion.identity) - 1
+    if not in_order or np.any((steps < 0) | (steps > 1)):
+        raise _damaged(path, "its shots are not numbered in order")
+    numbers = [getattr(motion, name) for name in COLUMNS if name not in ("expression", "state", "shot")]
+    finite = all(np.isfinite(column).all() for column in numbers) and all(
+        np.isfinite(motion.expression[start:stop]).all() for start, stop in chunks(0, frames)
+    )
+    known = int(motion.state.max()) < len(STATE_NAMES)
+    positive = motion.rate > 0 and motion.width > 0 and motion.height > 0 and bool((motion.scale > 0).all())
+    if not (finite and known and positive):
+        raise _damaged(path, "it holds values that cannot be")
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: is damaged: {what}; extract the motion again")

@@ -1,25 +1,27 @@
 """Choosing the driver's reference frame: the one that the source's own pose and expression stand for."""
 
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
-from avatarkit.geometry.rotation import to_euler_deg
-from avatarkit.motion.columns import Motion
-from avatarkit.motion.head import eye_opening, gaze, mouth_opening
+from avatarkit.geometry.rotation import angle_deg, to_euler_deg
+from avatarkit.geometry.similarity import fit
+from avatarkit.motion.columns import Motion, chunks
+from avatarkit.motion.head import eye_opening, gaze, head_frame, mouth_opening
 
 Array = NDArray[np.float64]
 
 # One degree of freedom off by this much costs one unit.
 MOUTH_UNIT, EYE_UNIT, ANGLE_UNIT_DEG, GAZE_UNIT = 0.06, 0.06, 12.0, 0.06
 SMILE_UNIT = 0.05
+SHAPE_UNIT = 0.008
 CLOSED_MOUTH = 0.05
 
 
-def reference_frames(motion: Motion, choice: str, mode: str, source: NDArray[np.floating], seen: NDArray[np.floating]) -> list[int]:
+def reference_frames(motion: Motion, choice: str, mode: str, source: NDArray[np.floating[Any]], seen: NDArray[np.floating[Any]]) -> list[int]:
     """One reference frame for each shot.
 
     Args:
@@ -89,14 +91,30 @@ def _mouth_width(motion: Motion, start: int, stop: int) -> Array:
     return np.asarray(np.linalg.norm(across + offset, axis=1), np.float64)
 
 
-def _unlike(motion: Motion, source: NDArray[np.floating], seen: NDArray[np.floating]) -> Array:
+def _unlike(motion: Motion, source: NDArray[np.floating[Any]], seen: NDArray[np.floating[Any]]) -> Array:
     """How far each frame's expression is from the source's."""
     mouth, eyes, look = mouth_opening(seen[:, :2]), eye_opening(source), gaze(seen)
     cost = np.abs(motion.mouth_opening - mouth) / MOUTH_UNIT
     cost = cost + np.abs(motion.eye_opening - eyes).mean(1) / EYE_UNIT
     cost = cost + np.linalg.norm(motion.gaze - look, axis=2).mean(1) / GAZE_UNIT
+    pose = head_frame(seen).rotation
+    cost = cost + np.array([angle_deg(rotation, pose) for rotation in motion.rotation]) / ANGLE_UNIT_DEG
     width = float(np.linalg.norm(source[lm.INNER_LIP_UPPER[0]] - source[lm.INNER_LIP_UPPER[-1]]))
     for start, stop in motion.shot_ranges():
-        for low, high in pairwise([*range(start, stop, 512), stop]):
+        for low, high in chunks(start, stop):
             cost[low:high] += np.abs(_mouth_width(motion, low, high) - width) / SMILE_UNIT
+            cost[low:high] += _shape_distance(motion, low, high, seen) / SHAPE_UNIT
     return np.asarray(cost, np.float64)
+
+
+def _shape_distance(motion: Motion, start: int, stop: int, seen: NDArray[np.floating[Any]]) -> Array:
+    """RMS distance (stop - start,) of each frame's face from the source's, in head units.
+
+    Between two people it hardly changes from frame to frame and decides nothing; when the source is a picture
+    of the driver, it finds the very frame.
+    """
+    identity = np.asarray(motion.identity[motion.shot[start]], np.float64)
+    rigid = list(lm.RIGID)
+    aligned = fit(identity[rigid], np.asarray(seen, np.float64)[rigid]).apply_inverse(seen)
+    difference = motion.expression[start:stop] - (aligned - identity)
+    return np.asarray(np.sqrt(np.mean(np.sum(difference**2, axis=2), axis=1)), np.float64)

@@ -1,5 +1,7 @@
 """Smoothing without lag, and filling of gaps, along the frames of one shot."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,15 +13,15 @@ ORDER = 2
 
 
 def window_frames(seconds: float, rate: float, available: int) -> int:
-    """Odd number of frames nearest to the window's length, at least 5, never more than there are; 1 means none."""
+    """Odd number of frames nearest to the window, at least 5, at most all there are; 1 means no smoothing."""
     frames = max(5, 2 * round(seconds * rate / 2.0 - 0.5) + 1)
     longest = available if available % 2 else available - 1
     frames = min(frames, longest)
     return frames if frames > ORDER else 1
 
 
-def savitzky_golay(rows: NDArray[np.floating], window: int) -> NDArray[np.float64]:
-    """Rows (N, ...) smoothed along the first axis by a centred second-order fit; the ends use the end's own fit."""
+def savitzky_golay(rows: NDArray[np.floating[Any]], window: int) -> NDArray[np.float64]:
+    """Rows (N, ...) smoothed along the first axis by a centred second-order fit; the ends use their own."""
     from scipy.signal import savgol_filter
 
     values = np.asarray(rows, np.float64)

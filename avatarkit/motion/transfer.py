@@ -1,6 +1,6 @@
 """Motion of a driver applied to the face of a source: where the source's landmarks go."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,11 @@ WINK_SHARE = 0.6
 """How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
 GAZE_LIMIT = 0.34
 """Irises stay within this share of the eye's width from its middle."""
+LONGEST_SHIFT = 0.6
+"""Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
+not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
+MOST_CLOSING = 0.16
+"""A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
 SCALE_RATIO_RANGE = (0.75, 1.35)
 """Range of source over driver proportions that expressions are stretched by."""
 
@@ -48,13 +53,29 @@ class DriveFrame:
 
 @dataclass(frozen=True)
 class Reference:
-    """What the source's own face stands for in the driver: columns of `Motion` for one moment."""
+    """What the source's own face stands for in the driver, at one moment.
 
+    pose: of the driver then, by its rigid points and mean face. frame: the head frame of its landmarks then,
+    measured as the source's is; the two differ by a few degrees. expression, eye_opening, gaze: as in `Motion`.
+    """
+
+    pose: Similarity
+    frame: Similarity
     expression: Array
     eye_opening: Array
     gaze: Array
-    translation: Array
-    scale: float
+
+    def moved(self, pose: Similarity) -> Similarity:
+        """The head frame when the driver's pose has become `pose`."""
+        turn, growth = pose.rotation @ self.pose.rotation.T, pose.scale / self.pose.scale
+        origin = pose.apply(self.pose.apply_inverse(self.frame.translation))
+        return Similarity(turn @ self.frame.rotation, origin, growth * self.frame.scale)
+
+    def offsets(self, change: Array) -> Array:
+        """A change of expression (478, 3) in the head frame's coordinates."""
+        ratio = self.pose.scale / self.frame.scale
+        result: Array = ratio * change @ (self.frame.rotation.T @ self.pose.rotation).T
+        return result
 
 
 @dataclass(frozen=True)
@@ -108,11 +129,19 @@ class Transfer:
         self._mouth, self._eyes = _region_weights(self._shape)
         widths = [_mouth_ratio(self._shape, motion, reference) for reference in self.references]
         self._moments = [_moment(motion, reference) for reference in self.references]
+        relative = config.mode == "relative"
+        openings = [
+            (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
+        ]
+        self._lips_closing = [
+            closing_lips(self._shape, opening if relative else self._shape, self._mouth) for opening in openings
+        ]
         if len(motion) == 1:
             # A photo has no neutral frame to compare with: its pose and expression are compared with the source's.
             self._upright = self._pose.rotation
             self._moments = [self._moment_of_source(self._proportions[0])]
             widths = list(SCALE_RATIO_RANGE[1:])
+            self._lips_closing = [np.zeros_like(self._shape)]
         self._stretch = [
             p + self._mouth[:, None] * (np.minimum(p, w) - p) for p, w in zip(self._proportions, widths, strict=True)
         ]
@@ -131,8 +160,10 @@ class Transfer:
         openness = np.ones(2)
         if region != "pose":
             change = np.asarray(motion.expression[index], np.float64) - reference.expression
-            offsets = weight * change * self._stretch[shot]
+            offsets = weight * reference.offsets(change) * self._stretch[shot]
             shape += offsets * self._weights(region)[:, None]
+            if region != "eyes":
+                shape += min(weight, 1.0) * self._lips_closing[shot]
             if region != "mouth":
                 openness = self._openness(index, reference, weight)
             shape = _with_lids(shape, self._shape, openness)
@@ -150,22 +181,18 @@ class Transfer:
     def _pose_at(self, index: int, reference: Reference, weight: float) -> Similarity:
         motion, config = self._motion, self._config
         extra = from_euler_deg(config.yaw_deg, config.pitch_deg, config.roll_deg)
-        now = np.asarray(motion.translation[index], np.float64)
+        now = _pose(motion, index)
         if config.mode == "absolute" and weight > 0:
-            f = self._framing
-            target = Similarity(
-                np.asarray(motion.rotation[index], np.float64),
-                now * f.scale + np.array([f.offset_x, f.offset_y, 0.0]),
-                float(motion.scale[index]) * f.scale,
-            )
-            turn = scaled(target.rotation @ self._pose.rotation.T, weight)
-            shift = weight * (target.translation - self._pose.translation)
-            growth = (target.scale / self._pose.scale) ** weight
+            f, seen = self._framing, reference.moved(now)
+            place = seen.translation * f.scale + np.array([f.offset_x, f.offset_y, 0.0])
+            turn = scaled(seen.rotation @ self._pose.rotation.T, weight)
+            shift = weight * (place - self._pose.translation)
+            growth = (seen.scale * f.scale / self._pose.scale) ** weight
         else:
-            turn = scaled(motion.rotation[index] @ self._upright.T, weight)
-            per_pixel = self._pose.scale / reference.scale
-            shift = weight * per_pixel * (now - reference.translation)
-            growth = (float(motion.scale[index]) / reference.scale) ** weight
+            turn = scaled(now.rotation @ self._upright.T, weight)
+            drift = reference.moved(now).translation - reference.frame.translation
+            shift = _bounded(weight * drift / reference.frame.scale, LONGEST_SHIFT) * self._pose.scale
+            growth = (now.scale / reference.pose.scale) ** weight
         if config.keep_scale:
             growth = 1.0
         rotation = turn @ self._pose.rotation @ extra
@@ -194,12 +221,9 @@ class Transfer:
         # Where the two mouths sit in their faces is identity; how they differ around that place is expression.
         lips = change[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]].mean(0)
         expression = motion.expression[0] - (change - lips) * self._mouth[:, None]
-        return Reference(
-            np.asarray(expression, np.float64),
-            eye_opening(self._shape),
-            self._gaze,
-            np.asarray(motion.translation[0], np.float64),
-            float(motion.scale[0]),
+        now = _moment(motion, 0)
+        return replace(
+            now, expression=np.asarray(expression, np.float64), eye_opening=eye_opening(self._shape), gaze=self._gaze
         )
 
     def _place_irises(self, landmarks: Array, change: Array) -> None:
@@ -225,13 +249,28 @@ def _proportions(source: Array, identity: NDArray[np.floating]) -> Array:
     return np.clip([x, y, (x + y) / 2.0], *SCALE_RATIO_RANGE)
 
 
-def _moment(motion: Motion, frame: int) -> Reference:
+def _pose(motion: Motion, index: int) -> Similarity:
+    """The driver's pose in one frame: head coordinates of its mean face to pixels."""
+    return Similarity(
+        np.asarray(motion.rotation[index], np.float64),
+        np.asarray(motion.translation[index], np.float64),
+        float(motion.scale[index]),
+    )
+
+
+def landmarks_of(motion: Motion, index: int) -> Array:
+    """The driver's (smoothed) landmarks (478, 3) in one frame, in pixels of the driver."""
+    shape = np.asarray(motion.identity[motion.shot[index]], np.float64) + motion.expression[index]
+    return _pose(motion, index).apply(shape)
+
+
+def _moment(motion: Motion, index: int) -> Reference:
     return Reference(
-        np.asarray(motion.expression[frame], np.float64),
-        np.asarray(motion.eye_opening[frame], np.float64),
-        np.asarray(motion.gaze[frame], np.float64),
-        np.asarray(motion.translation[frame], np.float64),
-        float(motion.scale[frame]),
+        _pose(motion, index),
+        head_frame(landmarks_of(motion, index)),
+        np.asarray(motion.expression[index], np.float64),
+        np.asarray(motion.eye_opening[index], np.float64),
+        np.asarray(motion.gaze[index], np.float64),
     )
 
 
@@ -279,6 +318,36 @@ def _with_lids(shape: Array, source: Array, openness: Array) -> Array:
         result[below] = 0.5 * (shape[below] + source[below] + moved + 0.6 * (low - source[lower] - moved))
         result[upper], result[lower] = high, low
     return result
+
+
+def closing_lips(source: Array, reference: Array, mouth: Array) -> Array:
+    """Offsets (478, 3) that bring the source's lips as close together as the driver's are in its reference frame.
+
+    Without them a source photographed with its mouth open would speak with its mouth ajar and never close it.
+    Three quarters of the way is the lower lip's and the jaw's. `mouth`: weights (478,) of the mouth's region.
+    """
+    upper, lower = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
+    gap = np.maximum(source[lower, 1] - source[upper, 1], 0.0)
+    wanted = max(float(np.max(reference[lower, 1] - reference[upper, 1])), 0.0)
+    closing = min(max(float(gap.max()) - wanted, 0.0), MOST_CLOSING)
+    result = np.zeros_like(source)
+    if closing < 0.005:
+        return result
+    share = gap * (closing / float(gap.max()))
+    line = (source[upper, 1] + source[lower, 1]).mean() / 2.0
+    nearest = np.abs(source[:, None, 0] - source[None, lower, 0]).argmin(1)
+    distance = np.linalg.norm(source[:, None, :2] - source[None, upper, :2], axis=2).min(1)
+    below = source[:, 1] > line
+    result[below, 1] = -0.75 * (share[nearest] * mouth)[below]
+    result[~below, 1] = 0.25 * (share[nearest] * _fall(distance, 0.02, 0.25))[~below]
+    result[upper, 1], result[lower, 1] = 0.25 * share, -0.75 * share
+    return result
+
+
+def _bounded(vector: Array, longest: float) -> Array:
+    """The vector, shortened smoothly so that it is never longer than `longest`."""
+    length = float(np.linalg.norm(vector[:2]))
+    return vector if length < 1e-9 else vector * (longest * np.tanh(length / longest) / length)
 
 
 def _with_lips_apart(shape: Array) -> Array:

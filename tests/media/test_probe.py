@@ -138,7 +138,11 @@ def test_zero_duration(make_clip: ClipMaker, clip: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (bytes(range(256)) * 50, "not a media file"), (b"just words\n" * 20, "not a media file")],
+    [
+        (b"", "is empty"),
+        (bytes(range(256)) * 50, "not a media file"),
+        (b"just words\n" * 20, "not a media file"),
+    ],
 )
 def test_not_media(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "driver.mp4"
@@ -174,7 +178,9 @@ def test_content_decides_and_not_the_name(clip: Path, tmp_path: Path) -> None:
     assert (info.kind, info.container, info.video.width, info.video.height) == ("image", "png", 64, 48)
 
 
-@pytest.mark.parametrize("name", ["-dash.mp4", "with space.mp4", "it's \"q\".mp4", "a:b.mp4", "100%d.mp4", "größe日.mp4"])
+@pytest.mark.parametrize(
+    "name", ["-dash.mp4", "with space.mp4", 'it\'s "q".mp4', "a:b.mp4", "100%d.mp4", "größe日.mp4"]
+)
 def test_odd_names(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / name).write_bytes(clip.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -198,8 +204,8 @@ def test_description_of_an_older_ffmpeg() -> None:
     log = [
         "Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:/a/b.mp4':",
         "  Duration: 00:01:02.50, start: 0.000000, bitrate: 1 kb/s",
-        "    Stream #0:0(und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(tv, bt709), 1920x1080 [SAR 1:1 "
-        "DAR 16:9], 5 kb/s, 29.97 fps, 29.97 tbr, 30k tbn, 59.94 tbc (default)",
+        "    Stream #0:0(und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(tv, bt709), 1920x1080 "
+        "[SAR 1:1 DAR 16:9], 5 kb/s, 29.97 fps, 29.97 tbr, 30k tbn, 59.94 tbc (default)",
         "    Side data:",
         "      displaymatrix: rotation of -90.00 degrees",
         "    Stream #0:1(und): Audio: aac (LC) (mp4a / 0x6134706D), 48000 Hz, 5.1(side), fltp, 9 kb/s",

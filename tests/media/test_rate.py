@@ -89,7 +89,9 @@ def test_frame_count_edges() -> None:
     assert frame_count(Fraction(5005, 1000), NTSC) == 150
 
 
-@pytest.mark.parametrize(("value", "rounded"), [("1/2", 1), ("3/2", 2), ("-1/2", -1), ("49/100", 0), ("5/2", 3)])
+@pytest.mark.parametrize(
+    ("value", "rounded"), [("1/2", 1), ("3/2", 2), ("-1/2", -1), ("49/100", 0), ("5/2", 3)]
+)
 def test_round_half_up(value: str, rounded: int) -> None:
     assert round_half_up(Fraction(value)) == rounded
 

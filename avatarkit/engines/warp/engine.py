@@ -48,7 +48,7 @@ class WarpEngine:
         y = (np.arange(rows, dtype=np.float32) + 0.5) / np.float32(scale[1]) - 0.5
         pixels = np.stack(np.meshgrid(x, y), axis=2)
         result = self._field.lattice.sample(self._field.inverse(motion), pixels)
-        self._mesh.draw(motion.landmarks, result, scale)
+        self._mesh.draw(motion, result, scale)
         return result
 
     def drive(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -59,7 +59,8 @@ class WarpEngine:
         assert self._layers is not None
         height, width = self._layers.shape[:2]
         full = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-        drawn = cv2.remap(self._layers, full, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # Mirrored edges: shoulders that slide into the view continue with cloth instead of streaks.
+        drawn = cv2.remap(self._layers, full, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         frame = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)
         self._mouth.draw(frame, motion)
         self._eyes.draw(frame, motion)

@@ -19,10 +19,10 @@ EXPRESSION_REACH = 0.7
 """Over this length beyond the oval the pull of a moving jaw or brow dies away."""
 NECK_TOP, NECK_LENGTH = 0.0, 1.1
 """The head's motion fades from the chin down over the neck's length."""
-SHOULDERS_FOLLOW = 0.3
-"""Share of the head's shift that shoulders take part in."""
+SHOULDERS_SWAY, SHOULDERS_RISE = 0.85, 0.4
+"""Shares of the head's shift to the side and up or down that the shoulders take part in."""
 PINNED = 0.07
-"""Where the subject is cut off by the picture's edge, that edge stays put over this share of the picture."""
+"""An edge of the picture that must stay put is left alone over this share of the picture."""
 
 
 class HeadField:
@@ -43,7 +43,7 @@ class HeadField:
         depth = depth + round_off * (self._pose.translation[2] - depth)
         self._head = self._pose.apply_inverse(np.concatenate([nodes, depth[..., None]], axis=2))
         self._round_off = round_off[..., None]
-        self._hold, self._follow = self._fades(source.alpha, nodes)
+        self._hold, self._follow, self._pin = self._fades(source, nodes)
 
     def inverse(self, motion: DriveFrame) -> Map:
         """For each lattice node of the drawn frame, the source pixel (rows, columns, 2) it shows."""
@@ -59,33 +59,44 @@ class HeadField:
         residual = (motion.landmarks[: lm.MESH, :2] - own).astype(np.float32)
         moved = moved + self._expression @ residual
         shift = (pose.translation - self._pose.translation)[:2]
-        field = self._hold * moved + self._follow * shift
+        field = self._pin * (self._hold * moved + self._follow * shift)
         return unfolded(field.astype(np.float32), self.lattice.step)
 
-    def _fades(self, alpha: NDArray[np.float32], nodes: Array) -> tuple[Array, Array]:
-        """Shares (rows, columns, 1) of the head's motion and of its plain shift that each node takes part in."""
-        height, width = alpha.shape
+    def _fades(self, source: SourceLayers, nodes: Array) -> tuple[Array, Array, Array]:
+        """Shares of the head's motion (rows, columns, 1), of its plain shift and of all motion (rows, columns, 2)."""
+        height, width = source.alpha.shape
         down = self._pose.rotation[:2, 1]
         down = np.array([0.3 * down[0], max(down[1], 0.5)])
         chin = self._source[lm.CHIN, :2]
         below = ((nodes - chin) @ (down / np.linalg.norm(down))) / self._pose.scale
         hold = _fall((below - NECK_TOP) / NECK_LENGTH)
         bottom = height - 1.0
-        reach = max(bottom - chin[1], 1.0)
-        follow = SHOULDERS_FOLLOW * (1.0 - hold) * _fall(1.0 - (bottom - nodes[..., 1]) / reach)
-        pinned = _pinned(alpha, nodes, width, height)
-        return (hold * pinned)[..., None], (follow * pinned)[..., None]
+        towards_bottom = _fall(1.0 - (bottom - nodes[..., 1]) / max(bottom - chin[1], 1.0))
+        sway = SHOULDERS_SWAY * (towards_bottom if source.anchored else np.ones_like(hold))
+        follow = (1.0 - hold)[..., None] * np.stack([sway, SHOULDERS_RISE * towards_bottom], axis=2)
+        return hold[..., None], follow, _pinned(source, nodes)
 
 
-def _pinned(alpha: NDArray[np.float32], nodes: Array, width: int, height: int) -> Array:
-    """0 along the picture's edges that cut the subject off, 1 inside, (rows, columns)."""
+def _pinned(source: SourceLayers, nodes: Array) -> Array:
+    """0 along the edges that must stay put, 1 inside, for x and y (rows, columns, 2).
+
+    Edges of an anchored picture stay where they cut the subject off. Otherwise the subject may slide along the
+    edges and through the sides, but not leave the lower edge, nor the upper one where it reaches that.
+    """
+    alpha = source.alpha
+    height, width = alpha.shape
     band = PINNED * max(width, height)
     x, y = nodes[..., 0], nodes[..., 1]
-    edges = ((alpha[-1], height - 1 - y), (alpha[0], y), (alpha[:, 0], x), (alpha[:, -1], width - 1 - x))
-    result = np.ones(nodes.shape[:2])
-    for along, distance in edges:
-        if float(np.max(along)) > 0.1:
-            result *= 1.0 - _fall(distance / band)
+    edges = ((alpha[0], y, False), (alpha[-1], height - 1 - y, False), (alpha[:, 0], x, True), (alpha[:, -1], width - 1 - x, True))
+    result = np.ones((*nodes.shape[:2], 2))
+    for along, distance, is_side in edges:
+        if float(np.max(along)) <= 0.1:
+            continue
+        still = 1.0 - _fall(distance / band)
+        if source.anchored:
+            result *= still[..., None]
+        elif not is_side:
+            result[..., 1] *= still
     return result
 
 

@@ -12,8 +12,11 @@ Array = NDArray[np.float64]
 Colours = NDArray[np.float32]
 
 # Lengths in head units (distance of the outer eye corners, about 9 cm).
-TOOTH_LENGTH, TOOTH_WIDTH = 0.085, 0.085
-LOWER_TOOTH_LENGTH = 0.05
+TOOTH_WIDTH = 0.085
+TEETH_BELOW_LINE = 0.03
+"""The upper teeth end this far below the line where the lips meet at rest; they stay with the skull."""
+LOWER_TEETH_SHOWN = 0.035
+"""The lower teeth stand this far above the lower lip."""
 SHOWN_GAP = 0.03
 """A source whose lips are this far apart shows the inside of its mouth."""
 TEETH_HALF_ARCH = 0.33
@@ -25,7 +28,11 @@ class MouthLayer:
 
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
         self._picture = picture
-        self._scale = head_frame(landmarks).scale
+        pose = head_frame(landmarks)
+        self._scale = pose.scale
+        lips = pose.apply_inverse(landmarks[[13, 14]])
+        # Of lips that are apart, the lower one has left the line where they would meet.
+        self._rest = np.array([*lips.mean(0)[:1], min(lips.mean(0)[1], lips[0, 1] + 0.02), lips.mean(0)[2]])
         upper, lower = landmarks[list(lm.INNER_LIP_UPPER), :2], landmarks[list(lm.INNER_LIP_LOWER), :2]
         self._axes = _axes(upper)
         self._upper, self._lower = _profile(upper, self._axes, self._scale), _profile(lower, self._axes, self._scale)
@@ -47,37 +54,54 @@ class MouthLayer:
         if region is None:
             return
         axes = _axes(upper)
-        ratio = float(np.linalg.norm(upper[-1] - upper[0])) / scale / self._width()
         along, across = _mouth_coordinates(region, axes, scale)
-        top = _at(_profile(upper, axes, scale), along)
-        bottom = _at(_profile(lower, axes, scale), along)
-        colours = self._drawn(along / np.float32(ratio), across - top, bottom - across)
+        below = across - _at(_profile(upper, axes, scale), along)
+        above = _at(_profile(lower, axes, scale), along) - across
+        colours = self._drawn(*self._in_skull(along, across, axes, motion), below, above)
         if self._shows_inside:
-            own, share = self._own(along / np.float32(ratio), across - top, bottom - top)
+            ratio = float(np.linalg.norm(upper[-1] - upper[0])) / scale / self._width()
+            own, share = self._own(along / np.float32(ratio), below, below + above)
             colours += share[..., None] * (own - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.006 * scale))
 
     def _width(self) -> float:
         return float(self._upper[-1, 0] - self._upper[0, 0])
 
-    def _drawn(self, along: Colours, below: Colours, above: Colours) -> Colours:
-        """Teeth, tongue and cavity from the distances to both lips, in head units."""
+    def _in_skull(
+        self, along: Colours, across: Colours, axes: tuple[Array, Array], motion: DriveFrame
+    ) -> tuple[Colours, Colours]:
+        """Distances (h, w) from the middle of the dental arch, and below the line where the lips rest."""
+        rest = (motion.pose.apply(self._rest)[:2] - axes[0]) / motion.pose.scale
+        middle, line = rest @ axes[1], rest @ np.array([-axes[1][1], axes[1][0]])
+        narrowed = max(float(np.linalg.norm(motion.pose.rotation[:2, 0])), 0.3)
+        return (along - np.float32(middle)) / np.float32(narrowed), across - np.float32(line)
+
+    def _drawn(self, sideways: Colours, down: Colours, below: Colours, above: Colours) -> Colours:
+        """Teeth, tongue and cavity, (h, w, 3).
+
+        Args:
+            sideways, down: place in the skull, in head units; see `_in_skull`.
+            below, above: distances to the upper and the lower lip, in head units.
+        """
         gap = np.maximum(below + above, 1e-4)
-        side = np.clip(np.abs(along) / TEETH_HALF_ARCH, 0.0, 1.0)
-        colours = np.broadcast_to(self._cavity, (*along.shape, 3)).astype(np.float32)
+        side = np.clip(np.abs(sideways) / TEETH_HALF_ARCH, 0.0, 1.0)
+        colours = np.broadcast_to(self._cavity, (*sideways.shape, 3)).astype(np.float32)
         # The tongue lies on the floor of an open mouth and takes a little light.
         tongue = _ramp(gap, 0.1, 0.28) * _ramp(0.6 - above / gap, 0.0, 0.45) * (1.0 - side) * 0.75
         colours = colours + tongue[..., None] * (self._tongue - colours)
-        for distance, length, light in ((below, TOOTH_LENGTH, 1.0), (above, LOWER_TOOTH_LENGTH, 0.72)):
-            edge = length * (1.0 - 0.45 * side**2) * (0.93 + 0.07 * np.abs(np.cos(np.pi * along / TOOTH_WIDTH)))
-            # The lower row hides behind the lip until the jaw drops.
-            shown = _ramp(edge - distance, 0.0, 0.018) * _ramp(1.0 - side, 0.0, 0.25)
-            if light < 1.0:
-                shown = shown * _ramp(gap, 0.16, 0.3) * 0.8
-            shade = light * (1.0 - 0.38 * side**2) * (0.8 + 0.2 * _ramp(distance, 0.0, 0.05))
-            groove = 1.0 - 0.16 * np.exp(-((_to_nearest(along, TOOTH_WIDTH) / 0.007) ** 2))
-            teeth = self._teeth * (shade * groove)[..., None]
-            colours = colours + shown[..., None] * (teeth - colours)
+        groove = 1.0 - 0.15 * np.exp(-((_to_nearest(sideways, TOOTH_WIDTH) / 0.007) ** 2))
+        scallop = 0.006 * np.abs(np.cos(np.pi * sideways / TOOTH_WIDTH))
+        arch = 1.0 - 0.4 * side**2
+        upper_edge = TEETH_BELOW_LINE - 0.045 * side**2 + scallop - down
+        lower_edge = LOWER_TEETH_SHOWN * arch + scallop - above
+        # The lower row hides behind the lip until the jaw drops; both lie in the shadow of the lips.
+        for edge, from_lip, light, shown in (
+            (lower_edge, above, 0.55, _ramp(gap, 0.15, 0.3) * 0.7),
+            (upper_edge, below, 0.95, np.ones_like(gap)),
+        ):
+            seen = _ramp(edge, 0.0, 0.014) * _ramp(1.0 - side, 0.0, 0.3) * shown
+            shade = light * arch * (0.62 + 0.38 * _ramp(from_lip, 0.0, 0.06))
+            colours = colours + seen[..., None] * (self._teeth * (shade * groove)[..., None] - colours)
         return colours.astype(np.float32)
 
     def _own(self, along: Colours, below: Colours, gap: Colours) -> tuple[Colours, Colours]:
@@ -175,8 +199,9 @@ def _palette(picture: NDArray[np.uint8], landmarks: Array) -> tuple[Colours, Col
     tint = skin / max(light, 1.0)
     # Teeth are nearly white, but keep a part of the light's colour; they stay below the skin's highlights.
     teeth = min(1.05 * light + 25.0, 225.0) * (0.65 + 0.35 * tint) * np.array([1.0, 0.985, 0.94])
-    cavity = 0.16 * (0.4 * skin + 0.6 * lips)
-    tongue = 0.45 * (0.3 * skin + 0.7 * lips)
+    # Flesh lit from within is redder than the skin outside.
+    cavity = 0.16 * (0.4 * skin + 0.6 * lips) * np.array([1.2, 0.9, 0.88])
+    tongue = 0.55 * (0.4 * skin + 0.6 * lips) * np.array([1.1, 0.85, 0.85])
     grey = float(np.ptp(skin) + np.ptp(lips)) < 12.0
     result = [c.mean() * np.ones(3) if grey else c for c in (teeth, cavity, tongue)]
     return result[0].astype(np.float32), result[1].astype(np.float32), result[2].astype(np.float32)

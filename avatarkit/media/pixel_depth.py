@@ -1,0 +1,53 @@
+"""Pictures with more than eight bits a channel, which Pillow would cut off or clip, rounded to eight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+ByteArray = npt.NDArray[np.uint8]
+
+
+def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteArray | None] | None:
+    """8-bit colour (RGB or grey) and alpha of a picture with more than 8 bits a channel, rounded and not
+    cut off.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _grey_to_8_bit(np.asarray(image)), None
+    if path is None or not _has_16_bit_colour(image):
+        return None
+    data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if data is None or data.dtype != np.uint16 or data.ndim != 3:
+        return None  # Pillow reads it too, with the low bits dropped
+    channels = words_to_bytes(data)
+    if channels.shape[2] == 4:
+        return np.ascontiguousarray(channels[..., 2::-1]), np.ascontiguousarray(channels[..., 3])
+    return np.ascontiguousarray(channels[..., ::-1]), None
+
+
+def words_to_bytes(values: npt.NDArray[Any]) -> ByteArray:
+    """uint16 to uint8 with 65535 -> 255 and rounding: the nearest of v / 257."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _grey_to_8_bit(values: npt.NDArray[Any]) -> ByteArray:
+    if values.dtype.kind == "f":
+        top = 1.0 if float(values.max()) <= 1.0 else 255.0
+        scaled: ByteArray = np.rint(np.clip(np.nan_to_num(values) / top, 0, 1) * 255).astype(np.uint8)
+        return scaled
+    return words_to_bytes(np.clip(values, 0, 65535))
+
+
+def _has_16_bit_colour(image: Image.Image) -> bool:
+    if image.format == "PNG" and image.mode in ("RGB", "RGBA"):
+        tiles = getattr(image, "tile", None)
+        return "16" in str(tiles[0][3]) if tiles else False
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(258, ())
+        return len(bits) >= 3 and max(bits) == 16
+    return False

@@ -1,0 +1,77 @@
+"""Every example runs from another folder and writes what its README says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from avatarkit.media.image import read_image_rgba
+from avatarkit.media.probe import MediaInfo, probe
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+
+
+def run(name: str, folder: Path) -> str:
+    """Run an example from the folder above `folder` and return what it prints."""
+    command = [sys.executable, str(EXAMPLES / name / "run.py"), folder.name]
+    done = subprocess.run(
+        command, cwd=folder.parent, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def check_video(path: Path, frames: int) -> MediaInfo:
+    info = probe(path)
+    assert info.video is not None
+    assert (info.video.width, info.video.height, info.video.rate) == (256, 256, Fraction(25))
+    assert info.video.frames == frames
+    return info
+
+
+def test_each_example_has_a_script_and_a_short_readme() -> None:
+    assert NAMES == ["motion-file", "single-pair", "transparent-layer"]
+    for name in NAMES:
+        assert (EXAMPLES / name / "run.py").is_file()
+        assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 14
+
+
+def test_single_pair(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert "sound copied" in run("single-pair", folder)
+    info = check_video(folder / "result.mp4", 40)
+    assert info.audio is not None
+    assert abs(float(info.audio.duration) - 1.6) < 0.02
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["output"]["frames"] == 40
+
+
+def test_motion_file(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert "frames: 40 at 25 fps" in run("motion-file", folder)
+    assert (folder / "driver.motion").stat().st_size < 500_000
+    for name in ("all.mp4", "pose.mp4"):
+        assert check_video(folder / name, 40).audio is None
+
+
+def test_transparent_layer(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    run("transparent-layer", folder)
+    info = check_video(folder / "layer.mov", 25)
+    assert info.video is not None
+    assert info.video.codec == "prores"
+    assert "a" in info.video.pix_fmt
+    assert len(list((folder / "layer").iterdir())) == 25
+    color, alpha = read_image_rgba(folder / "layer" / "000012.png")
+    assert alpha is not None
+    assert alpha[4, 4] < 0.05
+    assert alpha[128, 128] > 0.95
+    over, _ = read_image_rgba(folder / "over-blue.png")
+    np.testing.assert_allclose(over[4, 4], (30, 60, 120), atol=8)
+    np.testing.assert_allclose(over[128, 128].astype(int), color[128, 128].astype(int), atol=8)
