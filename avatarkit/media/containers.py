@@ -120,12 +120,7 @@ def encoder_options(codec: str, muxer: str, *, crf: int | None, preset: str, alp
     """
     if preset not in _PRESETS:
         raise UsageError(f"preset {preset!r} is not known; use one of {', '.join(_PRESETS)}")
-    available = encoders()
-    encoder = next((name for name in _ENCODERS[codec] if name in available), None)
-    if encoder is None:
-        raise DependencyError(
-            f"this ffmpeg has no encoder for {codec}; install one with {_ENCODERS[codec][0]}"
-        )
+    encoder = _find_encoder(codec)
     best, worst = _CRF_RANGE[codec]
     if crf is not None and not best <= crf <= worst:
         raise UsageError(f"crf {crf} is out of range for {codec}: give {best} (best) to {worst}")
@@ -166,3 +161,13 @@ def encoder_options(codec: str, muxer: str, *, crf: int | None, preset: str, alp
     else:
         options |= {"b:v": 0, "row-mt": 1, "cpu-used": (8, 8, 7, 6, 6, 5, 4, 3, 2)[speed]}
     return options
+
+
+def _find_encoder(codec: str) -> str:
+    available = encoders()
+    encoder = next((name for name in _ENCODERS[codec] if name in available), None)
+    if encoder is None:
+        raise DependencyError(
+            f"this ffmpeg has no encoder for {codec}; install one with {_ENCODERS[codec][0]}"
+        )
+    return encoder

@@ -201,6 +201,8 @@ class FrameReader:
         start = f":start_time={float(video.start):.9f}" if video.timed else ""
         filters = [
             *([] if video.timed else ["setpts=PTS-STARTPTS"]),
+            # Repeating the last frame keeps older versions of fps from dropping one of next to no duration.
+            f"tpad=stop_duration={float(1 / self.rate):.6f}:stop_mode=clone",
             f"fps=fps={format_rate(self.rate)}:round=near{start}",
             "setpts=N",
             # By way of planar RGB: swscale's accurate path to it uses all cores; packing is nearly free.

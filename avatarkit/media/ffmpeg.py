@@ -29,28 +29,33 @@ from avatarkit.errors import DependencyError
 _HEAD_LINES = 1500
 _TAIL_LINES = 60
 _PIPE_BYTES = 1 << 20
+OLDEST_VERSION = 5
 
 
 @functools.lru_cache(maxsize=1)
 def ffmpeg_binary() -> str:
     """Path of the ffmpeg to run: the one on PATH, else the one that imageio-ffmpeg carries.
 
-    A system build without libx264 gives way to the bundled one, because the default output needs it.
-    Raises DependencyError if there is none that starts.
+    A system build that is too old (before version 5) gives way to the bundled one, and so does one without
+    libx264, because the default output needs it. Raises DependencyError if none is new enough.
     """
     usable: list[str] = []
+    old = ""
     for candidate in _candidates():
         try:
-            names = _encoder_names(candidate)
+            version, names = _major_version(candidate), _encoder_names(candidate)
         except (OSError, subprocess.SubprocessError):
             continue
-        if "libx264" in names:
+        if version is not None and version < OLDEST_VERSION:
+            old = old or f"ffmpeg {version} at {candidate} is too old: version {OLDEST_VERSION} is needed"
+        elif "libx264" in names:
             return candidate
-        if names:
+        else:
             usable.append(candidate)
     if usable:
         return usable[0]
-    raise DependencyError("no working ffmpeg was found: install ffmpeg, or run `pip install imageio-ffmpeg`")
+    problem = old or "no working ffmpeg was found"
+    raise DependencyError(f"{problem}; install a newer one, or run `pip install -U imageio-ffmpeg`")
 
 
 def _candidates() -> Iterator[str]:
@@ -62,6 +67,15 @@ def _candidates() -> Iterator[str]:
     except (ImportError, RuntimeError):
         return
     yield str(bundled)
+
+
+def _major_version(binary: str) -> int | None:
+    """7 for version 7.0.2, None for a build that is named by its commit."""
+    result = subprocess.run(
+        [binary, "-version"], capture_output=True, text=True, timeout=30, check=True, stdin=subprocess.DEVNULL
+    )
+    match = re.match(r"ffmpeg version n?(\d+)\.", result.stdout)
+    return int(match[1]) if match else None
 
 
 @functools.lru_cache(maxsize=8)

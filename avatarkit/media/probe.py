@@ -94,7 +94,7 @@ def probe(path: Path | str, *, require_video: bool = False, timeout_s: float = 6
     demuxed = demux(path, timeout_s=timeout_s)
     about = describe(demuxed.log)
     if not about.container:
-        raise InputError(f"{path}: {_unreadable(path, demuxed.log)}")
+        raise InputError(f"{path}: {_unreadable(path, demuxed)}")
     video_line, audio_line = about.first("Video"), about.first("Audio")
     if demuxed.video is not None and demuxed.video.codec in _TEXT_CODECS:
         raise InputError(f"{path}: is a text file, not a video")
@@ -123,13 +123,15 @@ def truncation_warning(path: Path, lost: int, total: int) -> str:
     return f"{path.name} is truncated: {lost} of {total} frames at the end could not be read"
 
 
-def _unreadable(path: Path, log: list[str]) -> str:
-    text = "\n".join(log)
+def _unreadable(path: Path, demuxed: Demuxed) -> str:
+    text = "\n".join(demuxed.log)
+    if demuxed.exit_code < 0:
+        return f"cannot be read: ffmpeg was ended by signal {-demuxed.exit_code}"
     if "moov atom not found" in text and looks_like_mp4(path):
         return "has no index (moov atom): it was cut off before its end; get a complete copy"
     if "Invalid data found" in text or "Invalid argument" in text:
         return "is not a media file that ffmpeg can read, or is damaged"
-    return f"cannot be read: {failure_reason(log)}"
+    return f"cannot be read: {failure_reason(demuxed.log)}"
 
 
 def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoStream:
@@ -137,9 +139,8 @@ def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoS
     if estimate is None:
         estimate = RateEstimate(FALLBACK_RATE, False)
     rate, variable = estimate.rate, estimate.variable
-    last_duration = track.last_duration * track.time_base
-    if last_duration <= 0:
-        last_duration = 1 / rate
+    # The last frame takes a slot at least: containers often store next to nothing for it.
+    last_duration = max(track.last_duration * track.time_base, 1 / rate)
     last_start = track.last * track.time_base - track.start
     if not variable and last_duration * rate < Fraction(3, 2):
         frames = track.packets

@@ -40,37 +40,41 @@ def source(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> SourceLaye
     return SourceLayers(picture, picture, ellipse_alpha(landmarks, SIZE), landmarks)
 
 
-@pytest.fixture(scope="session")
-def move(source: SourceLayers) -> Move:
-    """`move(yaw_deg=..., dx=..., mouth=..., lids=..., gaze=...)`: the source's face after a known motion.
+def moves_of(source: np.ndarray) -> Move:
+    """`move(yaw_deg=..., dx=..., mouth=..., lids=..., gaze=...)`: landmarks (478, 3) after a known motion.
 
     dx, dy in pixels; mouth: how far the lower lip and jaw sink, in head units; lids: share of the lid distance
     that is left; gaze: shift of both irises in pixels towards larger x, gaze_y downwards.
     """
-    own = head_frame(source.landmarks)
+    own = head_frame(source)
 
     def make(
         *, yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0, dx: float = 0.0, dy: float = 0.0,
         scale: float = 1.0, mouth: float = 0.0, lids: float = 1.0, gaze: float = 0.0, gaze_y: float = 0.0,
     ) -> DriveFrame:  # fmt: skip
-        shape = own.apply_inverse(source.landmarks)
+        shape = own.apply_inverse(source)
         sinking = [*lm.INNER_LIP_LOWER[1:-1], *lm.OUTER_LIP_LOWER[1:-1]]
-        lips = shape[sinking, 1].mean()
-        jaw = np.clip((shape[:468, 1] - lips) / 0.2, 0.0, 1.0) * (np.abs(shape[:468, 0]) < 0.6)
-        upper = [*lm.INNER_LIP_UPPER, *lm.OUTER_LIP_UPPER]
-        jaw[upper], jaw[sinking] = 0.0, 1.0
+        jaw = np.clip((shape[:468, 1] - shape[sinking, 1].mean()) / 0.2, 0.0, 1.0) * (
+            np.abs(shape[:468, 0]) < 0.6
+        )
+        jaw[[*lm.INNER_LIP_UPPER, *lm.OUTER_LIP_UPPER]], jaw[sinking] = 0.0, 1.0
         shape[:468, 1] += mouth * jaw
         for above, below in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
             high, low = list(above[1:-1]), list(below[1:-1])
             shape[high] = shape[low] + lids * (shape[high] - shape[low])
         pose = Similarity(
             from_euler_deg(yaw_deg, pitch_deg, roll_deg) @ own.rotation,
-            own.translation + [dx, dy, 0.0],
+            own.translation + np.array([dx, dy, 0.0]),
             own.scale * scale,
         )
         landmarks = pose.apply(shape)
         landmarks[468:, :2] += (gaze, gaze_y)
-        still = without_motion(source.landmarks)
-        return replace(still, pose=pose, landmarks=landmarks, eye_openness=np.full(2, lids))
+        return replace(without_motion(source), pose=pose, landmarks=landmarks, eye_openness=np.full(2, lids))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def move(source: SourceLayers) -> Move:
+    """Moves of the portrait's face."""
+    return moves_of(source.landmarks)

@@ -52,7 +52,8 @@ def test_sampling_is_exact_for_linear_values() -> None:
 def test_determinant_of_known_maps() -> None:
     nodes = LATTICE.nodes()
     for matrix, expected in (
-        (np.eye(2), 1.0), (np.diag([2.0, 0.5]), 1.0), (np.diag([0.5, 0.5]), 0.25), (np.diag([-1.0, 1.0]), -1.0),
+        (np.eye(2), 1.0), (np.diag([2.0, 0.5]), 1.0), (np.diag([0.5, 0.5]), 0.25),
+        (np.diag([-1.0, 1.0]), -1.0),
         (np.array([[0.0, -1.0], [1.0, 0.0]]), 1.0), (np.array([[1.0, 0.7], [0.0, 1.0]]), 1.0),
     ):  # fmt: skip
         displacement = (nodes @ matrix.T - nodes).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_another_face_is_never_taken_for_the_same_shot(fake: MakeFake) -> None:
     script = [[HERE, large]] * 3 + [[large]] * 3 + [[NEAR, large]] * 6
     result = follow(fake(script), script, FaceChoice(index=0))
     # While the chosen face is hidden the other one may be shown, but that is a new shot.
-    for before, after in zip(result, result[1:], strict=False):
+    for before, after in pairwise(result):
         if before.landmarks is not None and after.landmarks is not None and not after.cut:
             assert np.hypot(*np.subtract(centre_of(before), centre_of(after))) < 40
 

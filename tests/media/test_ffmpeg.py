@@ -7,12 +7,55 @@ from pathlib import Path
 
 import pytest
 
-from avatarkit.errors import InputError
+from avatarkit.errors import DependencyError, InputError
 from avatarkit.media import ffmpeg as ffmpeg_module
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import probe
 
 from .conftest import alive, sleeper
+
+
+def fake_ffmpeg(folder: Path, version: str, *encoder_names: str) -> Path:
+    """A program that answers `-version` and `-encoders` as ffmpeg does."""
+    listing = "".join(f" V....D {name:20} something\\n" for name in encoder_names)
+    folder.mkdir(exist_ok=True)
+    path = folder / "ffmpeg"
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *-version*) echo "ffmpeg version {version} Copyright";; '
+        f'*-encoders*) printf "{listing}";; esac\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("version", "names", "chosen"),
+    [
+        ("6.1.1-3ubuntu5", ["libx264", "aac"], True),
+        ("n9.0.2-17-g2a571b6068", ["libx264"], True),
+        ("N-118000-gabcdef", ["libx264"], True),
+        ("4.4.2-0ubuntu0.22.04.1", ["libx264"], False),
+        ("7.0", ["libopenh264"], False),
+    ],
+)
+def test_system_ffmpeg_gives_way_where_it_cannot_do_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, names: list[str], chosen: bool
+) -> None:
+    system = fake_ffmpeg(tmp_path / "system", version, *names)
+    bundled = fake_ffmpeg(tmp_path / "bundled", "7.0.2-static", "libx264")
+    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(system), str(bundled)]))
+    binary = ffmpeg_module.ffmpeg_binary.__wrapped__()
+    assert binary == str(system if chosen else bundled)
+
+
+def test_no_ffmpeg_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(tmp_path / "none")]))
+    with pytest.raises(DependencyError, match=r"no working ffmpeg .*pip install"):
+        ffmpeg_module.ffmpeg_binary.__wrapped__()
+    old = fake_ffmpeg(tmp_path / "old", "4.2.2-static", "libx264")
+    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(old)]))
+    with pytest.raises(DependencyError, match=r"ffmpeg 4 at .* is too old: version 5"):
+        ffmpeg_module.ffmpeg_binary.__wrapped__()
 
 
 def test_hung_decoder_is_ended(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

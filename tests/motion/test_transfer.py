@@ -186,9 +186,7 @@ def test_offsets_turn_by_that_many_degrees(
     turned = driven(motion, source, mode=mode, **{name: angle})
     for number in (NEUTRAL, TURNED, OPENED):
         between = plain[number].pose.rotation.T @ turned[number].pose.rotation
-        expected = from_euler_deg(
-            **{other: 0.0 for other in ("yaw_deg", "pitch_deg", "roll_deg")} | {name: angle}
-        )
+        expected = from_euler_deg(**dict.fromkeys(("yaw_deg", "pitch_deg", "roll_deg"), 0.0) | {name: angle})
         np.testing.assert_allclose(between, expected, atol=1e-9)
 
 
@@ -348,4 +346,4 @@ def test_options_out_of_range(
         check(config)
     assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match=text):
-        Transfer(motion, source, config, IDENTITY)
+        driven(motion, source, **options)

@@ -7,6 +7,7 @@ import avatarkit
 from avatarkit.engines.protocol import SourceLayers
 from avatarkit.engines.warp.eyes import EyeLayer
 from avatarkit.engines.warp.field import HeadField
+from avatarkit.engines.warp.lids import LidLayer
 from avatarkit.engines.warp.mesh import FaceMesh
 from avatarkit.engines.warp.mouth import MouthLayer
 from avatarkit.errors import AvatarkitError
@@ -34,6 +35,7 @@ class WarpEngine:
         self._field = HeadField(source)
         self._mesh = FaceMesh(source.landmarks)
         self._eyes = EyeLayer(source.picture, source.landmarks)
+        self._lids = LidLayer(source.picture, source.landmarks)
         self._mouth = MouthLayer(source.picture, source.landmarks)
 
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:
@@ -63,5 +65,6 @@ class WarpEngine:
         drawn = cv2.remap(self._layers, full, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         frame = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)
         self._mouth.draw(frame, motion)
+        self._lids.draw(frame, motion)
         self._eyes.draw(frame, motion)
         return frame, np.asarray(cv2.extractChannel(drawn, 3), np.uint8)

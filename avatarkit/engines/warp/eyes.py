@@ -54,14 +54,14 @@ class EyeLayer:
             lower = motion.landmarks[list(lm.LOWER_LIDS[eye]), :2]
             gap = (lower - upper)[:, 1]
             middle, along, eye_width = eye_axes(motion.landmarks, eye)
-            if gap.max() < 0.6 or eye_width < 3.0 or _turned_away(motion.landmarks, eye):
+            if gap.max() < 0.6 or eye_width < 3.0 or turned_away(motion.landmarks, eye):
                 continue
             outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
             region = Region.around(outline, 3.0, width, height)
             if region is None:
                 continue
-            local = _eye_coordinates(region, middle, along, eye_width, ball.drop * motion.pose.scale)
-            centre = _local_point(
+            local = eye_coordinates(region, middle, along, eye_width, ball.drop * motion.pose.scale)
+            centre = local_point(
                 motion.landmarks[lm.IRIS_CENTRES[eye], :2], middle, along, eye_width, ball.drop * motion.pose.scale
             )
             colours = _look(ball, local, centre)
@@ -70,7 +70,7 @@ class EyeLayer:
             blend(region.of(frame), colours, opening * soft_mask(outline, region, 0.008 * eye_width))
 
 
-def _eye_coordinates(region: Region, middle: Array, along: Array, width: float, height: float) -> NDArray[np.float32]:
+def eye_coordinates(region: Region, middle: Array, along: Array, width: float, height: float) -> NDArray[np.float32]:
     """Eye coordinates (h, w, 2) of a region's pixels: along in units of `width`, across in units of `height` pixels."""
     x, y = region.pixels()
     dx, dy = x - np.float32(middle[0]), y - np.float32(middle[1])
@@ -78,7 +78,7 @@ def _eye_coordinates(region: Region, middle: Array, along: Array, width: float, 
     return np.stack([(dx * ax + dy * ay) / np.float32(width), (dy * ax - dx * ay) / np.float32(height)], axis=2)
 
 
-def _local_point(point: Array, middle: Array, along: Array, width: float, height: float) -> Array:
+def local_point(point: Array, middle: Array, along: Array, width: float, height: float) -> Array:
     offset = point - middle
     return np.array([offset @ along / width, offset @ np.array([-along[1], along[0]]) / height])
 
@@ -104,7 +104,7 @@ def _look(ball: Eyeball, local: NDArray[np.float32], centre: Array) -> NDArray[n
     )
 
 
-def _turned_away(landmarks: Array, eye: int) -> bool:
+def turned_away(landmarks: Array, eye: int) -> bool:
     """Whether the eye's opening shows its back, or the bridge of the nose hides its inner corner."""
     outer, inner = landmarks[lm.UPPER_LIDS[eye][0], 0], landmarks[lm.UPPER_LIDS[eye][-1], 0]
     bridge = landmarks[168, 0]
@@ -124,13 +124,13 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     y = middle[1] + width * (a * along[1] + b * along[0])
     grid = np.stack([x, y], axis=2).astype(np.float32)
     patch = cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    centre = _local_point(landmarks[lm.IRIS_CENTRES[eye], :2], middle, along, width, width)
+    centre = local_point(landmarks[lm.IRIS_CENTRES[eye], :2], middle, along, width, width)
     rim = landmarks[list(lm.IRIS_RIMS[eye]), :2] - landmarks[lm.IRIS_CENTRES[eye], :2]
     radius = float(np.clip(np.linalg.norm(rim, axis=1).mean() / width, 0.12, 0.3))
     outline = np.concatenate(
         [landmarks[list(lm.UPPER_LIDS[eye]), :2], landmarks[list(lm.LOWER_LIDS[eye][::-1]), :2]]
     )
-    local = np.stack([_local_point(p, middle, along, width, width) for p in outline])
+    local = np.stack([local_point(p, middle, along, width, width) for p in outline])
     pixels = ((local + [HALF_WIDTH, HALF_HEIGHT]) * per_width).round().astype(np.int32)
     seen = np.zeros((rows, columns), np.uint8)
     cv2.fillPoly(seen, [pixels.reshape(-1, 1, 2)], 1)

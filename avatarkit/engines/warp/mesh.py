@@ -4,13 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.head import eye_axes
 from avatarkit.motion.transfer import DriveFrame
 
 Map = NDArray[np.float32]
 _SUBPIXEL_BITS = 4
-LID_MARGIN = 0.05
-"""Lid landmarks stand this share of the eye's width inside the lid's edge; a closing lid shows skin from there on."""
 
 
 class FaceMesh:
@@ -26,7 +23,6 @@ class FaceMesh:
         weight[list(lm.FACE_OVAL)] = 0.0
         # Per vertex: source x, source y, weight.
         self._attributes = np.column_stack([landmarks[: lm.MESH, :2], weight])
-        self._outwards = _lid_margins(landmarks)
 
     def draw(self, motion: DriveFrame, base: Map, scale: tuple[float, float]) -> None:
         """Lay the face over a sampling map, in place.
@@ -49,10 +45,7 @@ class FaceMesh:
         edge1, edge2 = corners[:, 1, :2] - corners[:, 0, :2], corners[:, 2, :2] - corners[:, 0, :2]
         area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
         numbers = _rasterise(corners, area, (high[1] - low[1], high[0] - low[0]))
-        attributes = self._attributes.copy()
-        closed = np.clip(1.0 - motion.eye_openness, 0.0, 1.0)
-        attributes[:, :2] += np.tensordot(closed, self._outwards, axes=1)
-        planes = _planes(attributes[self._triangles], corners[:, 0, :2], edge1, edge2, area)
+        planes = _planes(self._attributes[self._triangles], corners[:, 0, :2], edge1, edge2, area)
         rows, columns = np.nonzero(numbers)
         which = numbers[rows, columns] - 1
         x, y = columns.astype(np.float32), rows.astype(np.float32)
@@ -61,17 +54,6 @@ class FaceMesh:
         under = part[rows, columns]
         weight = np.clip(values[2], 0.0, 1.0)[:, None]
         part[rows, columns] = under + weight * (np.stack(values[:2], axis=1) - under)
-
-
-def _lid_margins(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each eye, how far the source places (468, 2) of its lids move away from the eye when it is closed."""
-    result = np.zeros((2, lm.MESH, 2))
-    for eye in range(2):
-        _, along, width = eye_axes(landmarks, eye)
-        across = np.array([-along[1], along[0]])
-        result[eye, list(lm.UPPER_LIDS[eye][1:-1])] = -LID_MARGIN * width * across
-        result[eye, list(lm.LOWER_LIDS[eye][1:-1])] = LID_MARGIN * width * across
-    return result
 
 
 def _rasterise(
