@@ -12,10 +12,10 @@ from typing import Any
 
 from avatarkit.errors import AvatarkitError
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.media.ffmpeg import encoders, ffmpeg_binary
 from avatarkit.media.image import read_image
 from avatarkit.motion.head import head_frame
-from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.runtime import cpu_threads
 
 Row = tuple[str, str, str]
@@ -42,7 +42,8 @@ class DoctorReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
-        return {"ok": self.ok, "items": [dict(zip(("item", "state", "detail"), row, strict=True)) for row in self.items]}
+        names = ("item", "state", "detail")
+        return {"ok": self.ok, "items": [dict(zip(names, row, strict=True)) for row in self.items]}
 
 
 @dataclass(frozen=True)

@@ -15,24 +15,29 @@ from avatarkit.engines.protocol import Engine
 from avatarkit.engines.warp import WarpEngine
 from avatarkit.errors import UsageError
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
-from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice
-from avatarkit.geometry.crop import Crop, head_crop
+from avatarkit.geometry.crop import Crop, head_crop, union
 from avatarkit.media.containers import choose_codec, output_kind
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import check_distinct, check_output, pending_output
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import ON_MISSING, MotionConfig
-from avatarkit.motion.transfer import Framing, Transfer, check, landmarks_of
+from avatarkit.motion.head import eye_opening
+from avatarkit.motion.moment import landmarks_of
+from avatarkit.motion.transfer import Framing, Transfer, check
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver
 from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
-from avatarkit.pipelines.source import Source, SourceOptions
+from avatarkit.pipelines.source import Portrait, Source, open_portrait
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
 
 Picture = NDArray[np.uint8]
 ENGINES = ("warp",)
+SHUT_EYES = 0.12
+"""Lid distance over eye width below which a source's eyes count as shut."""
+HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.2, 1.2) for y in (-1.8, 1.3)])
+"""Corners of a head with hair, in head coordinates."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,20 @@ def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
     with MemoryMeter() as memory, closing(MediaPipeTracker()) as tracker:
         with timer.stage("source"):
             progress.stage("source", None)
-            source = _load_source(config, background, tracker)
-            _notice_faces(config, source, progress)
+            portrait = open_portrait(config.source, config.face, tracker)
+            _notice_source(config, portrait, progress)
         with timer.stage("track"):
             driver = load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress)
         _check_pair(config, driver)
-        engine: Engine = WarpEngine()
         with timer.stage("prepare"):
-            engine.prepare(source.layers)
-            framing = _framing(driver.motion, source, config)
+            progress.stage("prepare", None)
+            crop = _crop(portrait, driver.motion, config)
+            matting, inpainter = MediaPipeMatting(), OpenCVInpainter()
+            source = Source(portrait, crop, background, matting, inpainter, paste_back=config.paste_back)
+            framing = _framing(driver.motion, portrait, crop, config)
             transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, framing)
+            engine: Engine = WarpEngine()
+            engine.prepare(source.layers)
         with timer.stage("render"):
             progress.stage("render", len(transfer))
             size, audio = _write(config, source, driver, engine, transfer, progress)
@@ -133,18 +142,16 @@ def _spoken(kind: str) -> str:
     return {"image": "picture", "motion": "motion file"}.get(kind, kind)
 
 
-def _load_source(config: ReenactConfig, background: BackgroundSpec, tracker: FaceTracker) -> Source:
-    options = SourceOptions(config.size, config.paste_back, background, config.face)
-    return Source(config.source, options, tracker, MediaPipeMatting(), OpenCVInpainter())
-
-
-def _notice_faces(config: ReenactConfig, source: Source, progress: Progress) -> None:
-    if source.faces > 1 and config.face == FaceChoice():
-        x, y = source.face.centre
+def _notice_source(config: ReenactConfig, portrait: Portrait, progress: Progress) -> None:
+    """Say what the user may not expect of this source."""
+    if portrait.faces > 1 and config.face == FaceChoice():
+        x, y = portrait.face.centre
         progress.notice(
-            f"{config.source.name}: {source.faces} faces; the largest, at {x:.0f},{y:.0f}, is used"
+            f"{config.source.name}: {portrait.faces} faces; the largest, at {x:.0f},{y:.0f}, is used"
             " (choose with --face or --face-at, see avatarkit doctor --faces)"
         )
+    if float(eye_opening(portrait.landmarks[:, :2]).max()) < SHUT_EYES:
+        progress.notice(f"{config.source.name}: the eyes are shut and cannot be opened; use a picture with open eyes")
 
 
 def _check_pair(config: ReenactConfig, driver: Driver) -> None:
@@ -154,22 +161,31 @@ def _check_pair(config: ReenactConfig, driver: Driver) -> None:
         raise UsageError(f"{config.output}: a video does not fit into a picture; use .mp4")
 
 
-def _framing(motion: Motion, source: Source, config: ReenactConfig) -> Framing:
+def _crop(portrait: Portrait, motion: Motion, config: ReenactConfig) -> Crop:
+    """The part of the picture that is drawn: head and shoulders, with paste-back all that the head passes over."""
+    width, height = portrait.size
+    crop = head_crop(portrait.face.landmarks, width, height, config.size)
+    if not config.paste_back:
+        return crop
+    whole = Crop(0.0, 0.0, float(width), float(height), 1.0)
+    path = Transfer(motion, portrait.landmarks, config.motion, _framing(motion, portrait, whole, config))
+    corners = np.concatenate([path.pose(i).apply(HEAD_BOX)[:, :2] for i in range(len(path))])
+    return union(crop, corners, width, height)
+
+
+def _framing(motion: Motion, portrait: Portrait, drawn: Crop, config: ReenactConfig) -> Framing:
     """Where the driver's picture lies in what the engine draws, for absolute motion.
 
     With paste-back the driver's frame fills the source's; else the crop around the driver's head, in its first
     frame, becomes the crop around the source's.
     """
-    drawn = source.crop
     if config.paste_back:
-        width, height = source.picture_size
+        width, height = portrait.size
         scale = min(width / motion.width, height / motion.height)
         left, top = (width - scale * motion.width) / 2.0, (height - scale * motion.height) / 2.0
-        seen = Crop(-left / scale, -top / scale, max(width, height) / scale, max(width, height))
-        per_pixel = seen.scale * drawn.scale
-        corner = drawn.to_crop(seen.to_crop(np.zeros((1, 2))))[0]
-        return Framing(per_pixel, float(corner[0]), float(corner[1]))
-    window = head_crop(landmarks_of(motion, 0), motion.width, motion.height, drawn.size)
+        half = (scale - 1.0) / 2.0
+        return Framing(scale, left + half - drawn.left, top + half - drawn.top)
+    window = head_crop(landmarks_of(motion, 0), motion.width, motion.height, max(drawn.shown))
     corner = window.to_crop(np.zeros((1, 2)))[0]
     return Framing(window.scale, float(corner[0]), float(corner[1]))
 

@@ -15,8 +15,8 @@ from avatarkit.errors import InputError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice
-from avatarkit.geometry.crop import Crop, cut, head_crop
-from avatarkit.media.image import read_image, read_image_rgba
+from avatarkit.geometry.crop import Crop, cut
+from avatarkit.media.image import over_white, read_image, read_image_rgba
 
 Picture = NDArray[np.uint8]
 
@@ -28,64 +28,99 @@ PLATE_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class SourceOptions:
-    """How a source is framed: size of the square output, and whether it returns to the full picture."""
+class Portrait:
+    """A source picture and the face that is meant.
 
-    size: int
-    paste_back: bool
-    background: BackgroundSpec
-    face: FaceChoice
+    picture: RGB uint8 (H, W, 3). alpha: the picture's own transparency, float32 (H, W), None without one.
+    face: in pixels of the picture. faces: how many were seen.
+    """
+
+    picture: Picture
+    alpha: NDArray[np.float32] | None
+    face: Face
+    faces: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.picture.shape[1], self.picture.shape[0]
+
+    @property
+    def landmarks(self) -> NDArray[np.float64]:
+        """The face's landmarks (478, 3) in pixels."""
+        return self.face.landmarks.astype(np.float64)
+
+
+def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portrait:
+    """Read a source and find its face.
+
+    Raises:
+        InputError: no picture, no face, or one too small to work with.
+    """
+    straight, alpha = read_image_rgba(path)
+    picture = straight if alpha is None else over_white(straight, alpha)
+    found = tracker.detect(picture)
+    face = choose(found, choice, str(path))
+    if face.extent_px < SMALLEST_FACE_PX:
+        raise InputError(
+            f"{path}: the face is only {face.extent_px:.0f} px high; use a picture with at least"
+            f" {SMALLEST_FACE_PX} px, better {SOFT_FACE_PX}"
+        )
+    return Portrait(picture, alpha, face, len(found))
 
 
 class Source:
     """A portrait ready to be driven: `layers` for the engine, `finish` from the engine's answer to a frame.
 
-    crop: from the picture to what the engine draws. picture_size: (width, height) of the file. face: in pixels of
-    the file. faces: how many were seen. matting, inpainting: what ran, or "none".
+    Args:
+        portrait: the picture and its face.
+        crop: the part of the picture that the engine draws.
+        paste_back: whether finished frames are the full picture.
+        background: what stands behind the subject.
+        matting, inpainter: used where the background asks for them.
+
+    Attributes `matting` and `inpainting` name what ran, or "none".
     """
 
     def __init__(
-        self, path: Path, options: SourceOptions, tracker: FaceTracker, matting: Matting, inpainter: Inpainter
+        self,
+        portrait: Portrait,
+        crop: Crop,
+        background: BackgroundSpec,
+        matting: Matting,
+        inpainter: Inpainter,
+        *,
+        paste_back: bool = False,
     ) -> None:
-        straight, own_alpha = read_image_rgba(path)
-        picture = straight if own_alpha is None else read_image(path)
-        height, width = picture.shape[:2]
-        found = tracker.detect(picture)
-        self.face: Face = choose(found, options.face, str(path))
-        self.faces = len(found)
-        self.picture_size = (width, height)
-        if self.face.extent_px < SMALLEST_FACE_PX:
-            raise InputError(
-                f"{path}: the face is only {self.face.extent_px:.0f} px high; use a picture with at least"
-                f" {SMALLEST_FACE_PX} px, better {SOFT_FACE_PX}"
-            )
-        crop = head_crop(self.face.landmarks, width, height, options.size)
-        self.crop = Crop(crop.left, crop.top, crop.side, int(crop.side)) if options.paste_back else crop
-        self._paste_back, self._kind = options.paste_back, options.background.kind
+        self.portrait, self.crop = portrait, crop
+        self._paste_back, self._kind = paste_back, background.kind
         self.matting = self.inpainting = "none"
+        picture = portrait.picture
         # With paste-back the matte must reach beyond the crop wherever the background is exchanged.
-        whole = options.paste_back and self._kind in ("color", "image", "transparent")
-        part = picture if whole else cut(picture, self.crop)
-        marks = self.face.landmarks.astype(np.float64)
-        part_marks = marks if whole else self.crop.to_crop(marks)
+        whole = paste_back and self._kind in ("color", "image", "transparent")
+        part = picture if whole else cut(picture, crop)
+        marks = portrait.landmarks if whole else crop.to_crop(portrait.landmarks)
         if self._kind == "keep":
             alpha, foreground = np.ones(part.shape[:2], np.float32), part
         else:
-            alpha = self._matte(own_alpha, part, part_marks, whole, matting)
+            alpha = self._matte(part, marks, whole, matting)
             foreground = foreground_colors(part, alpha)
-        background = self._background(options.background, picture, part, alpha, inpainter)
-        self._frame = self._full_frame(picture, foreground, alpha, background, whole)
-        inside = _window(self.crop) if whole else np.s_[:, :]
-        self.background = background[inside] if background is not None else None
+        behind = self._background(background, part, alpha, inpainter)
+        self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
+        inside = crop.window if whole else np.s_[:, :]
+        self.background = behind[inside] if behind is not None else None
         self.layers = SourceLayers(
-            cut(picture, self.crop), foreground[inside], alpha[inside], self.crop.to_crop(marks),
-            anchored=options.paste_back or self._kind == "keep",
+            cut(picture, crop),
+            foreground[inside],
+            alpha[inside],
+            crop.to_crop(portrait.landmarks),
+            anchored=paste_back or self._kind == "keep",
         )
 
     @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of finished frames."""
-        return self.picture_size if self._paste_back else (self.crop.size, self.crop.size)
+        return self.portrait.size if self._paste_back else self.crop.shown
 
     @property
     def transparent(self) -> bool:
@@ -103,28 +138,29 @@ class Source:
         if not self._paste_back or self._frame is None:
             return done
         full = self._frame.copy()
-        full[_window(self.crop)] = done
+        full[self.crop.window] = done
         return full
 
     def _matte(
-        self, own: NDArray[np.float32] | None, part: Picture, marks: NDArray[np.float64], whole: bool, matting: Matting
+        self, part: Picture, marks: NDArray[np.float64], whole: bool, matting: Matting
     ) -> NDArray[np.float32]:
         """The picture's own transparency when it says something about the subject, else an estimated matte."""
-        if own is not None and 0.02 < float((own < 0.5).mean()) < 0.98:
-            self.matting = "the picture's own alpha"
-            if whole:
-                return own
-            levels = np.dstack([np.round(own * 255.0).astype(np.uint8)] * 3)
-            return cut(levels, self.crop)[..., 0].astype(np.float32) / np.float32(255.0)
-        self.matting = matting.name
-        return matting.matte(part, marks)
+        own = self.portrait.alpha
+        if own is None or not 0.02 < float((own < 0.5).mean()) < 0.98:
+            self.matting = matting.name
+            return matting.matte(part, marks)
+        self.matting = "the picture's own alpha"
+        if whole:
+            return own
+        levels = np.dstack([np.round(own * 255.0).astype(np.uint8)] * 3)
+        return cut(levels, self.crop)[..., 0].astype(np.float32) / np.float32(255.0)
 
     def _background(
-        self, spec: BackgroundSpec, picture: Picture, part: Picture, alpha: NDArray[np.float32], inpainter: Inpainter
+        self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], inpainter: Inpainter
     ) -> Picture | None:
         if spec.kind == "plate":
             self.inpainting = inpainter.name
-            return make_plate(part, alpha, inpainter, max(2, round(PLATE_MARGIN * self.crop.size)))
+            return make_plate(part, alpha, inpainter, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
         if spec.kind in ("color", "image"):
             return load_background(spec, part.shape[1], part.shape[0], read_image)
         return None
@@ -139,7 +175,3 @@ class Source:
             return picture
         return to_rgba(foreground, alpha) if background is None else composite(foreground, alpha, background)
 
-
-def _window(crop: Crop) -> tuple[slice, slice]:
-    left, top, side = round(crop.left), round(crop.top), round(crop.side)
-    return np.s_[top : top + side, left : left + side]

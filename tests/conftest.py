@@ -45,7 +45,7 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
-    """The public-domain photo (NASA) that ships inside scikit-image, RGB uint8 (512, 512, 3); face 92 px wide."""
+    """The public-domain photo (NASA) inside scikit-image, RGB uint8 (512, 512, 3); face 92 px wide."""
     from skimage import data
 
     return np.asarray(data.astronaut(), np.uint8)

@@ -9,21 +9,33 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of a picture shown at `size` x `size` pixels.
+    """A window of a picture, shown enlarged by `scale`.
 
-    `left`, `top` and `side` are pixels of the picture; (left, top) is the outer corner of the window's first
-    pixel, so that a window with side == size and whole numbers copies pixels exactly.
+    `left`, `top`, `width` and `height` are pixels of the picture; (left, top) is the outer corner of the window's
+    first pixel, so that a window of whole numbers with scale 1 copies pixels exactly.
     """
 
     left: float
     top: float
-    side: float
-    size: int
+    width: float
+    height: float
+    scale: float
+
+    @staticmethod
+    def square(left: float, top: float, side: float, size: int) -> "Crop":
+        """A square window of `side` picture pixels shown at `size` x `size` pixels."""
+        return Crop(left, top, side, side, size / side)
 
     @property
-    def scale(self) -> float:
-        """Crop pixels per picture pixel."""
-        return self.size / self.side
+    def shown(self) -> tuple[int, int]:
+        """Width and height in pixels as shown."""
+        return round(self.width * self.scale), round(self.height * self.scale)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture, for a window of whole numbers."""
+        left, top = round(self.left), round(self.top)
+        return slice(top, top + round(self.height)), slice(left, left + round(self.width))
 
     def to_crop(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Picture pixels (..., 2 or 3) to crop pixels; z scales like x and y."""
@@ -66,16 +78,24 @@ def head_crop(
     centre_x, centre_y = (low + high) / 2.0
     left = float(np.clip(centre_x - side / 2.0, 0.0, width - side))
     top = float(np.clip(centre_y - 0.47 * side, 0.0, height - side))
-    return Crop(round(left), round(top), float(int(side)), size)
+    return Crop.square(round(left), round(top), float(int(side)), size)
 
 
 def cut(picture: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
-    """The crop's pixels, (size, size, C): Lanczos when it grows, area average when it shrinks."""
+    """The crop's pixels as shown, (h, w, C): Lanczos when it grows, area average when it shrinks."""
     import cv2
 
-    left, top, side = round(crop.left), round(crop.top), round(crop.side)
-    window = picture[top : top + side, left : left + side]
-    if side == crop.size:
+    window = picture[crop.window]
+    if crop.shown == (window.shape[1], window.shape[0]):
         return window.copy()
-    method = cv2.INTER_AREA if side > crop.size else cv2.INTER_LANCZOS4
-    return np.asarray(cv2.resize(window, (crop.size, crop.size), interpolation=method), np.uint8)
+    method = cv2.INTER_AREA if crop.scale < 1.0 else cv2.INTER_LANCZOS4
+    return np.asarray(cv2.resize(window, crop.shown, interpolation=method), np.uint8)
+
+
+def union(crop: Crop, points: NDArray[np.floating[Any]], width: int, height: int) -> Crop:
+    """The smallest crop of whole pixels, unscaled, around a crop and points (N, 2), cut to the picture."""
+    low = np.floor(np.minimum(points.min(0), [crop.left, crop.top]))
+    high = np.ceil(np.maximum(points.max(0), [crop.left + crop.width, crop.top + crop.height]))
+    left, top = (float(v) for v in np.maximum(low, 0.0))
+    right, bottom = (float(v) for v in np.minimum(high, [width, height]))
+    return Crop(left, top, right - left, bottom - top, 1.0)

@@ -21,7 +21,9 @@ SHAPE_UNIT = 0.008
 CLOSED_MOUTH = 0.05
 
 
-def reference_frames(motion: Motion, choice: str, mode: str, source: NDArray[np.floating[Any]], seen: NDArray[np.floating[Any]]) -> list[int]:
+def reference_frames(
+    motion: Motion, choice: str, mode: str, source: NDArray[np.floating[Any]], seen: NDArray[np.floating[Any]]
+) -> list[int]:
     """One reference frame for each shot.
 
     Args:

@@ -1,6 +1,7 @@
 """Motion of a driver applied to the face of a source: where the source's landmarks go."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,17 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.head import eye_axes, eye_opening, gaze, head_frame
+from avatarkit.motion.moment import Reference, moment, pose_of
 from avatarkit.motion.reference import reference_frames
+from avatarkit.motion.reshape import (
+    SCALE_RATIO_RANGE,
+    closing_lips,
+    mouth_ratio,
+    proportions,
+    region_weights,
+    with_lids,
+    with_lips_apart,
+)
 
 Array = NDArray[np.float64]
 
@@ -23,8 +34,6 @@ NARROW_EYE_EXPONENT = 1.7
 The true share is the reported one to this power (fitted on five portraits drawn at known openings)."""
 WIDEST_EYE = 1.5
 """An eye opens at most to this multiple of its opening in the source."""
-LOWER_LID_SHARE = 0.12
-"""The part of a blink that the lower lid does."""
 WINK_SHARE = 0.6
 """How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
 GAZE_LIMIT = 0.34
@@ -32,12 +41,7 @@ GAZE_LIMIT = 0.34
 LONGEST_SHIFT = 0.6
 """Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
 not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
-MOST_CLOSING = 0.16
-"""A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
-SCALE_RATIO_RANGE = (0.75, 1.35)
-"""Range of source over driver proportions that expressions are stretched by."""
 
-_MIRRORED_PROPORTIONS = ((127, 356), (10, 2))
 
 
 @dataclass(frozen=True)
@@ -52,33 +56,6 @@ class DriveFrame:
     landmarks: Array
     eye_openness: Array
     index: int
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What the source's own face stands for in the driver, at one moment.
-
-    pose: of the driver then, by its rigid points and mean face. frame: the head frame of its landmarks then,
-    measured as the source's is; the two differ by a few degrees. expression, eye_opening, gaze: as in `Motion`.
-    """
-
-    pose: Similarity
-    frame: Similarity
-    expression: Array
-    eye_opening: Array
-    gaze: Array
-
-    def moved(self, pose: Similarity) -> Similarity:
-        """The head frame when the driver's pose has become `pose`."""
-        turn, growth = pose.rotation @ self.pose.rotation.T, pose.scale / self.pose.scale
-        origin = pose.apply(self.pose.apply_inverse(self.frame.translation))
-        return Similarity(turn @ self.frame.rotation, origin, growth * self.frame.scale)
-
-    def offsets(self, change: Array) -> Array:
-        """A change of expression (478, 3) in the head frame's coordinates."""
-        ratio = self.pose.scale / self.frame.scale
-        result: Array = ratio * change @ (self.frame.rotation.T @ self.pose.rotation).T
-        return result
 
 
 @dataclass(frozen=True)
@@ -118,7 +95,9 @@ class Transfer:
         framing: where the driver's picture lies in the drawn one; used by absolute motion alone.
     """
 
-    def __init__(self, motion: Motion, source: NDArray[np.floating], config: MotionConfig, framing: Framing) -> None:
+    def __init__(
+        self, motion: Motion, source: NDArray[np.floating[Any]], config: MotionConfig, framing: Framing
+    ) -> None:
         self._motion, self._config, self._framing = motion, check(config), framing
         self._source = np.asarray(source, np.float64)
         self._pose = head_frame(source)
@@ -128,10 +107,10 @@ class Transfer:
         # One rotation reference for all shots: a change of camera angle is a change of pose.
         upright = min(self.references, key=lambda r: float(-motion.rotation[r][2, 2]))
         self._upright = np.asarray(motion.rotation[upright], np.float64)
-        self._proportions = [_proportions(self._shape, identity) for identity in motion.identity]
-        self._mouth, self._eyes = _region_weights(self._shape)
-        widths = [_mouth_ratio(self._shape, motion, reference) for reference in self.references]
-        self._moments = [_moment(motion, reference) for reference in self.references]
+        self._proportions = [proportions(self._shape, identity) for identity in motion.identity]
+        self._mouth, self._eyes = region_weights(self._shape)
+        widths = [mouth_ratio(self._shape, motion, reference) for reference in self.references]
+        self._moments = [moment(motion, reference) for reference in self.references]
         relative = config.mode == "relative"
         openings = [
             (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
@@ -157,8 +136,8 @@ class Transfer:
         motion, region = self._motion, self._config.region
         shot = int(motion.shot[index])
         reference = self._moments[shot]
-        weight = float(motion.presence[index]) * self._config.strength
-        pose = self._pose_at(index, reference, weight if region in ("all", "pose") else 0.0)
+        weight = self._weight(index)
+        pose = self.pose(index)
         shape = self._shape.copy()
         openness = np.ones(2)
         if region != "pose":
@@ -169,12 +148,21 @@ class Transfer:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
             if region != "mouth":
                 openness = self._openness(index, reference, weight)
-            shape = _with_lids(shape, self._shape, openness)
-            shape = _with_lips_apart(shape)
+            shape = with_lids(shape, self._shape, openness)
+            shape = with_lips_apart(shape)
         landmarks = pose.apply(shape)
         look = weight if region in ("all", "expression", "eyes") else 0.0
         self._place_irises(landmarks, look * (np.asarray(motion.gaze[index]) - reference.gaze))
         return DriveFrame(pose, landmarks, openness, index)
+
+    def pose(self, index: int) -> Similarity:
+        """The source's head in one frame of the driver: head coordinates to pixels."""
+        moves = self._config.region in ("all", "pose")
+        reference = self._moments[int(self._motion.shot[index])]
+        return self._pose_at(index, reference, self._weight(index) if moves else 0.0)
+
+    def _weight(self, index: int) -> float:
+        return float(self._motion.presence[index]) * self._config.strength
 
     def _weights(self, region: str) -> Array:
         if region == "mouth":
@@ -184,7 +172,7 @@ class Transfer:
     def _pose_at(self, index: int, reference: Reference, weight: float) -> Similarity:
         motion, config = self._motion, self._config
         extra = from_euler_deg(config.yaw_deg, config.pitch_deg, config.roll_deg)
-        now = _pose(motion, index)
+        now = pose_of(motion, index)
         if config.mode == "absolute" and weight > 0:
             f, seen = self._framing, reference.moved(now)
             place = seen.translation * f.scale + np.array([f.offset_x, f.offset_y, 0.0])
@@ -226,7 +214,7 @@ class Transfer:
         # Where the two mouths sit in their faces is identity; how they differ around that place is expression.
         lips = change[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]].mean(0)
         expression = motion.expression[0] - (change - lips) * self._mouth[:, None]
-        now = _moment(motion, 0)
+        now = moment(motion, 0)
         return replace(
             now, expression=np.asarray(expression, np.float64), eye_opening=eye_opening(self._shape), gaze=self._gaze
         )
@@ -245,129 +233,13 @@ class Transfer:
             landmarks[list(rim), :2] = place + spread * (width / max(source_width, 1e-6))
 
 
-def _proportions(source: Array, identity: NDArray[np.floating]) -> Array:
-    """Source over driver width, height and depth (3,) in head coordinates, within sensible limits."""
-    (right, left), (top, bottom) = _MIRRORED_PROPORTIONS
-    driver = np.asarray(identity, np.float64)
-    x = np.linalg.norm(source[left] - source[right]) / np.linalg.norm(driver[left] - driver[right])
-    y = np.linalg.norm(source[bottom] - source[top]) / np.linalg.norm(driver[bottom] - driver[top])
-    return np.clip([x, y, (x + y) / 2.0], *SCALE_RATIO_RANGE)
-
-
-def _pose(motion: Motion, index: int) -> Similarity:
-    """The driver's pose in one frame: head coordinates of its mean face to pixels."""
-    return Similarity(
-        np.asarray(motion.rotation[index], np.float64),
-        np.asarray(motion.translation[index], np.float64),
-        float(motion.scale[index]),
-    )
-
-
-def landmarks_of(motion: Motion, index: int) -> Array:
-    """The driver's (smoothed) landmarks (478, 3) in one frame, in pixels of the driver."""
-    shape = np.asarray(motion.identity[motion.shot[index]], np.float64) + motion.expression[index]
-    return _pose(motion, index).apply(shape)
-
-
-def _moment(motion: Motion, index: int) -> Reference:
-    return Reference(
-        _pose(motion, index),
-        head_frame(landmarks_of(motion, index)),
-        np.asarray(motion.expression[index], np.float64),
-        np.asarray(motion.eye_opening[index], np.float64),
-        np.asarray(motion.gaze[index], np.float64),
-    )
-
-
-def _mouth_ratio(source: Array, motion: Motion, reference: int) -> float:
-    """Source over driver width of the mouth, within the same limits: a small mouth must not gape."""
-    driver = motion.identity[motion.shot[reference]] + motion.expression[reference]
-    right, left = lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]
-    ratio = np.linalg.norm(source[left] - source[right]) / max(float(np.linalg.norm(driver[left] - driver[right])), 1e-6)
-    return float(np.clip(ratio, *SCALE_RATIO_RANGE))
-
-
-def _region_weights(shape: Array) -> tuple[Array, Array]:
-    """Weights (478,) of the mouth region and of the eye region, 1 inside and falling smoothly to 0 around it."""
-    lips = shape[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER], :2]
-    eyes = shape[[i for lids in (*lm.UPPER_LIDS, *lm.LOWER_LIDS) for i in lids], :2]
-    points = shape[:, :2]
-    to_lips = np.linalg.norm(points[:, None] - lips[None], axis=2).min(1)
-    to_eyes = np.linalg.norm(points[:, None] - eyes[None], axis=2).min(1)
-    # What lies below the lips is the jaw, and moves with the mouth wherever it is.
-    below = np.clip((points[:, 1] - lips[:, 1].mean()) / 0.3, 0.0, 1.0)
-    return np.maximum(_fall(to_lips, 0.3, 0.6), below), _fall(to_eyes, 0.12, 0.3)
-
-
-def _fall(distance: Array, start: float, stop: float) -> Array:
-    t = np.clip((stop - distance) / (stop - start), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
-
-
-def _with_lids(shape: Array, source: Array, openness: Array) -> Array:
-    """The shape with its lids at the given share of the source's lid distance; creases follow half-way.
-
-    Lids are set from one number each instead of from the driver's lid offsets: eyes differ so much in form that
-    offsets would leave them half open, or turn the lids inside out.
-    """
-    result = shape.copy()
-    for eye in range(2):
-        upper, lower = list(lm.UPPER_LIDS[eye][1:-1]), list(lm.LOWER_LIDS[eye][1:-1])
-        corners = [lm.UPPER_LIDS[eye][0], lm.UPPER_LIDS[eye][-1]]
-        moved = (shape[corners] - source[corners]).mean(0)
-        gap = source[upper] - source[lower]
-        low = source[lower] + moved + LOWER_LID_SHARE * (1.0 - openness[eye]) * gap
-        high = low + openness[eye] * gap
-        above, below = list(lm.UPPER_CREASES[eye]), list(lm.LOWER_CREASES[eye])
-        result[above] = 0.5 * (shape[above] + source[above] + moved + 0.6 * (high - source[upper] - moved))
-        result[below] = 0.5 * (shape[below] + source[below] + moved + 0.6 * (low - source[lower] - moved))
-        result[upper], result[lower] = high, low
-    return result
-
-
-def closing_lips(source: Array, reference: Array, mouth: Array) -> Array:
-    """Offsets (478, 3) that bring the source's lips as close together as the driver's are in its reference frame.
-
-    Without them a source photographed with its mouth open would speak with its mouth ajar and never close it.
-    Three quarters of the way is the lower lip's and the jaw's. `mouth`: weights (478,) of the mouth's region.
-    """
-    upper, lower = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
-    gap = np.maximum(source[lower, 1] - source[upper, 1], 0.0)
-    wanted = max(float(np.max(reference[lower, 1] - reference[upper, 1])), 0.0)
-    closing = min(max(float(gap.max()) - wanted, 0.0), MOST_CLOSING)
-    result = np.zeros_like(source)
-    if closing < 0.005:
-        return result
-    share = gap * (closing / float(gap.max()))
-    line = (source[upper, 1] + source[lower, 1]).mean() / 2.0
-    nearest = np.abs(source[:, None, 0] - source[None, lower, 0]).argmin(1)
-    distance = np.linalg.norm(source[:, None, :2] - source[None, upper, :2], axis=2).min(1)
-    below = source[:, 1] > line
-    result[below, 1] = -0.75 * (share[nearest] * mouth)[below]
-    result[~below, 1] = 0.25 * (share[nearest] * _fall(distance, 0.02, 0.25))[~below]
-    result[upper, 1], result[lower, 1] = 0.25 * share, -0.75 * share
-    return result
-
-
 def _bounded(vector: Array, longest: float) -> Array:
     """The vector, shortened smoothly so that it is never longer than `longest`."""
     length = float(np.linalg.norm(vector[:2]))
     return vector if length < 1e-9 else vector * (longest * np.tanh(length / longest) / length)
 
 
-def _with_lips_apart(shape: Array) -> Array:
-    """The shape with no inner upper-lip point below its partner on the lower lip: closed lips meet in the middle."""
-    result = shape.copy()
-    upper, lower = list(lm.INNER_LIP_UPPER[1:-1]), list(lm.INNER_LIP_LOWER[1:-1])
-    overlap = np.maximum(result[upper, 1] - result[lower, 1], 0.0)
-    result[upper, 1] -= overlap / 2.0
-    result[lower, 1] += overlap / 2.0
-    return result
-
-
-def without_motion(source: NDArray[np.floating]) -> DriveFrame:
+def without_motion(source: NDArray[np.floating[Any]]) -> DriveFrame:
     """The frame that shows the source as it is."""
     points = np.asarray(source, np.float64)
     return DriveFrame(head_frame(points), points.copy(), np.ones(2), 0)
-
-

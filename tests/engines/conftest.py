@@ -43,8 +43,8 @@ def source(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> SourceLaye
 def moves_of(source: np.ndarray) -> Move:
     """`move(yaw_deg=..., dx=..., mouth=..., lids=..., gaze=...)`: landmarks (478, 3) after a known motion.
 
-    dx, dy in pixels; mouth: how far the lower lip and jaw sink, in head units; lids: share of the lid distance
-    that is left; gaze: shift of both irises in pixels towards larger x, gaze_y downwards.
+    dx, dy in pixels; mouth: how far the lower lip and jaw sink, in head units; lids: share of the lids'
+    distance that is left; gaze: shift of both irises in pixels towards larger x, gaze_y downwards.
     """
     own = head_frame(source)
 

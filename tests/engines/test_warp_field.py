@@ -42,7 +42,7 @@ def pixels(size: int = SIZE) -> np.ndarray:
 
 
 def cell_areas(grid: np.ndarray) -> np.ndarray:
-    """Signed areas of both triangles of each cell of a grid of points (rows, columns, 2); negative in a fold."""
+    """Signed areas of both triangles of each cell of a grid (rows, columns, 2); negative in a fold."""
     right, down = grid[:-1, 1:] - grid[:-1, :-1], grid[1:, :-1] - grid[:-1, :-1]
     left, up = grid[1:, :-1] - grid[1:, 1:], grid[:-1, 1:] - grid[1:, 1:]
 

@@ -26,7 +26,7 @@ def polygon(picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int
 
 @pytest.fixture(scope="module")
 def landmarks(hopper_landmarks: np.ndarray) -> np.ndarray:
-    """A real face at 512 px, eyes opened to a third of their width, irises in their middle, lips just closed."""
+    """A real face at 512 px, eyes wide open, irises in their middle, lips just closed."""
     points = head_crop(hopper_landmarks, 512, 600, SIZE).to_crop(hopper_landmarks)
     for upper, lower, centre, rim in zip(
         lm.UPPER_LIDS, lm.LOWER_LIDS, lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True
@@ -113,7 +113,7 @@ def test_open_eyes_look_as_they_did(
 
 @EYES
 def test_closed_eyes_show_neither_iris_nor_white(engine: WarpEngine, act: Move, eye: int) -> None:
-    """Only the line in which the lids meet, at most three pixels high, keeps something of the eye's colours."""
+    """Only the line in which the lids meet, at most three pixels high, keeps some of the eye's colours."""
     open_count, _ = iris_seen(engine.drive(act())[0], act(), eye)
     motion = act(lids=0.0)
     frame, _ = engine.drive(motion)
@@ -210,7 +210,7 @@ def test_lips_stay_lips_around_the_opening(engine: WarpEngine, act: Move) -> Non
 
 
 def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, act: Move) -> None:
-    """Its teeth are turquoise and its throat violet: nothing else may be seen when it opens or closes a little."""
+    """Its teeth are turquoise and its throat violet: nothing else may be seen when it closes a little."""
     teeth, throat = (90, 200, 190), (90, 20, 110)
     opened = act(mouth=0.3).landmarks
     painted = picture.copy()

@@ -29,13 +29,13 @@ def face_at(x: float, y: float, size: float) -> np.ndarray:
 def test_there_and_back(
     left: float, top: float, side: float, size: int, points: list[tuple[float, float, float]]
 ) -> None:
-    crop, points_px = Crop(left, top, side, size), np.array(points)
+    crop, points_px = Crop.square(left, top, side, size), np.array(points)
     np.testing.assert_allclose(crop.to_picture(crop.to_crop(points_px)), points_px, atol=1e-6)
     np.testing.assert_allclose(crop.to_picture(crop.to_crop(points_px[:, :2])), points_px[:, :2], atol=1e-6)
 
 
 def test_pixel_centres_and_corners() -> None:
-    crop = Crop(10.0, 20.0, 50.0, 100)
+    crop = Crop.square(10.0, 20.0, 50.0, 100)
     assert crop.scale == 2.0
     # The outer corner of the window's first pixel is that of the crop's first pixel.
     np.testing.assert_allclose(crop.to_crop(np.array([9.5, 19.5])), [-0.5, -0.5])
@@ -45,14 +45,14 @@ def test_pixel_centres_and_corners() -> None:
 
 def test_the_points_given_are_left_alone() -> None:
     points = np.ones((4, 3), np.float32)
-    Crop(5.0, 5.0, 10.0, 20).to_crop(points)
+    Crop.square(5.0, 5.0, 10.0, 20).to_crop(points)
     assert np.all(points == 1.0)
 
 
 @pytest.mark.parametrize(("left", "top", "side"), [(0, 0, 90), (30, 0, 90), (17, 23, 41)])
 def test_same_size_copies_pixels(left: int, top: int, side: int) -> None:
     whole = picture()
-    part = cut(whole, Crop(left, top, side, side))
+    part = cut(whole, Crop.square(left, top, side, side))
     np.testing.assert_array_equal(part, whole[top : top + side, left : left + side])
     part[:] = 0
     np.testing.assert_array_equal(whole, picture())
@@ -61,9 +61,9 @@ def test_same_size_copies_pixels(left: int, top: int, side: int) -> None:
 def test_pasted_back_gives_the_same_picture() -> None:
     whole = picture()
     crop = head_crop(face_at(70, 40, 30), 120, 90, 72)
-    crop = Crop(crop.left, crop.top, crop.side, int(crop.side))
+    crop = Crop.square(crop.left, crop.top, crop.width, int(crop.width))
     pasted = whole.copy()
-    top, left, side = int(crop.top), int(crop.left), int(crop.side)
+    top, left, side = int(crop.top), int(crop.left), int(crop.width)
     pasted[top : top + side, left : left + side] = cut(whole, crop)
     np.testing.assert_array_equal(pasted, whole)
 
@@ -74,7 +74,7 @@ def test_points_and_pixels_agree(size: int) -> None:
     y, x = np.mgrid[0:90, 0:120]
     blob = 200.0 * np.exp(-((x - 60.0) ** 2 + (y - 47.0) ** 2) / (2 * 5.0**2))
     whole = np.repeat(blob.round().astype(np.uint8)[..., None], 3, axis=2)
-    crop = Crop(25.0, 12.0, 64.0, size)
+    crop = Crop.square(25.0, 12.0, 64.0, size)
     part = cut(whole, crop)[..., 0].astype(float)
     assert part.shape == (size, size)
     rows, columns = np.mgrid[0:size, 0:size]
@@ -92,14 +92,14 @@ def test_points_and_pixels_agree(size: int) -> None:
 def test_head_crop_stays_inside(width: int, height: int, x: float, y: float, size: float) -> None:
     crop = head_crop(face_at(x * width, y * height, size * min(width, height)), width, height, 256)
     assert crop.size == 256
-    assert crop.side >= 1
+    assert crop.width >= 1
     assert crop.left == int(crop.left)
     assert crop.top == int(crop.top)
-    assert crop.side == int(crop.side)
+    assert crop.width == int(crop.width)
     assert crop.left >= 0
     assert crop.top >= 0
-    assert crop.left + crop.side <= width
-    assert crop.top + crop.side <= height
+    assert crop.left + crop.width <= width
+    assert crop.top + crop.width <= height
 
 
 def test_head_crop_holds_the_face_and_its_surroundings() -> None:
@@ -113,4 +113,4 @@ def test_head_crop_holds_the_face_and_its_surroundings() -> None:
 
 def test_head_crop_of_a_narrow_picture_is_as_large_as_it_allows() -> None:
     crop = head_crop(face_at(50, 300, 90), 100, 600, 64)
-    assert (crop.left, crop.side) == (0, 100)
+    assert (crop.left, crop.width) == (0, 100)

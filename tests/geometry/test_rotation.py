@@ -43,7 +43,7 @@ def test_exact_matrices(angles_deg: tuple[float, float, float], expected: list[l
     [((10, 0, 0), 0, -1), ((0, 10, 0), 1, 1)],
 )
 def test_directions_of_the_nose(angles_deg: tuple[float, float, float], axis: int, sign: int) -> None:
-    """Positive yaw turns the nose, which points to the camera, towards smaller x, positive pitch downwards."""
+    """Positive yaw turns the nose (which points to the camera) to smaller x, positive pitch down."""
     nose = from_euler_deg(*angles_deg) @ [0.0, 0.0, -1.0]
     assert np.sign(nose[axis]) == sign
 

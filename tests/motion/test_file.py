@@ -113,7 +113,8 @@ def test_what_counts_as_a_motion_file(written: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0", b"\0" * 8, b"\0" * 64, b"\xff" * 64, b"hello world, this is no motion",
-     b"\2\0\0\0\0\0\0\0[]", b"\2\0\0\0\0\0\0\0{}", b"\4\0\0\0\0\0\0\0null", b'\x16\0\0\0\0\0\0\0{"__metadata__": [[]]}'],
+     b"\2\0\0\0\0\0\0\0[]", b"\2\0\0\0\0\0\0\0{}", b"\4\0\0\0\0\0\0\0null",
+     b'\x16\0\0\0\0\0\0\0{"__metadata__": [[]]}'],
 )  # fmt: skip
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.motion"

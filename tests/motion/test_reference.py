@@ -25,7 +25,7 @@ def references(
 
 @pytest.fixture
 def restless(posed: Posed, frontal: np.ndarray) -> Callable[[int, int], list[np.ndarray]]:
-    """`restless(count, at)`: a driver who turns, talks, blinks and looks aside, but is neutral around `at`."""
+    """`restless(count, at)`: a driver who turns, talks, blinks and looks aside, neutral around `at`."""
 
     def make(count: int, at: int) -> list[np.ndarray]:
         faces, poses = [], []

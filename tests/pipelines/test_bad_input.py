@@ -27,8 +27,8 @@ H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
 
 @pytest.fixture(scope="module")
 def bad(
-    tmp_path_factory: pytest.TempPathFactory, driver: Path, motion_file: Path, photo: Path, grace_hopper_path: Path,
-    grace_hopper: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory, driver: Path, motion_file: Path, photo: Path,
+    grace_hopper_path: Path, grace_hopper: np.ndarray,
 ) -> Path:  # fmt: skip
     """A folder of files that are all wrong in one way, beside some that are right."""
     folder = tmp_path_factory.mktemp("bad")
@@ -55,11 +55,11 @@ def bad(
         "-f",
         "lavfi",
         "-i",
-        "testsrc2=size=128x96:rate=25",
+        "color=c=gray:size=128x96:rate=25",
         "-frames:v",
         "6",
         *H264,
-        f"file:{folder / 'bars.mp4'}",
+        f"file:{folder / 'grey.mp4'}",
     )
     return folder
 
@@ -97,7 +97,8 @@ Invoke = Callable[..., tuple[int, str]]
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("missing.png", "no such file"), ("empty.png", "empty"), ("text.png", "text.png"), ("cut.jpg", "cut.jpg"),
+        ("missing.png", "no such file"), ("empty.png", "empty"), ("text.png", "text.png"),
+        ("cut.jpg", "cut.jpg"),
         ("folder", "folder"), ("coffee.png", "no face"), ("tiny.png", "px"), ("sound.m4a", "sound.m4a"),
         ("driver.motion", "driver.motion"),
     ],
@@ -110,19 +111,20 @@ def test_sources(invoke: Invoke, tmp_path: Path, source: str, words: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("driver", "words"),
+    ("name", "words"),
     [
-        ("missing.mp4", "no such file"), ("empty.mp4", "empty"), ("text.mp4", "text.mp4"), ("cut.mp4", "cut off"),
-        ("folder", "folder"), ("bars.mp4", "no face found in any of 6 frames"), ("sound.m4a", "sound"),
+        ("missing.mp4", "no such file"), ("empty.mp4", "empty"), ("text.mp4", "text.mp4"),
+        ("cut.mp4", "cut.mp4"),
+        ("folder", "folder"), ("grey.mp4", "no face found in any of 6 frames"), ("sound.m4a", "sound"),
         ("missing.motion", "no such file"), ("empty.motion", "empty.motion"), ("text.motion", "motion file"),
         ("cut.motion", "cut off"), ("later.motion", "version 9"),
     ],
 )  # fmt: skip
-def test_drivers(invoke: Invoke, tmp_path: Path, driver: str, words: str) -> None:
-    code, line = invoke("reenact", "portrait.jpg", driver, "-o", str(tmp_path / "out.mp4"))
+def test_drivers(invoke: Invoke, tmp_path: Path, name: str, words: str) -> None:
+    code, line = invoke("reenact", "portrait.jpg", name, "-o", str(tmp_path / "out.mp4"))
     assert code == INPUT, line
     assert words in line
-    assert driver in line
+    assert name in line
 
 
 def test_photo_without_a_face_as_driver(invoke: Invoke, tmp_path: Path) -> None:
@@ -134,8 +136,10 @@ def test_photo_without_a_face_as_driver(invoke: Invoke, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("out.xyz", ".mp4"), ("out.txt", ".mp4"), ("nowhere/out.mp4", "nowhere"), ("text.png/out.mp4", "text.png"),
-        ("folder", "folder"), ("portrait.jpg", "portrait.jpg"), ("driver.mp4", "input"), ("bars.mp4", "--overwrite"),
+        ("out.xyz", ".mp4"), ("out.txt", ".mp4"), ("nowhere/out.mp4", "nowhere"),
+        ("text.png/out.mp4", "text.png"),
+        ("folder", "folder"), ("portrait.jpg", "portrait.jpg"), ("driver.mp4", "input"),
+        ("grey.mp4", "--overwrite"),
     ],
 )  # fmt: skip
 def test_outputs(invoke: Invoke, output: str, words: str) -> None:
@@ -165,12 +169,15 @@ def test_unwritable_folder(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--size", "63"], "63"), (["--size", "255"], "255"), (["--size", "big"], "size"), (["--strength", "3"], "3"),
-        (["--yaw-deg", "100"], "100"), (["--roll-deg", "75"], "75"), (["--region", "nose"], "nose"),
+        (["--size", "63"], "--size"), (["--size", "255"], "255"), (["--size", "big"], "size"),
+        (["--strength", "3"], "--strength"),
+        (["--yaw-deg", "100"], "--yaw-deg"), (["--roll-deg", "-75"], "--roll-deg"),
+        (["--region", "nose"], "nose"),
         (["--background", "#12345"], "#12345"), (["--background", "missing.png"], "missing.png"),
-        (["--background", "transparent"], ".mov"), (["--codec", "vp9"], "vp9"), (["--crf", "99"], "99"),
+        (["--background", "transparent"], ".mov"), (["--codec", "vp9"], "vp9"), (["--crf", "99"], "--crf"),
         (["--reference-frame", "999"], "999"), (["--reference-frame", "soon"], "soon"),
-        (["--face", "1", "--face-at", "3,4"], "--face"), (["--face-at", "here"], "here"), (["--wrong"], "--wrong"),
+        (["--face", "1", "--face-at", "3,4"], "--face"), (["--face-at", "here"], "here"),
+        (["--wrong"], "--wrong"),
         (["--on-missing", "panic"], "panic"),
     ],
 )  # fmt: skip
@@ -181,7 +188,7 @@ def test_options(invoke: Invoke, tmp_path: Path, options: list[str], words: str)
 
 
 @pytest.mark.parametrize(
-    ("driver", "output", "options"),
+    ("name", "output", "options"),
     [
         ("photo.png", "out.mp4", []),
         ("driver.mp4", "out.png", []),
@@ -192,8 +199,8 @@ def test_options(invoke: Invoke, tmp_path: Path, options: list[str], words: str)
         ("driver.mp4", "out", ["--codec", "h264", "--background", "transparent"]),
     ],
 )
-def test_combinations(invoke: Invoke, tmp_path: Path, driver: str, output: str, options: list[str]) -> None:
-    code, line = invoke("reenact", "portrait.jpg", driver, "-o", str(tmp_path / output), *options)
+def test_combinations(invoke: Invoke, tmp_path: Path, name: str, output: str, options: list[str]) -> None:
+    code, line = invoke("reenact", "portrait.jpg", name, "-o", str(tmp_path / output), *options)
     assert code == USAGE, line
 
 
@@ -211,7 +218,7 @@ def test_a_face_that_is_not_there(invoke: Invoke, tmp_path: Path) -> None:
     [
         (["motion", "extract", "driver.mp4", "-o", "out.json"], OUTPUT),
         (["motion", "extract", "driver.mp4", "-o", "driver.motion"], OUTPUT),
-        (["motion", "extract", "bars.mp4", "-o", "out.motion"], INPUT),
+        (["motion", "extract", "grey.mp4", "-o", "out.motion"], INPUT),
         (["motion", "extract", "driver.motion", "-o", "out.motion"], INPUT),
         (["motion", "extract", "folder", "-o", "out.motion"], INPUT),
         (["motion", "show", "later.motion"], INPUT),
@@ -298,8 +305,8 @@ def test_full_disk(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_exit_codes_of_the_process(bad: Path, words: list[str], code: int) -> None:
     before = listing(bad)
     done = subprocess.run(
-        [sys.executable, "-m", "avatarkit", "reenact", *words], cwd=bad, capture_output=True, text=True, timeout=120,
-        check=False,
+        [sys.executable, "-m", "avatarkit", "reenact", *words], cwd=bad, capture_output=True, text=True,
+        timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert len(done.stderr.splitlines()) == 1

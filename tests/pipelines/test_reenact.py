@@ -87,7 +87,8 @@ def test_report(
     assert (content["source"]["width"], content["source"]["height"]) == (512, 600)
     assert content["source"]["face_height_px"] == pytest.approx(204, abs=12)
     assert content["output"] == {
-        "path": str(folder / "out.mp4"), "width": SIZE, "height": SIZE, "rate": "30000/1001", "frames": FRAMES,
+        "path": str(folder / "out.mp4"), "width": SIZE, "height": SIZE, "rate": "30000/1001",
+        "frames": FRAMES,
         "audio": "copied",
     }  # fmt: skip
     assert content["engine"].startswith("warp ")

@@ -11,6 +11,7 @@ from avatarkit.engines.warp.lids import LidLayer
 from avatarkit.engines.warp.mesh import FaceMesh
 from avatarkit.engines.warp.mouth import MouthLayer
 from avatarkit.errors import AvatarkitError
+from avatarkit.geometry.sampling import sample
 from avatarkit.motion.transfer import DriveFrame
 
 MAP_SIDE = 640
@@ -62,7 +63,7 @@ class WarpEngine:
         height, width = self._layers.shape[:2]
         full = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
         # Mirrored edges: shoulders that slide into the view continue with cloth instead of streaks.
-        drawn = cv2.remap(self._layers, full, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        drawn = sample(self._layers, np.asarray(full, np.float32), mirrored=True)
         frame = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)
         self._mouth.draw(frame, motion)
         self._lids.draw(frame, motion)

@@ -1,5 +1,7 @@
 """How everything around the face moves with it: hair, ears and hat in 3-D, the neck fading to the shoulders."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ class HeadField:
 
     def _fades(self, source: SourceLayers, nodes: Array) -> tuple[Array, Array, Array]:
         """Shares of the head's motion (rows, columns, 1), of its plain shift and of all motion (rows, columns, 2)."""
-        height, width = source.alpha.shape
+        height = source.alpha.shape[0]
         down = self._pose.rotation[:2, 1]
         down = np.array([0.3 * down[0], max(down[1], 0.5)])
         chin = self._source[lm.CHIN, :2]
@@ -87,7 +89,12 @@ def _pinned(source: SourceLayers, nodes: Array) -> Array:
     height, width = alpha.shape
     band = PINNED * max(width, height)
     x, y = nodes[..., 0], nodes[..., 1]
-    edges = ((alpha[0], y, False), (alpha[-1], height - 1 - y, False), (alpha[:, 0], x, True), (alpha[:, -1], width - 1 - x, True))
+    edges = (
+        (alpha[0], y, False),
+        (alpha[-1], height - 1 - y, False),
+        (alpha[:, 0], x, True),
+        (alpha[:, -1], width - 1 - x, True),
+    )
     result = np.ones((*nodes.shape[:2], 2))
     for along, distance, is_side in edges:
         if float(np.max(along)) <= 0.1:
@@ -100,7 +107,7 @@ def _pinned(source: SourceLayers, nodes: Array) -> Array:
     return result
 
 
-def _fall(t: NDArray[np.floating]) -> Array:
+def _fall(t: NDArray[np.floating[Any]]) -> Array:
     """1 at t <= 0, 0 at t >= 1, smooth between."""
     s = np.clip(1.0 - np.asarray(t, np.float64), 0.0, 1.0)
     return np.asarray(s * s * (3.0 - 2.0 * s), np.float64)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.geometry.sampling import sample
+
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]
 
@@ -44,23 +46,19 @@ class Lattice:
 
     def sample(self, values: Map, points: Map) -> Map:
         """Values (rows, columns, C <= 4) at points (h, w, 2) in pixels, bilinear, clamped at the rim."""
-        import cv2
-
         index = (points - np.array([self.x0, self.y0], np.float32)) * np.float32(1.0 / self.step)
-        return np.asarray(
-            cv2.remap(values, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        return sample(values, index)
 
 
 def jacobian(displacement: Map, step: float) -> Map:
     """Derivative (rows, columns, 4) of node + displacement: dx/dx, dx/dy, dy/dx, dy/dy."""
     dy, dx = np.gradient(displacement, step, axis=(0, 1))
-    return np.stack([1.0 + dx[..., 0], dy[..., 0], dx[..., 1], 1.0 + dy[..., 1]], axis=2).astype(np.float32)
+    return np.asarray(np.stack([1.0 + dx[..., 0], dy[..., 0], dx[..., 1], 1.0 + dy[..., 1]], axis=2), np.float32)
 
 
 def determinant(derivative: Map) -> Map:
     """Determinant (rows, columns) of a jacobian."""
-    return derivative[..., 0] * derivative[..., 3] - derivative[..., 1] * derivative[..., 2]
+    return np.asarray(derivative[..., 0] * derivative[..., 3] - derivative[..., 1] * derivative[..., 2], np.float32)
 
 
 def unfolded(displacement: Map, step: float) -> Map:

@@ -83,4 +83,4 @@ def _planes(
     a = (rise1 * edge2[:, 1:] - rise2 * edge1[:, 1:]) / safe
     b = (rise2 * edge1[:, :1] - rise1 * edge2[:, :1]) / safe
     c = attributes[:, 0] - a * origin[:, :1] - b * origin[:, 1:]
-    return np.stack([a, b, c], axis=2).astype(np.float32)
+    return np.asarray(np.stack([a, b, c], axis=2), np.float32)

@@ -1,10 +1,13 @@
 """The inside of the mouth: the source's own where it shows one, drawn teeth and cavity where it does not."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.engines.warp.openings import Region, blend, smooth_curve, soft_mask
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.sampling import sample
 from avatarkit.motion.head import head_frame
 from avatarkit.motion.transfer import DriveFrame
 
@@ -74,7 +77,8 @@ class MouthLayer:
         rest = (motion.pose.apply(self._rest)[:2] - axes[0]) / motion.pose.scale
         middle, line = rest @ axes[1], rest @ np.array([-axes[1][1], axes[1][0]])
         narrowed = max(float(np.linalg.norm(motion.pose.rotation[:2, 0])), 0.3)
-        return (along - np.float32(middle)) / np.float32(narrowed), across - np.float32(line)
+        sideways = (along - np.float32(middle)) / np.float32(narrowed)
+        return np.asarray(sideways, np.float32), np.asarray(across - np.float32(line), np.float32)
 
     def _drawn(self, sideways: Colours, down: Colours, below: Colours, above: Colours) -> Colours:
         """Teeth, tongue and cavity, (h, w, 3).
@@ -102,7 +106,7 @@ class MouthLayer:
             seen = _ramp(edge, 0.0, 0.014) * _ramp(1.0 - side, 0.0, 0.3) * shown
             shade = light * arch * (0.62 + 0.38 * _ramp(from_lip, 0.0, 0.06))
             colours = colours + seen[..., None] * (self._teeth * (shade * groove)[..., None] - colours)
-        return colours.astype(np.float32)
+        return np.asarray(colours, np.float32)
 
     def _own(self, along: Colours, below: Colours, gap: Colours) -> tuple[Colours, Colours]:
         """The source's own inside, and the share (h, w) in which it is used.
@@ -110,8 +114,6 @@ class MouthLayer:
         The part that hangs on the upper lip keeps its distance to it, the part that lies on the lower lip to
         that, so that a wider mouth shows more dark, not longer teeth.
         """
-        import cv2
-
         own_top, own_bottom = _at(self._upper, along), _at(self._lower, along)
         own_gap = np.maximum(own_bottom - own_top, 0.0)
         hangs = np.minimum(self._split * own_gap, gap)
@@ -129,14 +131,14 @@ class MouthLayer:
         grid = np.stack(
             [middle[0] + u * axis[0] - v * axis[1], middle[1] + u * axis[1] + v * axis[0]], axis=2
         ).astype(np.float32)
-        own = cv2.remap(self._picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        own = sample(self._picture, grid)
         return own.astype(np.float32), share.astype(np.float32)
 
     def _upper_share(self) -> float:
         """How much of the source's open mouth, from the top, hangs on the upper lip: down to where it turns dark."""
         middle, axis = self._axes
         heights = np.linspace(0.05, 0.95, 19)
-        top, bottom = float(_at(self._upper, np.zeros(1))[0]), float(_at(self._lower, np.zeros(1))[0])
+        top, bottom = (float(np.interp(0.0, lip[:, 0], lip[:, 1])) for lip in (self._upper, self._lower))
         across = (top + heights * (bottom - top)) * self._scale
         x, y = middle[0] - across * axis[1], middle[1] + across * axis[0]
         rows = np.clip(y.round().astype(int), 0, self._picture.shape[0] - 1)
@@ -158,7 +160,7 @@ def _mouth_coordinates(region: Region, axes: tuple[Array, Array], scale: float) 
     x, y = region.pixels()
     dx, dy = (x - np.float32(middle[0])) / np.float32(scale), (y - np.float32(middle[1])) / np.float32(scale)
     ax, ay = np.float32(axis[0]), np.float32(axis[1])
-    return dx * ax + dy * ay, dy * ax - dx * ay
+    return np.asarray(dx * ax + dy * ay, np.float32), np.asarray(dy * ax - dx * ay, np.float32)
 
 
 def _profile(points: Array, axes: tuple[Array, Array], scale: float) -> Array:
@@ -174,7 +176,7 @@ def _at(profile: Array, along: Colours) -> Colours:
     return np.interp(along, profile[:, 0], profile[:, 1]).astype(np.float32)
 
 
-def _ramp(values: NDArray[np.floating], start: float, stop: float) -> NDArray[np.floating]:
+def _ramp(values: NDArray[np.floating[Any]], start: float, stop: float) -> NDArray[np.floating[Any]]:
     t = np.clip((values - start) / (stop - start), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Region:
         return Region(left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
 
     def pixels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """x and y (h, w) of every pixel of the rectangle."""
+        """X and y (h, w) of every pixel of the rectangle."""
         x = np.arange(self.left, self.right, dtype=np.float32)
         y = np.arange(self.top, self.bottom, dtype=np.float32)
         xx, yy = np.meshgrid(x, y)
@@ -57,12 +58,20 @@ def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.
     """Coverage (h, w) in [0, 1] of a closed outline (N, 2) in frame pixels, with an edge of the given softness."""
     import cv2
 
-    mask = np.zeros((region.bottom - region.top, region.right - region.left), np.uint8)
-    local = np.round((outline - [region.left, region.top]) * (1 << _BITS)).astype(np.int32)
-    cv2.fillPoly(mask, [local.reshape(-1, 1, 2)], 255, cv2.LINE_AA, _BITS)
+    mask = fill(outline - [region.left, region.top], (region.bottom - region.top, region.right - region.left), 255)
     if softness_px > 0.3:
         mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness_px), np.uint8)
     return mask.astype(np.float32) * np.float32(1.0 / 255.0)
+
+
+def fill(outline: Array, shape: tuple[int, ...], value: int = 1) -> NDArray[np.uint8]:
+    """A mask (h, w) of `value` inside a closed outline (N, 2); its edge is smooth for values above 1."""
+    import cv2
+
+    mask = np.zeros(shape, np.uint8)
+    fixed: Any = np.round(outline * (1 << _BITS)).astype(np.int32).reshape(-1, 1, 2)
+    cv2.fillPoly(mask, [fixed], [float(value)], cv2.LINE_AA if value > 1 else cv2.LINE_8, _BITS)
+    return mask
 
 
 def blend(image: NDArray[np.uint8], colours: NDArray[np.float32], mask: NDArray[np.float32]) -> None:

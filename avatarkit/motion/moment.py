@@ -1,0 +1,65 @@
+"""The driver at one moment: its pose, its landmarks, and what the source's own face stands for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.geometry.similarity import Similarity
+from avatarkit.motion.columns import Motion
+from avatarkit.motion.head import head_frame
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the source's own face stands for in the driver, at one moment.
+
+    pose: of the driver then, by its rigid points and mean face. frame: the head frame of its landmarks then,
+    measured as the source's is; the two differ by a few degrees. expression, eye_opening, gaze: as in `Motion`.
+    """
+
+    pose: Similarity
+    frame: Similarity
+    expression: Array
+    eye_opening: Array
+    gaze: Array
+
+    def moved(self, pose: Similarity) -> Similarity:
+        """The head frame when the driver's pose has become `pose`."""
+        turn, growth = pose.rotation @ self.pose.rotation.T, pose.scale / self.pose.scale
+        origin = pose.apply(self.pose.apply_inverse(self.frame.translation))
+        return Similarity(turn @ self.frame.rotation, origin, growth * self.frame.scale)
+
+    def offsets(self, change: Array) -> Array:
+        """A change of expression (478, 3) in the head frame's coordinates."""
+        ratio = self.pose.scale / self.frame.scale
+        result: Array = ratio * change @ (self.frame.rotation.T @ self.pose.rotation).T
+        return result
+
+
+def pose_of(motion: Motion, index: int) -> Similarity:
+    """The driver's pose in one frame: head coordinates of its mean face to pixels."""
+    return Similarity(
+        np.asarray(motion.rotation[index], np.float64),
+        np.asarray(motion.translation[index], np.float64),
+        float(motion.scale[index]),
+    )
+
+
+def landmarks_of(motion: Motion, index: int) -> Array:
+    """The driver's (smoothed) landmarks (478, 3) in one frame, in pixels of the driver."""
+    shape = np.asarray(motion.identity[motion.shot[index]], np.float64) + motion.expression[index]
+    return pose_of(motion, index).apply(shape)
+
+
+def moment(motion: Motion, index: int) -> Reference:
+    """The driver in one frame, as the reference for others."""
+    return Reference(
+        pose_of(motion, index),
+        head_frame(landmarks_of(motion, index)),
+        np.asarray(motion.expression[index], np.float64),
+        np.asarray(motion.eye_opening[index], np.float64),
+        np.asarray(motion.gaze[index], np.float64),
+    )

@@ -1,0 +1,110 @@
+"""Changes of a face's shape in head coordinates: proportions, regions, lids and lips."""
+
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.face import landmarks as lm
+from avatarkit.motion.columns import Motion
+
+Array = NDArray[np.float64]
+
+LOWER_LID_SHARE = 0.12
+"""The part of a blink that the lower lid does."""
+MOST_CLOSING = 0.16
+"""A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
+SCALE_RATIO_RANGE = (0.75, 1.35)
+"""Range of source over driver proportions that expressions are stretched by."""
+_MIRRORED_PROPORTIONS = ((127, 356), (10, 2))
+
+
+def proportions(source: Array, identity: NDArray[np.floating[Any]]) -> Array:
+    """Source over driver width, height and depth (3,) in head coordinates, within sensible limits."""
+    (right, left), (top, bottom) = _MIRRORED_PROPORTIONS
+    driver = np.asarray(identity, np.float64)
+    x = np.linalg.norm(source[left] - source[right]) / np.linalg.norm(driver[left] - driver[right])
+    y = np.linalg.norm(source[bottom] - source[top]) / np.linalg.norm(driver[bottom] - driver[top])
+    return np.clip([x, y, (x + y) / 2.0], *SCALE_RATIO_RANGE)
+
+
+def mouth_ratio(source: Array, motion: Motion, reference: int) -> float:
+    """Source over driver width of the mouth, within the same limits: a small mouth must not gape."""
+    driver = motion.identity[motion.shot[reference]] + motion.expression[reference]
+    right, left = lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]
+    width = float(np.linalg.norm(driver[left] - driver[right]))
+    ratio = np.linalg.norm(source[left] - source[right]) / max(width, 1e-6)
+    return float(np.clip(ratio, *SCALE_RATIO_RANGE))
+
+
+def region_weights(shape: Array) -> tuple[Array, Array]:
+    """Weights (478,) of the mouth region and of the eye region, 1 inside and falling smoothly to 0 around it."""
+    lips = shape[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER], :2]
+    eyes = shape[[i for lids in (*lm.UPPER_LIDS, *lm.LOWER_LIDS) for i in lids], :2]
+    points = shape[:, :2]
+    to_lips = np.linalg.norm(points[:, None] - lips[None], axis=2).min(1)
+    to_eyes = np.linalg.norm(points[:, None] - eyes[None], axis=2).min(1)
+    # What lies below the lips is the jaw, and moves with the mouth wherever it is.
+    below = np.clip((points[:, 1] - lips[:, 1].mean()) / 0.3, 0.0, 1.0)
+    return np.maximum(_fall(to_lips, 0.3, 0.6), below), _fall(to_eyes, 0.12, 0.3)
+
+
+def _fall(distance: Array, start: float, stop: float) -> Array:
+    t = np.clip((stop - distance) / (stop - start), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
+
+
+def with_lids(shape: Array, source: Array, openness: Array) -> Array:
+    """The shape with its lids at the given share of the source's lid distance; creases follow half-way.
+
+    Lids are set from one number each instead of from the driver's lid offsets: eyes differ so much in form that
+    offsets would leave them half open, or turn the lids inside out.
+    """
+    result = shape.copy()
+    for eye in range(2):
+        upper, lower = list(lm.UPPER_LIDS[eye][1:-1]), list(lm.LOWER_LIDS[eye][1:-1])
+        corners = [lm.UPPER_LIDS[eye][0], lm.UPPER_LIDS[eye][-1]]
+        moved = (shape[corners] - source[corners]).mean(0)
+        gap = source[upper] - source[lower]
+        low = source[lower] + moved + LOWER_LID_SHARE * (1.0 - openness[eye]) * gap
+        high = low + openness[eye] * gap
+        above, below = list(lm.UPPER_CREASES[eye]), list(lm.LOWER_CREASES[eye])
+        result[above] = 0.5 * (shape[above] + source[above] + moved + 0.6 * (high - source[upper] - moved))
+        result[below] = 0.5 * (shape[below] + source[below] + moved + 0.6 * (low - source[lower] - moved))
+        result[upper], result[lower] = high, low
+    return result
+
+
+def closing_lips(source: Array, reference: Array, mouth: Array) -> Array:
+    """Offsets (478, 3) that bring the source's lips as close together as the driver's are in its reference frame.
+
+    Without them a source photographed with its mouth open would speak with its mouth ajar and never close it.
+    Three quarters of the way is the lower lip's and the jaw's. `mouth`: weights (478,) of the mouth's region.
+    """
+    upper, lower = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
+    gap = np.maximum(source[lower, 1] - source[upper, 1], 0.0)
+    wanted = max(float(np.max(reference[lower, 1] - reference[upper, 1])), 0.0)
+    closing = min(max(float(gap.max()) - wanted, 0.0), MOST_CLOSING)
+    result = np.zeros_like(source)
+    if closing < 0.005:
+        return result
+    share = gap * (closing / float(gap.max()))
+    line = (source[upper, 1] + source[lower, 1]).mean() / 2.0
+    nearest = np.abs(source[:, None, 0] - source[None, lower, 0]).argmin(1)
+    distance = np.linalg.norm(source[:, None, :2] - source[None, upper, :2], axis=2).min(1)
+    below = source[:, 1] > line
+    result[below, 1] = -0.75 * (share[nearest] * mouth)[below]
+    result[~below, 1] = 0.25 * (share[nearest] * _fall(distance, 0.02, 0.25))[~below]
+    result[upper, 1], result[lower, 1] = 0.25 * share, -0.75 * share
+    return result
+
+
+def with_lips_apart(shape: Array) -> Array:
+    """The shape with no inner upper-lip point below its partner on the lower lip: closed lips meet in the middle."""
+    result = shape.copy()
+    upper, lower = list(lm.INNER_LIP_UPPER[1:-1]), list(lm.INNER_LIP_LOWER[1:-1])
+    overlap = np.maximum(result[upper, 1] - result[lower, 1], 0.0)
+    result[upper, 1] -= overlap / 2.0
+    result[lower, 1] += overlap / 2.0
+    return result
