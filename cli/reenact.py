@@ -51,14 +51,14 @@ def reenact(
     ] = 1.0,
     yaw_deg: Annotated[
         float,
-        typer.Option(min=-90.0, max=90.0, help="Turn the head further, in degrees.", rich_help_panel=MOTION),
+        typer.Option(min=-60.0, max=60.0, help="Turn the head further, in degrees.", rich_help_panel=MOTION),
     ] = 0.0,
     pitch_deg: Annotated[
-        float, typer.Option(min=-90.0, max=90.0, help="Nod further, in degrees.", rich_help_panel=MOTION)
+        float, typer.Option(min=-60.0, max=60.0, help="Nod further, in degrees.", rich_help_panel=MOTION)
     ] = 0.0,
     roll_deg: Annotated[
         float,
-        typer.Option(min=-90.0, max=90.0, help="Tilt the head further, in degrees.", rich_help_panel=MOTION),
+        typer.Option(min=-60.0, max=60.0, help="Tilt the head further, in degrees.", rich_help_panel=MOTION),
     ] = 0.0,
     keep_scale: Annotated[
         bool,

@@ -36,8 +36,8 @@ Picture = NDArray[np.uint8]
 ENGINES = ("warp",)
 SHUT_EYES = 0.12
 """Lid distance over eye width below which a source's eyes count as shut."""
-HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.2, 1.2) for y in (-1.8, 1.3)])
-"""Corners of a head with hair, in head coordinates."""
+HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.6, 1.6) for y in (-2.6, 1.5)])
+"""Corners of a head with hair or a hat, in head coordinates."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _write_video(
     writer: FrameWriter | None = None
     with ExitStack() as stack:
         for frame in frames:
-            padded = even(frame)
+            padded = even(frame) if output_kind(config.output) == "video" else frame
             if writer is None:
                 if padded.shape != frame.shape:
                     progress.notice(

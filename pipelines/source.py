@@ -23,6 +23,8 @@ Picture = NDArray[np.uint8]
 SMALLEST_FACE_PX = 40
 SOFT_FACE_PX = 200
 """Below this face height in the source the result looks soft at 1024 px; the summary says so."""
+JOIN_BAND = 0.03
+"""With paste-back the drawn part runs into the full frame over this share of the crop's longer side."""
 PLATE_MARGIN = 0.02
 """The hole for the plate is grown by this share of the crop's side."""
 
@@ -109,6 +111,7 @@ class Source:
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         inside = crop.window if whole else np.s_[:, :]
         self.background = behind[inside] if behind is not None else None
+        self._seams = _seams(crop, portrait.size) if paste_back else []
         self.layers = SourceLayers(
             cut(picture, crop),
             foreground[inside],
@@ -138,7 +141,11 @@ class Source:
         if not self._paste_back or self._frame is None:
             return done
         full = self._frame.copy()
+        around = full[self.crop.window].copy()
         full[self.crop.window] = done
+        for strip, weight in self._seams:
+            joined = composite(done[strip], weight, around[strip])
+            full[self.crop.window][strip] = joined
         return full
 
     def _matte(
@@ -175,3 +182,22 @@ class Source:
             return picture
         return to_rgba(foreground, alpha) if background is None else composite(foreground, alpha, background)
 
+
+def _seams(crop: Crop, size: tuple[int, int]) -> list[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """Strips along those edges of an unscaled crop that lie inside the picture, with the drawn part's weight there.
+
+    The subject hardly moves at these edges; the little that it does must not show as a line.
+    """
+    columns, rows = crop.shown
+    width, height = size
+    band = max(2, round(JOIN_BAND * max(rows, columns)))
+    rise = ((np.arange(band) + 0.5) / band).astype(np.float32)
+    whole, first, last = slice(None), slice(0, band), slice(-band, None)
+    across, down = np.ones((1, columns), np.float32), np.ones((rows, 1), np.float32)
+    edges = (
+        (crop.left > 0, (whole, first), down * rise),
+        (crop.left + crop.width < width, (whole, last), down * rise[::-1]),
+        (crop.top > 0, (first, whole), rise[:, None] * across),
+        (crop.top + crop.height < height, (last, whole), rise[::-1, None] * across),
+    )
+    return [(strip, np.ascontiguousarray(weight)) for inner, strip, weight in edges if inner]

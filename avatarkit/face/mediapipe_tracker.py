@@ -18,6 +18,8 @@ Box = tuple[float, float, float, float]
 WINDOW = 2.2
 # A followed face may drift by this share of its size before the window is laid anew.
 DRIFT = 0.22
+# Smaller detections are noise: no landmark network can do anything with them.
+SMALLEST_BOX_PX = 20
 # Shares of the boxes' union above which two detections are one face.
 SAME_FACE_IOU = 0.35
 
@@ -112,7 +114,8 @@ class MediaPipeTracker:
                 part = detection.location_data.relative_bounding_box
                 left, top = part.xmin * width, part.ymin * height
                 box = (left, top, left + part.width * width, top + part.height * height)
-                found.append((box, float(detection.score[0])))
+                if min(part.width * width, part.height * height) >= SMALLEST_BOX_PX:
+                    found.append((box, float(detection.score[0])))
         found.sort(key=lambda item: -item[1])
         kept: list[tuple[Box, float]] = []
         for box, score in found:

@@ -207,8 +207,11 @@ def _lost_time(path: Path, about: Description, demuxed: Demuxed) -> Fraction | N
     if declared is not None:
         if declared <= seen:
             return None
-        mean = (track.end - track.start) / track.packets
-        return (declared - seen) * mean
+        estimate = track.estimator.result() if track.estimator else None
+        constant = estimate is not None and not estimate.variable
+        # Frames that are stored out of order leave gaps before a break, which would inflate a mean.
+        interval = 1 / estimate.rate if estimate and constant else (track.end - track.start) / track.packets
+        return (declared - seen) * interval
     promised = line.tag_duration if line.tag_duration is not None else about.duration
     if promised is None or not any(_BREAK.search(text) for text in demuxed.log):
         return None

@@ -41,7 +41,7 @@ def reference_frames(
     if choice == "first":
         return [start for start, _ in motion.shot_ranges()]
     if choice != "auto":
-        if not choice.isdigit() or int(choice) >= len(motion):
+        if not (choice.isascii() and choice.isdigit()) or int(choice) >= len(motion):
             raise UsageError(
                 f"--reference-frame {choice}: use auto, first, or a number from 0 to {len(motion) - 1}"
             )

@@ -91,7 +91,7 @@ def test_points_and_pixels_agree(size: int) -> None:
 )
 def test_head_crop_stays_inside(width: int, height: int, x: float, y: float, size: float) -> None:
     crop = head_crop(face_at(x * width, y * height, size * min(width, height)), width, height, 256)
-    assert crop.size == 256
+    assert crop.shown == (256, 256)
     assert crop.width >= 1
     assert crop.left == int(crop.left)
     assert crop.top == int(crop.top)
