@@ -36,6 +36,9 @@ WIDEST_EYE = 1.5
 """An eye opens at most to this multiple of its opening in the source."""
 WINK_SHARE = 0.6
 """How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
+GAZE_GAIN = 1.7
+"""Trackers report 0.4 to 0.8 of an iris' true way (measured on five portraits whose irises were moved by known
+amounts); the driver's reported gaze is multiplied by this to give the true one."""
 GAZE_LIMIT = 0.34
 """Irises stay within this share of the eye's width from its middle."""
 LONGEST_SHIFT = 0.6
@@ -152,7 +155,7 @@ class Transfer:
             shape = with_lips_apart(shape)
         landmarks = pose.apply(shape)
         look = weight if region in ("all", "expression", "eyes") else 0.0
-        self._place_irises(landmarks, look * (np.asarray(motion.gaze[index]) - reference.gaze))
+        self._place_irises(landmarks, look * GAZE_GAIN * (np.asarray(motion.gaze[index]) - reference.gaze))
         return DriveFrame(pose, landmarks, openness, index)
 
     def pose(self, index: int) -> Similarity:

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 LASHES_ABOVE, LASHES_BELOW = 0.17, 0.09
 LINE_THICKNESS = 0.022
 LINE_STRENGTH = 0.85
+IRIS_REACH, IRIS_WIDENS = 0.16, 2.5
+"""The line is wider where the iris lies behind it: lids bulge there, and lashes let some of it through."""
 FADE_IN, FADE_FULL = 0.75, 0.4
 """The lid's skin begins to show below the first openness and is all there below the second."""
 
@@ -67,7 +69,10 @@ class LidLayer:
         line = line[np.argsort(line[:, 0])]
         off = local[..., 1] - np.interp(local[..., 0], line[:, 0], line[:, 1])
         inside = np.clip((0.5 - np.abs(local[..., 0])) / 0.12, 0.0, 1.0)
-        strength = LINE_STRENGTH * share * np.exp(-((off / LINE_THICKNESS) ** 2)) * inside
+        iris = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])[0]
+        near_iris = np.exp(-(((local[..., 0] - iris) / IRIS_REACH) ** 2))
+        thickness = LINE_THICKNESS * (1.0 + IRIS_WIDENS * near_iris)
+        strength = LINE_STRENGTH * share * np.exp(-((off / thickness) ** 2)) * inside
         blend(part, np.broadcast_to(lid.lashes, skin.shape), strength.astype(np.float32))
 
 

@@ -16,7 +16,7 @@ Colours = NDArray[np.float32]
 
 # Lengths in head units (distance of the outer eye corners, about 9 cm).
 TOOTH_WIDTH = 0.085
-TEETH_BELOW_LINE = 0.03
+TEETH_BELOW_LINE = 0.005
 """The upper teeth end this far below the line where the lips meet at rest; they stay with the skull."""
 LOWER_TEETH_SHOWN = 0.035
 """The lower teeth stand this far above the lower lip."""
