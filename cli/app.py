@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import demo, doctor, motion, reenact
+from avatarkit.cli import demo, doctor, motion, reenact, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
@@ -30,10 +30,18 @@ EXIT_OUTPUT_CLOSED = 141
 
 app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
 motion_app = typer.Typer(help="Extract and inspect motion files.", add_completion=False)
+weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
 app.add_typer(motion_app, name="motion")
 motion_app.command("extract")(motion.extract)
 motion_app.command("show")(motion.show)
+app.add_typer(weights_app, name="weights")
+weights_app.command("list")(weights.list_all)
+weights_app.command("fetch")(weights.fetch)
+weights_app.command("verify")(weights.verify)
+weights_app.command("import")(weights.import_file)
+weights_app.command("path")(weights.path)
+weights_app.command("licences")(weights.licences)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -1,0 +1,1 @@
+"""Other people's networks: which files they are, where they are kept, how they are fetched and loaded."""
