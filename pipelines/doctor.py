@@ -21,7 +21,7 @@ from avatarkit.runtime import cpu_threads
 Row = tuple[str, str, str]
 OK, MISSING, NOTE = "ok", "missing", "note"
 
-_NEEDED = ("numpy", "scipy", "opencv-contrib-python", "ffmpeg-python", "pillow", "safetensors")
+_NEEDED = ("numpy", "scipy", "opencv-contrib-python", "ffmpeg-python", "pillow", "platformdirs", "filelock")
 _OPTIONAL = (("torch", "trained engines"), ("torchvision", "trained engines"), ("decord", "random access to video"))
 
 

@@ -21,6 +21,7 @@ FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avata
 LAYERS = (
     ("", "errors", "runtime"),
     ("media", "geometry"),
+    ("weights",),
     ("face", "background", "quality", "nets", "losses", "metrics", "data"),
     ("motion",),
     ("training", "engines"),
