@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatarkit.geometry.crop import Crop, cut, head_crop
+from avatarkit.geometry.crop import Crop, cut, head_crop, union
 
 COORDINATE = st.floats(-3000, 3000)
 
@@ -114,3 +114,15 @@ def test_head_crop_holds_the_face_and_its_surroundings() -> None:
 def test_head_crop_of_a_narrow_picture_is_as_large_as_it_allows() -> None:
     crop = head_crop(face_at(50, 300, 90), 100, 600, 64)
     assert (crop.left, crop.width) == (0, 100)
+
+
+def test_union_covers_the_points_inside_the_picture() -> None:
+    crop = Crop.square(20.0, 30.0, 40.0, 80)
+    grown = union(crop, np.array([[-5.0, 45.0], [70.2, 50.0]]), 90, 60)
+    assert grown == Crop(0.0, 30.0, 71.0, 30.0, 1.0)
+    assert grown.window == (slice(30, 60), slice(0, 71))
+
+
+def test_union_of_points_inside_is_the_crop_itself() -> None:
+    crop = Crop.square(20.0, 30.0, 40.0, 40)
+    assert union(crop, np.array([[25.0, 35.0]]), 200, 200) == crop
