@@ -23,8 +23,7 @@ class Motion:
     """What a driver's head does, F frames in S shots.
 
     rate: frames per second, exact. width, height: of the driver's frames in pixels.
-    rotation: (F, 3, 3). translation: (F, 3) pixels of the driver. scale: (F,) pixels per head unit, the outer eye
-    corners.
+    rotation: (F, 3, 3). translation: (F, 3) pixels of the driver. scale: (F,) pixels per head unit.
     expression: (F, 478, 3) offsets from `identity` in head coordinates (see `motion.head`).
     mouth_opening: (F,), eye_opening: (F, 2), gaze: (F, 2, 2), see `motion.head.FaceState`; the eye openings
     are measured in head coordinates, so that a nod does not count as a blink.
