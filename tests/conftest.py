@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,8 +16,12 @@ from hypothesis import settings
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
 from avatarkit.media.image import read_image
 
+if TYPE_CHECKING:
+    from torch import nn
+
 ROOT = Path(__file__).resolve().parent.parent
-MEDIA = ROOT.parent / "shared" / "media"
+SHARED = Path(os.environ.get("AVATARKIT_SHARED") or ROOT.parent / "shared")
+MEDIA = SHARED / "media"
 
 # One seed for every run and no deadline: a slow machine must not turn into a failing test.
 settings.register_profile("suite", derandomize=True, deadline=None)
@@ -35,6 +42,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def media_dir() -> Path:
     """The folder of real drivers and portraits; for tests marked `media`."""
     return MEDIA
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """The folder of what others' networks give under `ParityRule`; for tests marked `media`."""
+    return SHARED / "facts" / "parity"
+
+
+class ParityRule:
+    """Weights and a picture that anyone can make again, to compare a network with its authors' own."""
+
+    @staticmethod
+    def fill(net: nn.Module, gain: float) -> None:
+        """Give every tensor values that depend on its key alone."""
+        import torch
+
+        values = {}
+        for key, tensor in net.state_dict().items():
+            draw, shape = np.random.default_rng(zlib.crc32(key.encode())), tuple(tensor.shape)
+            if len(shape) >= 2:
+                value = draw.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])) * gain
+            elif key.endswith("num_batches_tracked"):
+                value = np.zeros(shape)
+            elif key.endswith("running_var"):
+                value = draw.uniform(0.5, 1.5, shape)
+            elif key.endswith("running_mean"):
+                value = 0.1 * draw.standard_normal(shape)
+            elif key.endswith("weight"):
+                value = draw.uniform(0.8, 1.2, shape)
+            else:
+                value = 0.05 * draw.standard_normal(shape)
+            values[key] = torch.from_numpy(np.asarray(value, np.float32)).to(tensor.dtype)
+        net.load_state_dict(values)
+        net.eval()
+
+    @staticmethod
+    def picture(height: int, width: int) -> np.ndarray:
+        """The picture, height x width x 3 float32 in [0, 1]."""
+        y, x = np.mgrid[:height, :width].astype(np.float32)
+        planes = [np.sin(x / 17 + y / 29), np.cos(x / 11 - y / 23), np.sin(x * y / 5000)]
+        return ((np.stack(planes, 2) + 1) / 2).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def parity_rule() -> type[ParityRule]:
+    """The rule under which others' networks were recorded."""
+    return ParityRule
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""How good a picture looks, without anything to compare it with."""
