@@ -52,7 +52,7 @@ def test_dependencies_count(old: str, new: str, checkout: Path) -> None:
     ("old", "new"),
     [
         ('"scipy>=1.10",', '"scipy>=1.10",    # a reason'),
-        ("line-length = 110", "line-length = 100"),
+        ("line-length = 120", "line-length = 100"),
         ('    "avatarkit.motion",\n', '    "avatarkit.motion",\n    "avatarkit.novel",\n'),
         ('keywords = ["face', 'keywords = ["fake'),
         ("strict = true", "strict = false"),
