@@ -1,6 +1,7 @@
 """Source portrait and driver in, video out."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,14 +83,16 @@ def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
             progress.stage("source", None)
             portrait = open_portrait(config.source, config.face, tracker)
             _notice_source(config, portrait, progress)
-        with timer.stage("track"):
-            driver = load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress)
+        # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
+        with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
+            early = None if config.paste_back else pool.submit(_layers, portrait, None, background, config)
+            with timer.stage("track"):
+                driver = load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress)
         _check_pair(config, driver)
         with timer.stage("prepare"):
             progress.stage("prepare", None)
-            crop = _crop(portrait, driver.motion, config)
-            matting, inpainter = MediaPipeMatting(), OpenCVInpainter()
-            source = Source(portrait, crop, background, matting, inpainter, paste_back=config.paste_back)
+            source = early.result() if early else _layers(portrait, driver.motion, background, config)
+            crop = source.crop
             framing = _framing(driver.motion, portrait, crop, config)
             transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, framing)
             engine: Engine = WarpEngine()
@@ -163,11 +166,19 @@ def _check_pair(config: ReenactConfig, driver: Driver) -> None:
         raise UsageError(f"{config.output}: a video does not fit into a picture; use .mp4")
 
 
-def _crop(portrait: Portrait, motion: Motion, config: ReenactConfig) -> Crop:
+def _layers(
+    portrait: Portrait, motion: Motion | None, background: BackgroundSpec, config: ReenactConfig
+) -> Source:
+    """The source's layers; the driver's motion is needed with paste-back alone."""
+    crop = _crop(portrait, motion, config)
+    return Source(portrait, crop, background, MediaPipeMatting(), OpenCVInpainter(), paste_back=config.paste_back)
+
+
+def _crop(portrait: Portrait, motion: Motion | None, config: ReenactConfig) -> Crop:
     """The part of the picture that is drawn: head and shoulders, with paste-back all that the head passes over."""
     width, height = portrait.size
     crop = head_crop(portrait.face.landmarks, width, height, config.size)
-    if not config.paste_back:
+    if motion is None:
         return crop
     whole = Crop(0.0, 0.0, float(width), float(height), 1.0)
     path = Transfer(motion, portrait.landmarks, config.motion, _framing(motion, portrait, whole, config))
