@@ -176,11 +176,14 @@ def _number(value: Value) -> float:
 
 
 def _processor() -> str:
+    return _model_name() or platform.processor() or platform.machine()
+
+
+def _model_name() -> str | None:
+    """The processor's name as Linux tells it; None elsewhere."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as handle:
-            for line in handle:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
+            lines = [line for line in handle if line.startswith("model name")]
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        return None
+    return lines[0].split(":", 1)[1].strip() if lines else None

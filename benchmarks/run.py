@@ -73,24 +73,18 @@ def _run(chosen: Sequence[str], options: argparse.Namespace, work: Path) -> int:
 
 def _motion(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     rows = motion_figures.motion_rows(media, _settings(options, work))
-    return Result(
-        f"motion: {len(media.drivers)} drivers x {len(media.portraits)} portraits, --every {options.every}",
-        rows,
-        motion_figures.MOTION_COLUMNS,
-        motion_figures.motion_verdicts(rows),
-        motion_figures.refusals(rows),
-    )
+    title = f"motion: {len(media.drivers)} drivers x {len(media.portraits)} portraits, --every {options.every}"
+    return _scored(title, rows, motion_figures.MOTION_COLUMNS, motion_figures.motion_verdicts(rows))
 
 
 def _self(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     rows = motion_figures.self_rows(media, _settings(options, work))
-    return Result(
-        f"self: {len(media.drivers)} drivers, --every {options.every}",
-        rows,
-        motion_figures.SELF_COLUMNS,
-        motion_figures.self_verdicts(rows),
-        motion_figures.refusals(rows),
-    )
+    title = f"self: {len(media.drivers)} drivers, --every {options.every}"
+    return _scored(title, rows, motion_figures.SELF_COLUMNS, motion_figures.self_verdicts(rows))
+
+
+def _scored(title: str, rows: list[Row], columns: Sequence[str], verdicts: list[Verdict]) -> Result:
+    return Result(title, rows, columns, verdicts, motion_figures.refusals(rows))
 
 
 def _speed(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:

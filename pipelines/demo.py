@@ -25,7 +25,7 @@ from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import read_image, write_image
 from avatarkit.media.mux import add_sound
-from avatarkit.media.output import check_output, pending_output
+from avatarkit.media.output import check_output, pending_output, replace_folder
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.file import write_motion
@@ -211,22 +211,10 @@ def _pending_folder(out_dir: Path, overwrite: bool) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
     with holder as name:
-        fresh, old = Path(name) / "new", Path(name) / "old"
+        fresh = Path(name) / "new"
         fresh.mkdir()
         yield fresh
         try:
-            _swap(fresh, target, old)
+            replace_folder(fresh, target)
         except OSError as error:
             raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    if not target.exists():
-        fresh.rename(target)
-        return
-    target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        old.rename(target)
-        raise

@@ -82,7 +82,7 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
             if not overwrite and os.path.lexists(path):
                 raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
             if directory:
-                _replace_folder(temporary, target)
+                replace_folder(temporary, target)
             else:
                 os.replace(temporary, target)
         except OSError as error:
@@ -109,7 +109,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _replace_folder(new: Path, target: Path) -> None:
+def replace_folder(new: Path, target: Path) -> None:
+    """Give a finished folder its name; one of that name is removed only after the new one stands in its place.
+
+    Both lie on one file system. Raises OSError where the old one could not be moved; it is then still there.
+    """
     if not target.exists():
         new.rename(target)
         return
