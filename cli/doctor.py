@@ -36,12 +36,12 @@ def _check(console: Console, as_json: bool) -> None:
     else:
         console.table(report.rows())
     if not report.ok:
-        missing = ", ".join(item for item, state, _ in report.rows() if state == "missing")
-        raise DependencyError(f"missing: {missing}; see the list above")
+        jobs = "; ".join(f"{job} lacks {', '.join(names)}" for job, names in report.blocked.items())
+        raise DependencyError(f"{jobs}; see the list above")
 
 
 def _list_faces(console: Console, image: Path, as_json: bool) -> None:
-    from avatarkit.pipelines.doctor import list_faces
+    from avatarkit.pipelines.faces import list_faces
 
     rows = list_faces(image)
     if as_json:

@@ -25,6 +25,10 @@ def extract(
         Literal["interpolate", "hold", "source", "fail"],
         typer.Option(help="Frames in which the face is lost."),
     ] = "interpolate",
+    tracker: Annotated[
+        Literal["auto", "mediapipe", "mediapipe-tasks", "face-alignment"],
+        typer.Option(help="What finds and follows the face; motion needs a dense one."),
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")] = False,
 ) -> None:
@@ -34,7 +38,13 @@ def extract(
     choice = face_choice(face, face_at)
     with Console(quiet=quiet) as console:
         summary = extract_motion(
-            driver, output, face=choice, on_missing=on_missing, overwrite=overwrite, progress=console
+            driver,
+            output,
+            face=choice,
+            on_missing=on_missing,
+            overwrite=overwrite,
+            progress=console,
+            tracker=tracker,
         )
         console.summary(summary.summary_lines())
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import DependencyError, OutputError, UsageError
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.select import choose
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import cut, head_crop
@@ -167,7 +167,7 @@ def make_driver(
 
 
 def _face(picture: Picture) -> Face:
-    with closing(MediaPipeTracker()) as tracker:
+    with closing(open_dense_tracker()) as tracker:
         return choose(tracker.detect(picture), FaceChoice(), "the installed photo")
 
 

@@ -1,116 +1,86 @@
-"""Whether the main job can run here, and what the face tracker sees in a picture."""
+"""Whether the main jobs can run here, and what would make them better."""
 
-import shutil
-import sys
-import tempfile
-from contextlib import closing
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from avatarkit.errors import AvatarkitError
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
-from avatarkit.geometry.rotation import to_euler_deg
-from avatarkit.media.ffmpeg import encoders, ffmpeg_binary
-from avatarkit.media.image import read_image
-from avatarkit.motion.head import head_frame
-from avatarkit.runtime import cpu_threads
+from avatarkit.pipelines import doctor_checks as checks
+from avatarkit.pipelines.doctor_checks import MISSING, OK, Check
+from avatarkit.pipelines.weights import list_weights
 
 Row = tuple[str, str, str]
-OK, MISSING, NOTE = "ok", "missing", "note"
 
-_NEEDED = ("numpy", "scipy", "opencv-contrib-python", "ffmpeg-python", "pillow", "platformdirs", "filelock")
-_OPTIONAL = (("torch", "trained engines"), ("torchvision", "trained engines"), ("decord", "random access to video"))
+_CORE = ("python", "numpy", "scipy", "opencv", "ffmpeg-python", "pillow", "platformdirs", "filelock", "ffmpeg",
+         "encoder libx264", "tracker", "matting", "inpaint")  # fmt: skip
+JOBS: dict[str, tuple[str, ...]] = {
+    "reenact": _CORE,
+    "prepare-data": (*_CORE, "h5py", "quality"),
+    "train": ("python", "numpy", "opencv", "h5py", "torch", "torchvision", "accelerate", "omegaconf", "safetensors",
+              "kornia"),
+}
+"""The main jobs and the checks that each of them needs."""
 
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """One row for each thing looked at: name, "ok", "missing" or "note", and what was found or what to do."""
+    """What was found: checks of programs, packages, networks and the machine, and the state of each weight file."""
 
-    items: tuple[Row, ...]
+    checks: tuple[Check, ...]
+    weights: tuple[Check, ...]
+
+    @property
+    def blocked(self) -> dict[str, list[str]]:
+        """For each main job that cannot run, the names of the checks that stand in its way."""
+        failed = {check.name for check in self.checks if check.state == MISSING}
+        stops = {job: [name for name in needs if name in failed] for job, needs in JOBS.items()}
+        return {job: names for job, names in stops.items() if names}
 
     @property
     def ok(self) -> bool:
-        """Whether everything that the main job needs is here."""
-        return all(state != MISSING for _, state, _ in self.items)
+        """Whether all main jobs can run."""
+        return not self.blocked
 
     def rows(self) -> list[Row]:
-        """The rows, in order."""
-        return list(self.items)
+        """Everything, a row each: the jobs first."""
+        blocked = self.blocked
+        jobs = [
+            Check(f"job {job}", MISSING if job in blocked else OK, ", ".join(blocked.get(job, [])) or "can run")
+            for job in JOBS
+        ]
+        return [(check.name, check.state, check.detail) for check in (*jobs, *self.checks, *self.weights)]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
-        names = ("item", "state", "detail")
-        return {"ok": self.ok, "items": [dict(zip(names, row, strict=True)) for row in self.items]}
-
-
-@dataclass(frozen=True)
-class FaceRow:
-    """One face of a picture: number from left to right, box and eye distance in pixels, yaw in degrees."""
-
-    index: int
-    box: tuple[float, float, float, float]
-    score: float
-    inter_ocular_px: float
-    yaw_deg: float
+        blocked = self.blocked
+        return {
+            "ok": self.ok,
+            "jobs": {job: {"runs": job not in blocked, "lacks": blocked.get(job, [])} for job in JOBS},
+            "checks": [asdict(check) for check in self.checks],
+            "weights": [asdict(check) for check in self.weights],
+        }
 
 
 def diagnose() -> DoctorReport:
-    """Look at programs, packages, models, disk and threads; loads the tracker once."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    rows: list[Row] = [("python", OK if (3, 10) <= sys.version_info < (3, 13) else NOTE, python)]
-    rows += [_package(name, None) for name in _NEEDED]
-    rows += [_package(name, use) for name, use in _OPTIONAL]
-    rows += [*_ffmpeg(), _tracker()]
-    free = shutil.disk_usage(tempfile.gettempdir()).free
-    rows.append(("temporary folder", OK if free > 1 << 30 else NOTE, f"{free / 1e9:.1f} GB free"))
-    rows.append(("threads", OK, str(cpu_threads())))
-    return DoctorReport(tuple(rows))
+    """Look at programs, packages, networks, weights and the machine; every network that `auto` takes is opened once."""
+    groups: tuple[Callable[[], list[Check]], ...] = (
+        checks.python,
+        checks.packages,
+        checks.accelerators,
+        checks.ffmpeg,
+        checks.mediapipe_generation,
+        checks.networks,
+        checks.machine,
+    )
+    found = [check for group in groups for check in group()]
+    return DoctorReport(tuple(found), tuple(_weights()))
 
 
-def list_faces(image: Path) -> list[FaceRow]:
-    """The faces of a picture from left to right, numbered as `--face` counts them."""
-    picture = read_image(image)
-    with closing(MediaPipeTracker()) as tracker:
-        faces = tracker.detect(picture)
-    rows = []
-    for index, face in enumerate(faces):
-        frame = head_frame(face.landmarks)
-        yaw_deg, _, _ = to_euler_deg(frame.rotation)
-        rows.append(FaceRow(index, face.box, face.score, frame.scale, yaw_deg))
-    return rows
-
-
-def _package(name: str, optional_for: str | None) -> Row:
-    try:
-        return name, OK, version(name)
-    except PackageNotFoundError:
-        if name == "opencv-contrib-python" and find_spec("cv2") is not None:
-            return name, OK, "another build of OpenCV"
-        if optional_for is not None:
-            return name, NOTE, f"not installed; only needed for {optional_for}"
-        return name, MISSING, f"pip install {name}"
-
-
-def _ffmpeg() -> list[Row]:
-    try:
-        binary = ffmpeg_binary()
-        known = encoders()
-    except AvatarkitError as error:
-        return [("ffmpeg", MISSING, str(error))]
-    rows = [("ffmpeg", OK, binary)]
-    uses = (("libx264", "H.264 output"), ("prores_ks", "transparent .mov"), ("libvpx-vp9", "transparent .webm"))
-    for name, use in uses:
-        needed = MISSING if name == "libx264" else NOTE
-        rows.append((f"encoder {name}", OK if name in known else needed, use))
-    return rows
-
-
-def _tracker() -> Row:
-    try:
-        with closing(MediaPipeTracker()) as tracker:
-            return "face tracker", OK, tracker.name
-    except AvatarkitError as error:
-        return "face tracker", MISSING, str(error)
+def _weights() -> list[Check]:
+    return [
+        Check(
+            f"weights {file.weight.name}",
+            file.state,
+            "; ".join(part for part in (file.weight.purpose, file.problem, file.remedy) if part),
+        )
+        for file in list_weights().files
+    ]

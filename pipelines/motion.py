@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avatarkit.errors import InputError, OutputError
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.media.output import check_distinct, check_output, pending_output
@@ -64,7 +64,14 @@ class MotionOverview:
 
 
 def extract_motion(
-    driver: Path, output: Path, *, face: FaceChoice, on_missing: str, overwrite: bool, progress: Progress
+    driver: Path,
+    output: Path,
+    *,
+    face: FaceChoice,
+    on_missing: str,
+    overwrite: bool,
+    progress: Progress,
+    tracker: str = "auto",
 ) -> MotionSummary:
     """Track a driver and write its motion file.
 
@@ -77,8 +84,8 @@ def extract_motion(
     check_output(output, overwrite=overwrite)
     if driver_kind(driver)[0] == "motion":
         raise InputError(f"{driver}: is a motion file already")
-    with closing(MediaPipeTracker()) as tracker:
-        motion = load_driver(driver, tracker, face, on_missing, progress).motion
+    with closing(open_dense_tracker(tracker)) as opened:
+        motion = load_driver(driver, opened, face, on_missing, progress).motion
     with pending_output(output, overwrite=overwrite) as temporary:
         write_motion(temporary, motion)
     return MotionSummary(

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.inpaint import OpenCVInpainter
-from avatarkit.background.mediapipe_matting import MediaPipeMatting
 from avatarkit.background.spec import BackgroundSpec, parse_background
 from avatarkit.engines.protocol import Engine
 from avatarkit.engines.warp import WarpEngine
 from avatarkit.errors import UsageError
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.geometry.crop import Crop, head_crop, union
 from avatarkit.media.containers import choose_codec, output_kind
@@ -28,10 +26,12 @@ from avatarkit.motion.head import eye_opening
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer, check
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver
+from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
 from avatarkit.pipelines.source import Portrait, Source, open_portrait
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
+from avatarkit.weights.choice import AUTO
 
 Picture = NDArray[np.uint8]
 ENGINES = ("warp",)
@@ -48,7 +48,8 @@ class ReenactConfig:
     """One reenactment; the command line's options by the same names.
 
     size: side of the square output in pixels (ignored with paste_back). face, driver_face: which face is meant.
-    background: see `background.spec.parse_background`. crf: the encoder's quality, None for its usual one.
+    background: see `background.spec.parse_background`. matting, inpaint, tracker: which method, "auto" for the best
+    that can run here. crf: the encoder's quality, None for its usual one.
     """
 
     source: Path
@@ -63,6 +64,9 @@ class ReenactConfig:
     paste_back: bool = False
     side_by_side: bool = False
     engine: str = "warp"
+    matting: str = AUTO
+    inpaint: str = AUTO
+    tracker: str = AUTO
     crf: int | None = None
     codec: str = "auto"
     overwrite: bool = False
@@ -77,21 +81,22 @@ def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
         OutputError: an output that exists, has no known format, or cannot be written. Nothing is left behind then.
     """
     background = _checked(config)
+    tools = LayerTools(config.matting, config.inpaint)
     timer = StageTimer()
-    with MemoryMeter() as memory, closing(MediaPipeTracker()) as tracker:
+    with MemoryMeter() as memory, closing(open_dense_tracker(config.tracker)) as tracker:
         with timer.stage("source"):
             progress.stage("source", None)
             portrait = open_portrait(config.source, config.face, tracker)
             _notice_source(config, portrait, progress)
         # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
         with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
-            early = None if config.paste_back else pool.submit(_layers, portrait, None, background, config)
+            early = None if config.paste_back else pool.submit(_layers, portrait, None, background, tools, config)
             with timer.stage("track"):
                 driver = load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress)
         _check_pair(config, driver)
         with timer.stage("prepare"):
             progress.stage("prepare", None)
-            source = early.result() if early else _layers(portrait, driver.motion, background, config)
+            source = early.result() if early else _layers(portrait, driver.motion, background, tools, config)
             crop = source.crop
             framing = _framing(driver.motion, portrait, crop, config)
             transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, framing)
@@ -167,11 +172,15 @@ def _check_pair(config: ReenactConfig, driver: Driver) -> None:
 
 
 def _layers(
-    portrait: Portrait, motion: Motion | None, background: BackgroundSpec, config: ReenactConfig
+    portrait: Portrait,
+    motion: Motion | None,
+    background: BackgroundSpec,
+    tools: LayerTools,
+    config: ReenactConfig,
 ) -> Source:
     """The source's layers; the driver's motion is needed with paste-back alone."""
     crop = _crop(portrait, motion, config)
-    return Source(portrait, crop, background, MediaPipeMatting(), OpenCVInpainter(), paste_back=config.paste_back)
+    return Source(portrait, crop, background, tools, paste_back=config.paste_back)
 
 
 def _crop(portrait: Portrait, motion: Motion | None, config: ReenactConfig) -> Crop:

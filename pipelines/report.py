@@ -66,6 +66,8 @@ class ReenactReport:
                     "enlarged": round(source.crop.scale, 3),
                     "matting": source.matting,
                     "inpainting": source.inpainting,
+                    "tracker": source.portrait.tracker,
+                    "better": list(source.advice),
                 },
                 "driver": {
                     "path": str(config.driver),
@@ -119,7 +121,9 @@ class ReenactReport:
             f"{output['path']}: {output['width']} x {output['height']}, {output['frames']} frames"
             f" at {output['rate']} fps, sound {output['audio']}",
             f"face in the source: {face:.0f} px high, shown at {enlarged:.2f} of its size{soft}",
-            f"engine {self.content['engine']}, matte {source['matting']}, plate {source['inpainting']}",
+            f"engine {self.content['engine']}, tracker {source['tracker']}, matte {source['matting']},"
+            f" plate {source['inpainting']}",
+            *(f"could be better: {advice}" for advice in source["better"]),
         ]
         if motion["missing_frames"]:
             kinds = ", ".join(f"{n} {name}" for name, n in motion["frames_by_state"].items() if n and name != "tracked")

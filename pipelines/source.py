@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.composite import composite, foreground_colors, make_plate, to_rgba
-from avatarkit.background.inpaint import Inpainter
-from avatarkit.background.matting import Matting
 from avatarkit.background.spec import BackgroundSpec, load_background
 from avatarkit.engines.protocol import SourceLayers
 from avatarkit.errors import InputError
@@ -17,6 +15,7 @@ from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.image import over_white, read_image, read_image_rgba
+from avatarkit.pipelines.layer_tools import LayerTools
 
 Picture = NDArray[np.uint8]
 
@@ -34,13 +33,14 @@ class Portrait:
     """A source picture and the face that is meant.
 
     picture: RGB uint8 (H, W, 3). alpha: the picture's own transparency, float32 (H, W), None without one.
-    face: in pixels of the picture. faces: how many were seen.
+    face: in pixels of the picture. faces: how many were seen. tracker: what found them.
     """
 
     picture: Picture
     alpha: NDArray[np.float32] | None
     face: Face
     faces: int
+    tracker: str
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,7 +68,7 @@ def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portr
             f"{path}: the face is only {face.extent_px:.0f} px high; use a picture with at least"
             f" {SMALLEST_FACE_PX} px, better {SOFT_FACE_PX}"
         )
-    return Portrait(picture, alpha, face, len(found))
+    return Portrait(picture, alpha, face, len(found), tracker.name)
 
 
 class Source:
@@ -79,9 +79,9 @@ class Source:
         crop: the part of the picture that the engine draws.
         paste_back: whether finished frames are the full picture.
         background: what stands behind the subject.
-        matting, inpainter: used where the background asks for them.
+        tools: matting and inpainting, used where the background asks for them.
 
-    Attributes `matting` and `inpainting` name what ran, or "none".
+    Attributes `matting` and `inpainting` name what ran, or "none"; `advice` says what would be better.
     """
 
     def __init__(
@@ -89,8 +89,7 @@ class Source:
         portrait: Portrait,
         crop: Crop,
         background: BackgroundSpec,
-        matting: Matting,
-        inpainter: Inpainter,
+        tools: LayerTools,
         *,
         paste_back: bool = False,
     ) -> None:
@@ -105,12 +104,13 @@ class Source:
         if self._kind == "keep":
             alpha, foreground = np.ones(part.shape[:2], np.float32), part
         else:
-            alpha = self._matte(part, marks, whole, matting)
+            alpha = self._matte(part, marks, whole, tools)
             foreground = foreground_colors(part, alpha)
-        behind = self._background(background, part, alpha, inpainter)
+        behind = self._background(background, part, alpha, tools)
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         inside = crop.window if whole else np.s_[:, :]
         self.background = behind[inside] if behind is not None else None
+        self.advice = tuple(tools.advice)
         self._seams = _seams(crop, portrait.size) if paste_back else []
         self.layers = SourceLayers(
             cut(picture, crop),
@@ -149,13 +149,13 @@ class Source:
         return full
 
     def _matte(
-        self, part: Picture, marks: NDArray[np.float64], whole: bool, matting: Matting
+        self, part: Picture, marks: NDArray[np.float64], whole: bool, tools: LayerTools
     ) -> NDArray[np.float32]:
         """The picture's own transparency when it says something about the subject, else an estimated matte."""
         own = self.portrait.alpha
         if own is None or not 0.02 < float((own < 0.5).mean()) < 0.98:
-            self.matting = matting.name
-            return matting.matte(part, marks)
+            self.matting = tools.matting.name
+            return tools.matting.matte(part, marks)
         self.matting = "the picture's own alpha"
         if whole:
             return own
@@ -163,11 +163,11 @@ class Source:
         return cut(levels, self.crop)[..., 0].astype(np.float32) / np.float32(255.0)
 
     def _background(
-        self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], inpainter: Inpainter
+        self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], tools: LayerTools
     ) -> Picture | None:
         if spec.kind == "plate":
-            self.inpainting = inpainter.name
-            return make_plate(part, alpha, inpainter, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
+            self.inpainting = tools.inpainter.name
+            return make_plate(part, alpha, tools.inpainter, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
         if spec.kind in ("color", "image"):
             return load_background(spec, part.shape[1], part.shape[0], read_image)
         return None

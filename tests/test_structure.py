@@ -19,12 +19,12 @@ else:
 
 FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avatarkit.pipelines"}
 LAYERS = (
-    ("", "errors", "runtime"),
+    ("", "errors", "runtime", "devices"),
     ("media", "geometry"),
     ("weights",),
     ("face", "background", "quality", "nets", "losses", "metrics", "data"),
     ("motion",),
-    ("training", "engines"),
+    ("training", "engines", "prepare"),
     ("pipelines",),
     ("cli", "__main__"),
 )

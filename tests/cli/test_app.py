@@ -113,6 +113,9 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "paste_back": False,
         "side_by_side": False,
         "engine": "warp",
+        "matting": "auto",
+        "inpaint": "auto",
+        "tracker": "auto",
         "crf": None,
         "codec": "auto",
         "overwrite": False,
@@ -127,7 +130,8 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     options = (
         "--motion absolute --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
         "--keep-scale --reference-frame 12 --face 1 --driver-face-at 10,20.5 --on-missing hold --size 512 "
-        "--background #00ff00 --paste-back --side-by-side --engine warp --crf 20 --codec vp9 "
+        "--background #00ff00 --paste-back --side-by-side --engine warp --matting modnet "
+        "--inpaint lama --tracker mediapipe --crf 20 --codec vp9 "
         "--report r.json --overwrite --quiet"
     )
     assert run(["reenact", *options.split(), "--output", "o.mp4", "--", "-s.png", "dri ver's [1].mp4"]) == 0
@@ -139,6 +143,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     assert (config["source"], config["driver"]) == (Path("-s.png"), Path("dri ver's [1].mp4"))
     assert (config["face"], config["driver_face"]) == (FaceChoice(index=1), FaceChoice(at=(10.0, 20.5)))
     assert (config["on_missing"], config["size"], config["background"]) == ("hold", 512, "#00ff00")
+    assert (config["matting"], config["inpaint"], config["tracker"]) == ("modnet", "lama", "mediapipe")
     assert (config["crf"], config["codec"], config["report"]) == (20, "vp9", Path("r.json"))
     assert config["paste_back"] is config["side_by_side"] is config["overwrite"] is True
     assert capsys.readouterr() == ("", "")
@@ -229,7 +234,7 @@ def test_motion_extract(pipeline: Any, capsys: pytest.CaptureFixture[str]) -> No
 
     pipeline("motion", extract_motion=extract_motion)
     assert run(["motion", "extract", "d.mp4", "-o", "d.motion", "--face", "2", "--on-missing", "fail"]) == 0
-    expected = {"face": FaceChoice(index=2), "on_missing": "fail", "overwrite": False}
+    expected = {"face": FaceChoice(index=2), "on_missing": "fail", "overwrite": False, "tracker": "auto"}
     assert calls == [(Path("d.mp4"), Path("d.motion"), expected)]
     assert capsys.readouterr().out == "wrote out.mp4\n"
 
@@ -264,20 +269,25 @@ def test_demo_says_where_the_results_are(pipeline: Any, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("missing", 5)])
 def test_doctor(state: str, code: int, pipeline: Any, capsys: pytest.CaptureFixture[str]) -> None:
     report = SimpleNamespace(
-        rows=lambda: [("ffmpeg", state, "7.0")], ok=state == "ok", to_json=lambda: {"ffmpeg": state}
+        rows=lambda: [("ffmpeg", state, "7.0")],
+        ok=state == "ok",
+        blocked={"reenact": ["ffmpeg"], "train": ["torch", "kornia"]},
+        to_json=lambda: {"ffmpeg": state},
     )
     pipeline("doctor", diagnose=lambda: report)
     assert run(["doctor"]) == code
     out, err = capsys.readouterr()
     assert out == f"ffmpeg  {state}  7.0\n"
-    assert err == ("" if code == 0 else "error: missing: ffmpeg; see the list above\n")
+    assert err == (
+        "" if code == 0 else "error: reenact lacks ffmpeg; train lacks torch, kornia; see the list above\n"
+    )
     assert run(["doctor", "--json"]) == code
     assert f'"ffmpeg": "{state}"' in capsys.readouterr().out
 
 
 def test_doctor_lists_faces(pipeline: Any, capsys: pytest.CaptureFixture[str]) -> None:
     row = FaceRow(index=0, box=(1.0, 2.0, 30.0, 40.0), score=0.987, inter_ocular_px=12.3, yaw_deg=-4.6)
-    pipeline("doctor", list_faces=lambda image: [row] if image.name == "a.png" else [])
+    pipeline("faces", list_faces=lambda image: [row] if image.name == "a.png" else [])
     assert run(["doctor", "--faces", "a.png"]) == 0
     heading, line = capsys.readouterr().out.splitlines()
     assert heading.split()[0] == "face"

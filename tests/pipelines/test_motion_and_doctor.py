@@ -10,7 +10,9 @@ import pytest
 from avatarkit.face.types import FaceChoice
 from avatarkit.media.image import read_image, write_image
 from avatarkit.motion.file import read_motion
-from avatarkit.pipelines.doctor import diagnose, list_faces
+from avatarkit.pipelines.doctor import JOBS, DoctorReport, diagnose
+from avatarkit.pipelines.doctor_checks import MISSING, NOTE, OK, Check
+from avatarkit.pipelines.faces import list_faces
 from avatarkit.pipelines.motion import extract_motion, plot_motion, show_motion
 from avatarkit.runtime import NullProgress
 
@@ -68,9 +70,25 @@ def test_doctor_finds_everything_here() -> None:
     report = diagnose()
     assert report.ok, report.rows()
     names = [name for name, _, _ in report.rows()]
-    assert {"python", "numpy", "ffmpeg", "face tracker"} <= set(names)
-    assert report.to_json()["ok"] is True
-    assert len(report.to_json()["items"]) == len(names)
+    assert len(set(names)) == len(names)
+    assert {f"job {job}" for job in JOBS} <= set(names)
+    looked_at = {check.name for check in report.checks}
+    assert {need for needs in JOBS.values() for need in needs} <= looked_at
+    weights = {check.name: check for check in report.weights}
+    assert "avatarkit weights fetch modnet" in weights["weights modnet"].detail
+    content = report.to_json()
+    assert content["ok"] is True
+    assert content["jobs"]["train"] == {"runs": True, "lacks": []}
+
+
+def test_doctor_says_which_job_cannot_run() -> None:
+    checks = (Check("torch", MISSING, "pip install torch"), Check("ray", NOTE, "-"), Check("ffmpeg", OK, "here"))
+    report = DoctorReport(checks, (Check("weights modnet", "missing", "-"),))
+    assert report.blocked == {"train": ["torch"]}
+    assert not report.ok
+    states = {name: (state, detail) for name, state, detail in report.rows()}
+    assert states["job reenact"] == (OK, "can run")
+    assert states["job train"] == (MISSING, "torch")
 
 
 def test_doctor_lists_faces(grace_hopper: np.ndarray, astronaut: np.ndarray, tmp_path: Path) -> None:

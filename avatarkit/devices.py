@@ -1,0 +1,28 @@
+"""Where networks run: the one place that knows about accelerators."""
+
+from __future__ import annotations
+
+from avatarkit.errors import DependencyError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """The device to run networks on: "cuda", "mps" or "cpu".
+
+    Args:
+        wanted: "auto" takes CUDA, else Apple's MPS, else the CPU; any other name is taken as it is.
+
+    Raises:
+        UsageError: unknown name. DependencyError: the device is not there.
+    """
+    import torch
+
+    if wanted not in DEVICES:
+        raise UsageError(f"--device {wanted}: use one of {', '.join(DEVICES)}")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(name for name, usable in there.items() if usable)
+    if not there[wanted]:
+        raise DependencyError(f"--device {wanted}: torch {torch.__version__} finds none here; use --device cpu")
+    return wanted

@@ -1,0 +1,184 @@
+"""The options of `avatarkit reenact`, each with its type, limits and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+MOTION, FACES, PICTURE, OUTPUT = "Motion", "Faces", "Picture", "Output"
+
+Source = Annotated[Path, typer.Argument(help="Portrait to move: PNG, JPEG, WebP or TIFF.")]
+Driver = Annotated[
+    Path, typer.Argument(help="Video, animation or photo to follow, or a .motion file made from one.")
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Video to write (.mp4, .mov, .mkv, .webm); a picture for a photo as driver.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Motion = Annotated[
+    Literal["relative", "absolute"],
+    typer.Option(
+        help="relative: the change since a neutral reference frame; absolute: the driver's pose itself.",
+        rich_help_panel=MOTION,
+    ),
+]
+Region = Annotated[
+    Literal["all", "pose", "expression", "eyes", "mouth"],
+    typer.Option(
+        help="What follows the driver; the rest stays as in the source.", rich_help_panel=MOTION
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=2.0,
+        help="Factor on the motion: 0 none, 1 as it is, 2 twice.",
+        rich_help_panel=MOTION,
+    ),
+]
+YawDeg = Annotated[
+    float,
+    typer.Option(min=-60.0, max=60.0, help="Turn the head further, in degrees.", rich_help_panel=MOTION),
+]
+PitchDeg = Annotated[
+    float, typer.Option(min=-60.0, max=60.0, help="Nod further, in degrees.", rich_help_panel=MOTION)
+]
+RollDeg = Annotated[
+    float,
+    typer.Option(min=-60.0, max=60.0, help="Tilt the head further, in degrees.", rich_help_panel=MOTION),
+]
+KeepScale = Annotated[
+    bool,
+    typer.Option(
+        "--keep-scale", help="Keep the head's size when the driver comes nearer.", rich_help_panel=MOTION
+    ),
+]
+Reference = Annotated[
+    str,
+    typer.Option(
+        "--reference-frame",
+        metavar="auto|first|N",
+        rich_help_panel=MOTION,
+        help="Neutral frame of the driver for relative motion; frames count from 0.",
+    ),
+]
+OnMissing = Annotated[
+    Literal["interpolate", "hold", "source", "fail"],
+    typer.Option(help="Frames in which the driver's face is lost.", rich_help_panel=MOTION),
+]
+Face = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default="largest",
+        rich_help_panel=FACES,
+        help="Face of the source, numbered left to right from 0 (see avatarkit doctor --faces).",
+    ),
+]
+FaceAt = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="Face of the source nearest to this pixel.", rich_help_panel=FACES),
+]
+DriverFace = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default="largest",
+        rich_help_panel=FACES,
+        help="Face of the driver, numbered left to right from 0.",
+    ),
+]
+DriverFaceAt = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="Face of the driver nearest to this pixel.", rich_help_panel=FACES),
+]
+Engine = Annotated[
+    Literal["warp"],
+    typer.Option(
+        help="How the picture is made; warp needs no GPU and no weights.", rich_help_panel=PICTURE
+    ),
+]
+Matting = Annotated[
+    Literal["auto", "modnet", "mediapipe", "landmarks"],
+    typer.Option(
+        help="What splits the person from the background; auto: the best whose weights are here.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Inpaint = Annotated[
+    Literal["auto", "lama", "opencv"],
+    typer.Option(help="What paints the background behind the person.", rich_help_panel=PICTURE),
+]
+Tracker = Annotated[
+    Literal["auto", "mediapipe", "mediapipe-tasks", "face-alignment"],
+    typer.Option(help="What finds and follows faces; reenactment needs a dense one.", rich_help_panel=FACES),
+]
+Size = Annotated[
+    int,
+    typer.Option(
+        min=64, max=8192, help="Side of the square picture, in pixels.", rich_help_panel=PICTURE
+    ),
+]
+Background = Annotated[
+    str,
+    typer.Option(
+        metavar="plate|keep|#rrggbb|IMAGE|transparent",
+        rich_help_panel=PICTURE,
+        help="plate: the source's own, filled in behind the head; keep: as it is; or one of yours.",
+    ),
+]
+PasteBack = Annotated[
+    bool,
+    typer.Option(
+        "--paste-back",
+        help="Return the source's full frame at its own resolution.",
+        rich_help_panel=PICTURE,
+    ),
+]
+SideBySide = Annotated[
+    bool,
+    typer.Option(
+        "--side-by-side", help="Show source, driver and result together.", rich_help_panel=PICTURE
+    ),
+]
+Codec = Annotated[
+    str,
+    typer.Option(
+        help="h264, hevc, vp9, av1 or prores, as the container takes; auto by the output's name.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Crf = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=63,
+        show_default="by codec",
+        rich_help_panel=OUTPUT,
+        help="Constant rate factor: lower is better and larger.",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT.json",
+        help="Also write hashes, timings and versions of the run as JSON.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Write nothing but errors.", rich_help_panel=OUTPUT)
+]
