@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.matting import check_image
 from avatarkit.errors import UsageError
-from avatarkit.runtime import sha256_file
+from avatarkit.weights.adapter import Adapter
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,6 @@ Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom are the first outside
 
-_WEIGHTS = "big-lama"
 _STEP_PX = 8
 _SMALLEST_PX = 64  # the network halves its input three times and mirrors at borders: less than this breaks it
 _MARGIN, _MARGIN_PX = 0.5, 128  # surroundings that the network sees, in sides of the hole and at least
@@ -36,21 +35,16 @@ _MOST_HOLES = 64  # of more, the box around all is taken at once
 _NOTHING_KNOWN = 127
 
 
-class LaMaInpainter:
-    """Fills holes with LaMa, each seen with the surroundings that it needs.
-
-    Attributes:
-        name: "lama".
-        weights_sha256: hash of the weights' file; None for a module built in memory.
-    """
+class LaMaInpainter(Adapter):
+    """Fills holes with LaMa, each seen with the surroundings that it needs."""
 
     name = "lama"
+    weights_name = "big-lama"
 
     def __init__(
         self,
         module: torch.nn.Module,
         device: str = "cpu",
-        weights_sha256: str | None = None,
         largest_side_px: int = 1024,
     ) -> None:
         """Take a module with LaMa's signature.
@@ -58,41 +52,19 @@ class LaMaInpainter:
         Args:
             module: (picture, hole) to the filled picture, shapes and ranges as in this file's first lines.
             device: where it runs; the module is moved there.
-            weights_sha256: hash of the weights' file.
             largest_side_px: what the network sees of a hole is scaled down to this on its long side. LaMa was
                 trained on small pictures: it repeats itself in a hole much wider than that.
         """
-        self.weights_sha256 = weights_sha256
         self.largest_side_px = largest_side_px
         self._device = device
         self._module = module.to(device).eval()
-
-    @classmethod
-    def from_file(cls, path: Path, device: str = "cpu") -> LaMaInpainter:
-        """Load a TorchScript file. It is code, and runs: give only one that you trust.
-
-        Raises:
-            InputError: the file cannot be read, is not TorchScript, or has another signature.
-        """
-        return cls._load(path, path, device)
-
-    @classmethod
-    def from_registry(cls, device: str = "cpu") -> LaMaInpainter:
-        """Load big-lama from the cache after its hash matched; nothing is downloaded.
-
-        Raises:
-            DependencyError: it is missing or damaged; the message says how to get it.
-        """
-        from avatarkit.weights.load import require
-
-        return cls._load(_WEIGHTS, require(_WEIGHTS), device)
 
     @classmethod
     def _load(cls, source: str | Path, path: Path, device: str) -> LaMaInpainter:
         from avatarkit.weights.errors import WrongFile
         from avatarkit.weights.load import load_torchscript
 
-        inpainter = cls(load_torchscript(source, device), device, sha256_file(path))
+        inpainter = cls(load_torchscript(source, device), device)
         probe = np.zeros((_SMALLEST_PX, _SMALLEST_PX, 3), np.uint8)
         try:
             fits = inpainter._run(probe, probe[:, :, 0] > 0).shape == probe.shape

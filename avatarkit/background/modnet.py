@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.matte_refine import face_hull
 from avatarkit.background.matting import check_image
-from avatarkit.runtime import sha256_file
+from avatarkit.weights.adapter import Adapter
 
 if TYPE_CHECKING:
     from avatarkit.background.modnet_net import MODNet
@@ -26,55 +26,28 @@ __all__ = ["MODNetMatting", "net_size"]
 
 Array = NDArray[np.float32]
 
-_WEIGHTS = "modnet"
 _SIDE_PX, _STEP_PX = 512, 32
 _LONGEST_PX = 2048  # a picture more than four times as long as it is wide is squeezed: memory stays bounded
 _FAINT = 0.02  # what the network leaves between people
 
 
-class MODNetMatting:
-    """Person matte by MODNet.
-
-    Attributes:
-        name: "modnet".
-        weights_sha256: hash of the weights' file; None for a network built in memory.
-    """
+class MODNetMatting(Adapter):
+    """Person matte by MODNet; loads the authors' checkpoints, with or without `module.` before their keys."""
 
     name = "modnet"
+    weights_name = "modnet"
 
-    def __init__(self, net: MODNet, device: str = "cpu", weights_sha256: str | None = None) -> None:
+    def __init__(self, net: MODNet, device: str = "cpu") -> None:
         """Take a network; it is moved to `device` and set to evaluation."""
-        self.weights_sha256 = weights_sha256
         self._device = device
         self._net = net.to(device).eval()
-
-    @classmethod
-    def from_file(cls, path: Path, device: str = "cpu") -> MODNetMatting:
-        """Load a checkpoint of the authors, with or without the `module.` prefix on its keys.
-
-        Raises:
-            InputError: the file cannot be read, or is not a state dict of MODNet (wrong keys are listed).
-        """
-        return cls._load(path, path, device)
-
-    @classmethod
-    def from_registry(cls, device: str = "cpu") -> MODNetMatting:
-        """Load the weights from the cache; nothing is downloaded.
-
-        Raises:
-            DependencyError: they are missing or damaged; the message says how to get them.
-        """
-        from avatarkit.weights.load import require
-
-        return cls._load(_WEIGHTS, require(_WEIGHTS), device)
 
     @classmethod
     def _load(cls, source: str | Path, path: Path, device: str) -> MODNetMatting:
         from avatarkit.background.modnet_net import load_modnet
         from avatarkit.weights.load import load_state_dict
 
-        net = load_modnet(load_state_dict(source), path)
-        return cls(net, device, sha256_file(path))
+        return cls(load_modnet(load_state_dict(source), path), device)
 
     def matte(
         self, image_rgb: NDArray[np.uint8], landmarks_px: NDArray[np.floating[Any]] | None = None

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avatarkit.weights.errors import WrongFile
-from avatarkit.weights.load import check_keys
+from avatarkit.weights.load import load_into
 
 __all__ = ["MODNet", "load_modnet"]
 
@@ -74,14 +73,7 @@ def load_modnet(state: Mapping[str, Tensor], where: str | Path = "state dict") -
     Raises:
         WrongFile: keys missing or left over, or tensors of other shapes; the first few are listed.
     """
-    net = MODNet()
-    check_keys(state, list(net.state_dict()), where)
-    try:
-        net.load_state_dict(dict(state))
-    except RuntimeError as error:
-        wrong = " ".join(str(error).splitlines()[1].split())
-        raise WrongFile(f"{where}: is not MODNet's state dict: {wrong}") from error
-    return net.eval()
+    return load_into(MODNet(), state, where, "MODNet")
 
 
 def _resize(features: Tensor, scale: float) -> Tensor:

@@ -18,19 +18,20 @@ from numpy.typing import NDArray
 from avatarkit.errors import UsageError
 from avatarkit.quality.patches import cut_patches
 from avatarkit.quality.protocol import check_frames
-from avatarkit.runtime import sha256_file
+from avatarkit.weights.adapter import Adapter
 
 if TYPE_CHECKING:
     from avatarkit.quality.hyperiqa_net import HyperIQANet
 
 __all__ = ["HyperIQA"]
 
-_WEIGHTS = "hyperiqa"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class HyperIQA:
+class HyperIQA(Adapter):
     """Scores nominally 0 to 100, the higher the better, but unbounded.
+
+    Loads the authors' checkpoints, with or without `module.` before their keys.
 
     Attributes:
         name: "hyperiqa".
@@ -38,12 +39,12 @@ class HyperIQA:
     """
 
     name = "hyperiqa"
+    weights_name = "hyperiqa"
 
     def __init__(
         self,
         net: HyperIQANet,
         device: str = "cpu",
-        weights_sha256: str | None = None,
         batch_patches: int = 16,
     ) -> None:
         """Take a network.
@@ -51,7 +52,6 @@ class HyperIQA:
         Args:
             net: moved to `device` and set to evaluation.
             device: where it runs.
-            weights_sha256: hash of the weights' file; None for a network built in memory.
             batch_patches: patches in one pass, about 50 MB each; they may come from several frames.
 
         Raises:
@@ -59,37 +59,16 @@ class HyperIQA:
         """
         if batch_patches < 1:
             raise UsageError(f"batch of {batch_patches} patches; give at least 1")
-        self.weights_sha256 = weights_sha256
         self.batch_patches = batch_patches
         self._device = device
         self._net = net.to(device).eval()
-
-    @classmethod
-    def from_file(cls, path: Path, device: str = "cpu") -> HyperIQA:
-        """Load a checkpoint of the authors, with or without a `module.` prefix on its keys.
-
-        Raises:
-            InputError: the file cannot be read, or is not a state dict of HyperIQA (wrong keys are listed).
-        """
-        return cls._load(path, path, device)
-
-    @classmethod
-    def from_registry(cls, device: str = "cpu") -> HyperIQA:
-        """Load the weights from the cache; nothing is downloaded.
-
-        Raises:
-            DependencyError: they are missing or damaged; the message says how to get them.
-        """
-        from avatarkit.weights.load import require
-
-        return cls._load(_WEIGHTS, require(_WEIGHTS), device)
 
     @classmethod
     def _load(cls, source: str | Path, path: Path, device: str) -> HyperIQA:
         from avatarkit.quality.hyperiqa_net import load_hyperiqa
         from avatarkit.weights.load import load_state_dict
 
-        return cls(load_hyperiqa(load_state_dict(source), path), device, sha256_file(path))
+        return cls(load_hyperiqa(load_state_dict(source), path), device)
 
     def score(self, frames_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Rate frames; see `QualityModel.score`. Frames under 224 pixels are enlarged."""

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet50
 
-from avatarkit.weights.errors import WrongFile
-from avatarkit.weights.load import check_keys
+from avatarkit.weights.load import load_into
 
 __all__ = ["PATCH_PX", "HyperIQANet", "load_hyperiqa"]
 
@@ -87,14 +86,7 @@ def load_hyperiqa(state: Mapping[str, Tensor], where: str | Path = "state dict")
     Raises:
         WrongFile: keys missing or left over, or tensors of other shapes; the first few are listed.
     """
-    net = HyperIQANet()
-    check_keys(state, list(net.state_dict()), where)
-    try:
-        net.load_state_dict(dict(state))
-    except RuntimeError as error:
-        wrong = " ".join(str(error).splitlines()[1].split())
-        raise WrongFile(f"{where}: is not HyperIQA's state dict: {wrong}") from error
-    return net.eval()
+    return load_into(HyperIQANet(), state, where, "HyperIQA")
 
 
 class _LocalFeatures(nn.Module):

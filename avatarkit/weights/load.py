@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.weights import cache, lock
@@ -17,6 +18,8 @@ from avatarkit.weights.lock import WeightFile
 
 if TYPE_CHECKING:
     import torch
+
+Net = TypeVar("Net", bound="torch.nn.Module")
 
 _CONTAINERS = ("state_dict", "model_state_dict", "params_ema", "params", "model")
 
@@ -95,7 +98,11 @@ def load_torchscript(name_or_path: str | Path, device: str = "cpu") -> torch.jit
 
     with closing(_open(name_or_path)) as handle:
         try:
-            module: torch.jit.ScriptModule = torch.jit.load(handle, device)  # type: ignore[no-untyped-call]
+            with warnings.catch_warnings():
+                # LaMa is published in this form alone; that torch prefers another one is of no use to a user.
+                for kind in (DeprecationWarning, FutureWarning):
+                    warnings.filterwarnings("ignore", r".*torch\.jit", kind)
+                module: torch.jit.ScriptModule = torch.jit.load(handle, device)  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError, EOFError) as error:
             raise WrongFile(f"{handle.name}: is not a TorchScript file") from error
     module.eval()
@@ -111,6 +118,30 @@ def check_keys(found: Mapping[str, Any], expected: Sequence[str], where: str | P
     parts = [f"{len(keys)} keys {word} ({_some(keys)})" for word, keys in differences if keys]
     if parts:
         raise WrongFile(f"{where}: is not the state dict that this network needs: {', '.join(parts)}")
+
+
+def load_into(net: Net, state: Mapping[str, torch.Tensor], where: str | Path, what: str) -> Net:
+    """Fill a network with a state dict that has exactly its keys and shapes, ready for evaluation.
+
+    Args:
+        net: the network; it is filled in place.
+        state: tensors by key.
+        where: how errors name the state dict.
+        what: how errors name the network.
+
+    Returns:
+        `net`, in evaluation mode.
+
+    Raises:
+        WrongFile: keys missing or left over, or tensors of other shapes; the first few are listed.
+    """
+    check_keys(state, list(net.state_dict()), where)
+    try:
+        net.load_state_dict(dict(state))
+    except RuntimeError as error:
+        wrong = " ".join(str(error).splitlines()[1].split())
+        raise WrongFile(f"{where}: is not {what}'s state dict: {wrong}") from error
+    return net.eval()
 
 
 def check_contents(weight: WeightFile, path: Path, *, called: str | Path | None = None) -> None:

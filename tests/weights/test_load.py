@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,22 @@ def test_torchscript(here, script: Path) -> None:
         assert not module.training
 
 
+@pytest.mark.parametrize("kind", [DeprecationWarning, FutureWarning])
+def test_torchscript_of_old_is_loaded_without_a_word(
+    kind: type[Warning], script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = torch.jit.load
+
+    def loud(*given: Any) -> torch.jit.ScriptModule:
+        warnings.warn("`torch.jit.load` is deprecated", kind, stacklevel=2)
+        return plain(*given)
+
+    monkeypatch.setattr(torch.jit, "load", loud)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load.load_torchscript(script)(torch.ones(1)).item() == 2
+
+
 def test_torchscript_is_not_read_before_its_hash_matched(
     here, script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,3 +213,24 @@ def test_keys() -> None:
     load.check_keys({"a": 1, "b": 2}, ["a", "b"], "x.pth")
     with pytest.raises(WrongFile, match=r"x\.pth: .*: 1 keys missing \(c\), 2 keys too many \(a, b\)"):
         load.check_keys({"a": 1, "b": 2}, ["c"], "x.pth")
+
+
+def test_a_network_is_filled_and_evaluates() -> None:
+    state = {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}
+    net = load.load_into(torch.nn.Linear(2, 1), state, "x.pth", "Line")
+    assert not net.training
+    assert net(torch.ones(1, 2)).item() == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bias": torch.zeros(3)}, r"x\.pth: is not Line's state dict: .*bias"),
+        ({"other": torch.zeros(3)}, r"x\.pth: .* 1 keys too many \(other\)"),
+    ],
+)
+def test_a_network_takes_its_own_state_alone(changes: dict[str, torch.Tensor], words: str) -> None:
+    state = {"weight": torch.ones(1, 2), "bias": torch.zeros(1), **changes}
+    with pytest.raises(WrongFile, match=words) as caught:
+        load.load_into(torch.nn.Linear(2, 1), state, "x.pth", "Line")
+    assert "\n" not in str(caught.value)
