@@ -15,8 +15,7 @@ _CORE = ("python", "numpy", "scipy", "opencv", "ffmpeg-python", "pillow", "platf
 JOBS: dict[str, tuple[str, ...]] = {
     "reenact": _CORE,
     "prepare-data": (*_CORE, "h5py", "quality"),
-    "train": ("python", "numpy", "opencv", "h5py", "torch", "torchvision", "accelerate", "omegaconf", "safetensors",
-              "kornia"),
+    "train": ("python", "numpy", "opencv", "h5py", "torch", "torchvision", "accelerate", "omegaconf", "safetensors"),
 }
 """The main jobs and the checks that each of them needs."""
 

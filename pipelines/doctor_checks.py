@@ -23,7 +23,7 @@ OK, MISSING, NOTE = "ok", "missing", "note"
 LEAST_FREE_BYTES = 1 << 30
 
 _PACKAGES = ("numpy", "scipy", "opencv", "ffmpeg-python", "pillow", "platformdirs", "filelock", "h5py")
-_FOR_TRAINING = ("torch", "torchvision", "accelerate", "omegaconf", "safetensors", "kornia")
+_FOR_TRAINING = ("torch", "torchvision", "accelerate", "omegaconf", "safetensors")
 _OPTIONAL = (
     ("decord", "random access to video"),
     ("yt-dlp", "prepare-data --download"),

@@ -271,7 +271,7 @@ def test_doctor(state: str, code: int, pipeline: Any, capsys: pytest.CaptureFixt
     report = SimpleNamespace(
         rows=lambda: [("ffmpeg", state, "7.0")],
         ok=state == "ok",
-        blocked={"reenact": ["ffmpeg"], "train": ["torch", "kornia"]},
+        blocked={"reenact": ["ffmpeg"], "train": ["torch", "omegaconf"]},
         to_json=lambda: {"ffmpeg": state},
     )
     pipeline("doctor", diagnose=lambda: report)
@@ -279,7 +279,7 @@ def test_doctor(state: str, code: int, pipeline: Any, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     assert out == f"ffmpeg  {state}  7.0\n"
     assert err == (
-        "" if code == 0 else "error: reenact lacks ffmpeg; train lacks torch, kornia; see the list above\n"
+        "" if code == 0 else "error: reenact lacks ffmpeg; train lacks torch, omegaconf; see the list above\n"
     )
     assert run(["doctor", "--json"]) == code
     assert f'"ffmpeg": "{state}"' in capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""Losses of MegaPortraits: pure functions with thin modules."""

@@ -1,0 +1,1 @@
+"""Networks of MegaPortraits, one class for each box of its figures."""
