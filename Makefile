@@ -1,6 +1,6 @@
 # Every target works from a clean clone: it first creates .venv and installs what is needed, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test demo bench clean distclean
+.PHONY: help setup lint types test test-tasks-api demo bench clean distclean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -8,9 +8,9 @@ PY   := $(VENV)/bin/python
 DEMO := avatarkit-demo
 
 # The first interpreter that runs, has a right version and can make a virtual environment.
-SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
+SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
 ifndef PYTHON
-PYTHON := $(shell for python in python3.11 python3.12 python3.10 python3; do \
+PYTHON := $(shell for python in python3.11 python3.12 python3.10 python3.13 python3; do \
     $$python -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$python && break; done)
 endif
 
@@ -19,12 +19,12 @@ KEY   := $(if $(PYTHON),$(shell $(PYTHON) .ci/dependency_key.py))
 STAMP := $(VENV)/.installed-$(KEY)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Create .venv and install avatarkit with all it needs (once per set of dependencies)
 
 $(STAMP):
-	@"$(PYTHON)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { echo "error: no Python 3.10, 3.11 or 3.12 that has" \
+	@"$(PYTHON)" -c '$(SUPPORTED)' >/dev/null 2>&1 || { echo "error: no Python 3.10 to 3.13 that has" \
 	    "venv; install one, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PY) -c '' 2>/dev/null || { echo "Creating $(VENV) with $$("$(PYTHON)" -V)"; "$(PYTHON)" -m venv $(VENV); }
 	@echo "Installing dependencies (the first time some minutes and gigabytes: torch is among them)"
@@ -46,6 +46,25 @@ types: $(STAMP)  ## Check types (mypy, strict)
 test: $(STAMP)  ## Run the tests
 	@$(PY) -m pytest -q
 
+# A second environment with a MediaPipe that has Tasks only, without torch: what Python 3.13 and numpy 2 bring.
+# TASKS_PYTHON may be any supported one; 3.13 where it runs.
+TASKS_VENV := .venv-tasks
+TASKS_PY   := $(TASKS_VENV)/bin/python
+TASKS_PYTHON ?= $(shell python3.13 -c '$(SUPPORTED)' >/dev/null 2>&1 && echo python3.13 || echo $(PYTHON))
+TASKS_STAMP := $(TASKS_VENV)/.installed-$(KEY)
+
+$(TASKS_STAMP): .ci/tasks_requirements.py
+	@"$(TASKS_PYTHON)" -c '$(SUPPORTED)'
+	@$(TASKS_PY) -c '' 2>/dev/null || "$(TASKS_PYTHON)" -m venv $(TASKS_VENV)
+	@"$(TASKS_PYTHON)" .ci/tasks_requirements.py > $(TASKS_VENV)/requirements.txt
+	@$(TASKS_PY) -m pip install -qq --disable-pip-version-check -r $(TASKS_VENV)/requirements.txt
+	@$(TASKS_PY) -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@rm -f $(TASKS_VENV)/.installed-*
+	@touch $@
+
+test-tasks-api: $(TASKS_STAMP)  ## Run the tests of faces and what follows with MediaPipe Tasks alone
+	@.ci/test-tasks-api $(TASKS_PY)
+
 demo: $(STAMP)  ## Render the bundled example and say where the video is
 	@$(PY) -m avatarkit demo --out $(DEMO) --overwrite
 
@@ -57,4 +76,4 @@ clean:  ## Remove what was built or rendered; keep .venv
 	@find avatarkit cli pipelines tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove .venv as well
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(TASKS_VENV)

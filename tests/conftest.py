@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.errors import DependencyError
+from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.tracker import FaceTracker
 from avatarkit.media.image import read_image
 
 if TYPE_CHECKING:
@@ -120,13 +122,17 @@ def grace_hopper(grace_hopper_path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tracker() -> Iterator[MediaPipeTracker]:
-    """One tracker for tests that need landmarks of a real face."""
-    with closing(MediaPipeTracker()) as tracker:
-        yield tracker
+def tracker() -> Iterator[FaceTracker]:
+    """One tracker for tests that need landmarks of a real face: with either generation of MediaPipe."""
+    try:
+        opened = open_dense_tracker()
+    except DependencyError as error:
+        pytest.skip(str(error))
+    with closing(opened):
+        yield opened
 
 
 @pytest.fixture(scope="session")
-def hopper_landmarks(tracker: MediaPipeTracker, grace_hopper: np.ndarray) -> np.ndarray:
+def hopper_landmarks(tracker: FaceTracker, grace_hopper: np.ndarray) -> np.ndarray:
     """Landmarks (478, 3) of the portrait in its pixels, float64."""
     return tracker.detect(grace_hopper)[0].landmarks.astype(np.float64)

@@ -20,6 +20,12 @@ def _mediapipe() -> Matting:
     return MediaPipeMatting()
 
 
+def _landmarks() -> Matting:
+    from avatarkit.background.grabcut_matting import LandmarkMatting
+
+    return LandmarkMatting()
+
+
 def _lama() -> Inpainter:
     from avatarkit.background.lama import LaMaInpainter
     from avatarkit.devices import choose_device
@@ -30,6 +36,7 @@ def _lama() -> Inpainter:
 MATTINGS: tuple[Candidate[Matting], ...] = (
     Candidate("modnet", _modnet, "modnet", "finer hair with MODNet"),
     Candidate("mediapipe", _mediapipe),
+    Candidate("landmarks", _landmarks),
 )
 INPAINTERS: tuple[Candidate[Inpainter], ...] = (
     Candidate("lama", _lama, "big-lama", "a more plausible background with LaMa"),
@@ -38,7 +45,7 @@ INPAINTERS: tuple[Candidate[Inpainter], ...] = (
 
 
 def open_matting(name: str = "auto") -> Choice[Matting]:
-    """Matting by name: auto, modnet, mediapipe; see `weights.choice.choose`."""
+    """Matting by name: auto, modnet, mediapipe, landmarks; see `weights.choice.choose`."""
     return choose("--matting", name, MATTINGS)
 
 

@@ -1,4 +1,8 @@
-"""Matting with MediaPipe's selfie segmentation (its model ships inside its wheel), refined on the picture."""
+"""Matting with MediaPipe's selfie segmentation (Apache-2.0), refined on the picture.
+
+Its model ships inside the wheels of mediapipe 0.10.14 to 0.10.21; later ones have none, and there MODNet or the
+landmarks take its place (`choice.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.guided_filter import guided_upsample
-from avatarkit.background.matte_refine import face_hull, refine_matte
-from avatarkit.background.matting import check_image
+from avatarkit.background.matte_refine import face_hull
+from avatarkit.background.rough_matting import RoughMatting
 from avatarkit.errors import DependencyError
 
 __all__ = ["MediaPipeMatting"]
@@ -23,10 +26,9 @@ _NET_PX = 256
 _CROP_SCALES = (4.2, 2.8)
 _CROP_SHIFT = 0.12
 _FEATHER = 0.12
-_SNAP_EPS = 1e-4
 
 
-class MediaPipeMatting:
+class MediaPipeMatting(RoughMatting):
     """Person matte: a rough one from the network on several crops, then snapped to the picture's edges."""
 
     name = "mediapipe"
@@ -35,44 +37,22 @@ class MediaPipeMatting:
         """Load the network.
 
         Args:
-            refine_side_px: edges are solved with the longer side at most this; the matte of a larger picture
-                is then enlarged along the picture's edges.
+            refine_side_px: as `RoughMatting`.
 
         Raises:
-            DependencyError: mediapipe is not installed.
+            DependencyError: mediapipe is not installed, or is one without this network.
         """
-        self.refine_side_px = refine_side_px
+        super().__init__(refine_side_px)
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
             from mediapipe.python.solutions import selfie_segmentation
         except ImportError as error:
             raise DependencyError(
-                f"mediapipe cannot be imported ({error}); install mediapipe<0.10.30"
+                f"mediapipe's selfie segmentation is not here ({error}): use MODNet, avatarkit weights fetch modnet,"
+                " or install 'mediapipe>=0.10.14,<0.10.30'"
             ) from error
         self._net: Any = selfie_segmentation.SelfieSegmentation(model_selection=0)
-
-    def matte(
-        self, image_rgb: NDArray[np.uint8], landmarks_px: NDArray[np.floating[Any]] | None = None
-    ) -> NDArray[np.float32]:
-        """Return the person's matte; see `Matting.matte`."""
-        check_image(image_rgb)
-        height, width = image_rgb.shape[:2]
-        scale = min(1.0, self.refine_side_px / max(height, width))
-        if scale < 1.0:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = np.asarray(cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        else:
-            small = np.ascontiguousarray(image_rgb)
-        points: Array | None = None
-        if landmarks_px is not None:
-            ratio = np.array([small.shape[1] / width, small.shape[0] / height])
-            points = ((np.asarray(landmarks_px)[:, :2] + 0.5) * ratio - 0.5).astype(np.float32)
-        rough = self._rough(small, points)
-        alpha = refine_matte(small, rough, points)
-        if scale == 1.0:
-            return alpha
-        return guided_upsample(image_rgb, small, alpha, 2, _SNAP_EPS)
 
     def _rough(self, image: NDArray[np.uint8], points: Array | None) -> Array:
         """Fuse the network's answers on the whole picture and on crops around the head."""

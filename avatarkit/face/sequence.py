@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import InputError
+from avatarkit.errors import InputError, UsageError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import Face, FaceChoice
+from avatarkit.face.types import LANDMARKS, Face, FaceChoice
 
 # A cut changes the thumbnail by this many grey levels on average, and by this many times the usual change.
 CUT_LEVELS, CUT_RATIO = 20.0, 4.0
@@ -69,6 +69,7 @@ def track(
 
     Raises:
         InputError: the choice names a face that is not there when faces first appear.
+        UsageError: the tracker gives sparse faces.
     """
     cuts = CutDetector()
     last: Face | None = None
@@ -87,6 +88,11 @@ def track(
         if face is None:
             lost_for += 1
         else:
+            if not face.dense:
+                raise UsageError(
+                    f"{tracker.name} gives {len(face.landmarks)} landmarks, and following a face for its motion needs"
+                    f" {LANDMARKS}; use another tracker"
+                )
             last, lost_for = face, 0
         yield TrackedFrame(None if face is None else face.landmarks, cut)
 

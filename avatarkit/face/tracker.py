@@ -1,4 +1,4 @@
-"""What every face tracker can do; MediaPipe is the first implementation."""
+"""What every face tracker can do; `open.py` has them by name."""
 
 from typing import Protocol
 
@@ -11,7 +11,8 @@ from avatarkit.face.types import Face
 class FaceTracker(Protocol):
     """Finds faces in pictures, and follows one face through a video.
 
-    Implementations accept RGB uint8 (H, W, 3) and return `Face`s with landmarks in pixels of that picture.
+    Implementations accept RGB uint8 (H, W, 3) and return `Face`s with landmarks in pixels of that picture: dense ones
+    478, sparse ones 68 (`Face.dense`).
     They are used from one thread and closed when done.
     """
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,17 +12,27 @@ from matplotlib import cbook
 from numpy.typing import NDArray
 from skimage import data
 
+from avatarkit.background.choice import open_matting
+from avatarkit.background.grabcut_matting import LandmarkMatting
 from avatarkit.background.matte_refine import refine_matte
 from avatarkit.background.matting import Matting
 from avatarkit.background.mediapipe_matting import MediaPipeMatting
-from avatarkit.errors import InputError
+from avatarkit.errors import DependencyError, InputError
 
 Image = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
 def mediapipe() -> MediaPipeMatting:
-    return MediaPipeMatting()
+    try:
+        return MediaPipeMatting()
+    except DependencyError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def landmarks() -> LandmarkMatting:
+    return LandmarkMatting()
 
 
 @pytest.fixture(scope="module", params=["mediapipe"])
@@ -29,7 +42,7 @@ def trained_matting(request: pytest.FixtureRequest) -> Matting:
     return method
 
 
-@pytest.fixture(scope="module", params=["mediapipe", "modnet"])
+@pytest.fixture(scope="module", params=["mediapipe", "modnet", "landmarks"])
 def matting(request: pytest.FixtureRequest) -> Matting:
     method: Matting = request.getfixturevalue(request.param)
     assert method.name == request.param
@@ -56,6 +69,22 @@ def ellipse(center: tuple[float, float], size: tuple[float, float]) -> NDArray[n
 
 
 ASTRONAUT_FACE = ellipse((222, 122), (40, 55))
+
+
+def test_newer_mediapipe_has_none_and_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
+    with pytest.raises(DependencyError, match="avatarkit weights fetch modnet") as caught:
+        MediaPipeMatting()
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_ends_with_the_landmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AVATARKIT_WEIGHTS", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
+    choice = open_matting()
+    assert choice.model.name == "landmarks"
+    assert choice.advice is not None
+    assert "avatarkit weights fetch modnet" in choice.advice
 
 
 @pytest.mark.parametrize("with_landmarks", [False, True])

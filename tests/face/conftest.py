@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avatarkit.face.types import Face, face_from_landmarks
+from avatarkit.weights import cache, load, lock
 
 Place = tuple[float, float, float]
+SHARED = Path(os.environ.get("AVATARKIT_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+BUNDLE_NAME = "face-landmarker"
+
+
+def landmarker_bundle() -> Path:
+    """MediaPipe's bundle: from the weights' cache, else from ../shared; skips the test where it is in neither."""
+    if load.present(BUNDLE_NAME):
+        return cache.path_of(lock.get(BUNDLE_NAME))
+    path = SHARED / "weights" / "face_landmarker_v2_with_blendshapes.task"
+    if not path.is_file():
+        pytest.skip(f"no bundle for MediaPipe Tasks: avatarkit weights fetch {BUNDLE_NAME}")
+    return path
+
+
+# Where the bundle is in the cache, its tests do not need ../shared.
+needs_bundle = () if load.present(BUNDLE_NAME) else (pytest.mark.media,)
 
 
 def face_of(landmarks: np.ndarray, place: Place) -> Face:

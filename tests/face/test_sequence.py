@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from avatarkit.errors import InputError
-from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.errors import InputError, UsageError
 from avatarkit.face.sequence import SEARCH_EVERY, CutDetector, TrackedFrame, track
-from avatarkit.face.types import FaceChoice
+from avatarkit.face.tracker import FaceTracker
+from avatarkit.face.types import Face, FaceChoice
 
 from .conftest import FakeTracker, Place, plain_frames
 
@@ -78,7 +78,7 @@ def test_still_and_noisy_pictures_have_no_cuts(grace_hopper: np.ndarray) -> None
 
 
 def test_real_tracker_across_a_cut_and_a_gap(
-    tracker: MediaPipeTracker, astronaut: np.ndarray, grace_hopper: np.ndarray
+    tracker: FaceTracker, astronaut: np.ndarray, grace_hopper: np.ndarray
 ) -> None:
     hidden = grace_hopper.copy()
     hidden[100:360, 140:380] = np.random.default_rng(0).integers(0, 256, (260, 240, 3))
@@ -210,3 +210,12 @@ def test_choice_that_is_not_there(fake: MakeFake) -> None:
         InputError, match=r"clip\.mp4: there is no face 2; 1 found.*first frame that shows a face"
     ):
         follow(fake([[], [HERE]] * 4), [0] * 8, FaceChoice(index=2))
+
+
+def test_sparse_faces_are_refused() -> None:
+    class Sparse(FakeTracker):
+        def detect(self, picture: np.ndarray) -> tuple[Face, ...]:
+            return (Face(np.zeros((68, 3), np.float32), (10.0, 10.0, 50.0, 50.0), 0.9),)
+
+    with pytest.raises(UsageError, match=r"^fake 1 gives 68 landmarks.*needs 478"):
+        follow(Sparse(np.zeros((478, 3)), []), [0] * 2)

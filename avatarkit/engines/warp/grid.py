@@ -12,6 +12,8 @@ Map = NDArray[np.float32]
 
 LEAST_DETERMINANT = 0.15
 """A cell keeps at least this share of its area; below it the field is smoothed until it does."""
+LEAST_CORNER = 0.03
+"""The same of each corner of a cell, which central differences do not see: a single cell may fold between nodes."""
 SMOOTHING_ROUNDS = 40
 NEWTON_STEPS = 7
 
@@ -61,6 +63,19 @@ def determinant(derivative: Map) -> Map:
     return np.asarray(derivative[..., 0] * derivative[..., 3] - derivative[..., 1] * derivative[..., 2], np.float32)
 
 
+def corner_share(displacement: Map, step: float) -> Map:
+    """For each node (rows, columns) the least area of the cells' corners around it, in shares of an undisturbed one."""
+    across = np.diff(displacement, axis=1) / step + np.array([1.0, 0.0], np.float32)
+    along = np.diff(displacement, axis=0) / step + np.array([0.0, 1.0], np.float32)
+    least = np.full(displacement.shape[:2], np.inf, np.float32)
+    for rows in (slice(0, -1), slice(1, None)):
+        for columns in (slice(0, -1), slice(1, None)):
+            x, y = across[rows], along[:, columns]
+            area = x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]
+            least[rows, columns] = np.minimum(least[rows, columns], area)
+    return least
+
+
 def unfolded(displacement: Map, step: float) -> Map:
     """The displacement (rows, columns, 2), smoothed where it would fold, and only there.
 
@@ -71,7 +86,7 @@ def unfolded(displacement: Map, step: float) -> Map:
 
     field = displacement
     for number in range(SMOOTHING_ROUNDS):
-        bad = determinant(jacobian(field, step)) < LEAST_DETERMINANT
+        bad = (determinant(jacobian(field, step)) < LEAST_DETERMINANT) | (corner_share(field, step) < LEAST_CORNER)
         if not bad.any():
             return field
         reach = 2 * (2 + number // 8) + 1
