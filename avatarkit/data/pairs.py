@@ -1,0 +1,209 @@
+"""What the base model trains on: two frames of one clip, and two of a clip of another person.
+
+Source: MegaPortraits (Drobyshev et al., 2022), section 3.1: source and driver are frames of one video; an additional
+pair of another one enters the cycle loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.data
+
+from avatarkit.data.clip import ClipInfo, Split
+from avatarkit.data.dataset import Dataset, Entry
+from avatarkit.data.frames import Frame, FrameLoader
+from avatarkit.data.order import epoch_order, sample_generator, two_frames
+from avatarkit.errors import InputError
+
+MIN_GAP_FRAMES = 25
+"""Source and driver are a second apart where the clip is long enough: neighbouring frames teach nothing."""
+
+Sample = dict[str, Any]
+
+
+class PairDataset(torch.utils.data.Dataset[Sample]):
+    """Pairs of frames, map-style: the sample at any position is a function of (seed, position) alone.
+
+    Positions run through all epochs one after another: position = epoch * len(dataset) + place. In each epoch each clip
+    is the main one once. Any position from 0 up can be asked for, by any process and in any order, so a training
+    resumes in mid-epoch by its position, and the number of workers changes nothing.
+
+    A sample is {"source", "driver", "other_source", "other_driver": `avatarkit.data.frames.Frame`, "clip",
+    "other_clip": int64 (), places in `clips`}. The other clip is of another person, each such with equal chance.
+
+    Args:
+        dataset: a folder of kind "videos", or one that is open already.
+        split: "train", "val" or "test".
+        seed: of order and choice.
+        size: side of the pictures in pixels; None for the stored size.
+        selected: use only clips that the selection keeps.
+        with_matte: read mattes. with_other: read the other pair; without it one person is enough.
+        min_gap: frames between source and driver, as `order.two_frames`.
+
+    Raises:
+        InputError: no such dataset, one of photos, no clip of two frames in the split, or only one person.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | Path | str,
+        split: Split,
+        seed: int,
+        size: int | None = None,
+        selected: bool = True,
+        *,
+        with_matte: bool = True,
+        with_other: bool = True,
+        min_gap: int = MIN_GAP_FRAMES,
+    ) -> None:
+        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+        self.split, self.seed = split, seed
+        check_kind(self.dataset, "videos")
+        entries = split_entries(self.dataset, split, selected, min_frames=2)
+        # Sorted by person, so that the clips of all others are those outside one range.
+        self._entries = sorted(entries, key=lambda entry: (entry.info.identity, entry.info.clip_id))
+        self._ranges = _same_person(self._entries)
+        if with_other and self._ranges[0] == (0, len(self._entries)):
+            raise InputError(
+                f"{self.dataset.folder}: split {split} has clips of one person only ({self._entries[0].info.identity}),"
+                " pairs need two; prepare more videos, or train without cross pairs"
+            )
+        self._places = {entry.info.clip_id: place for place, entry in enumerate(self._entries)}
+        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
+        self._with_other, self._min_gap = with_other, min_gap
+
+    @property
+    def clips(self) -> list[ClipInfo]:
+        """The clips, by the numbers that samples give them."""
+        return [entry.info for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The first epoch."""
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, position: int) -> Sample:
+        """The sample at a position. Raises IndexError below 0, InputError where a frame cannot be read."""
+        epoch, place = _split_position(position, len(self))
+        clip = int(_order(self.seed, epoch, len(self))[place])
+        generator = sample_generator(self.seed, position)
+        sample = self._pair(clip, generator, "")
+        if self._with_other:
+            first, stop = self._ranges[clip]
+            drawn = int(generator.integers(len(self) - (stop - first)))
+            sample |= self._pair(drawn if drawn < first else drawn + stop - first, generator, "other_")
+        return sample
+
+    def frame(self, clip_id: str, index: int = 0, size: int | None = None) -> Frame:
+        """One frame of a clip by its id; raises KeyError for a clip or a frame that the split does not have."""
+        entry = self._entries[self._places[clip_id]]
+        if not 0 <= index < entry.info.frames:
+            raise KeyError(f"{clip_id} has frames 0 to {entry.info.frames - 1}, not {index}")
+        loader = self._loader if size is None else FrameLoader(self.dataset, size, self._loader.matte)
+        return loader.load(entry, index)
+
+    def _pair(self, clip: int, generator: np.random.Generator, prefix: str) -> Sample:
+        entry = self._entries[clip]
+        source, driver = two_frames(generator, entry.info.frames, self._min_gap)
+        return {
+            f"{prefix}source": self._loader.load(entry, source),
+            f"{prefix}driver": self._loader.load(entry, driver),
+            f"{prefix}clip": torch.tensor(clip),
+        }
+
+
+class PhotoDataset(torch.utils.data.Dataset[Frame]):
+    """Single photos, map-style like `PairDataset`: in each epoch each photo comes once.
+
+    A sample is a `avatarkit.data.frames.Frame` with "clip", int64 (), the photo's place in `clips`.
+
+    Args:
+        dataset: a folder of kind "photos", or one that is open already.
+        split, seed, size, selected, with_matte: as in `PairDataset`.
+
+    Raises:
+        InputError: no such dataset, one of videos, or no photo in the split.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | Path | str,
+        split: Split,
+        seed: int,
+        size: int | None = None,
+        selected: bool = True,
+        *,
+        with_matte: bool = True,
+    ) -> None:
+        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+        self.split, self.seed = split, seed
+        check_kind(self.dataset, "photos")
+        self._entries = split_entries(self.dataset, split, selected, min_frames=1)
+        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
+
+    @property
+    def clips(self) -> list[ClipInfo]:
+        """The photos, by the numbers that samples give them."""
+        return [entry.info for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The first epoch."""
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, position: int) -> Frame:
+        """The sample at a position. Raises IndexError below 0, InputError where a photo cannot be read."""
+        epoch, place = _split_position(position, len(self))
+        photo = int(_order(self.seed, epoch, len(self))[place])
+        return {**self._loader.load(self._entries[photo], 0), "clip": torch.tensor(photo)}
+
+
+def check_kind(dataset: Dataset, kind: str) -> None:
+    """Raise InputError unless a dataset is of the kind "videos" or "photos"."""
+    found = dataset.manifest.kind
+    if found != kind:
+        command = "prepare-data ffhq" if kind == "photos" else "prepare-data voxceleb2 or videos"
+        raise InputError(f"{dataset.folder}: is a dataset of {found}, {kind} are needed; make one with {command}")
+
+
+def split_entries(dataset: Dataset, split: Split, selected: bool, min_frames: int) -> list[Entry]:
+    """Clips of a split with at least `min_frames`; raises InputError where there is none."""
+    entries = [entry for entry in dataset.entries(split, selected=selected) if entry.info.frames >= min_frames]
+    if not entries:
+        counts = {name: totals.clips for name, totals in dataset.manifest.totals.items()}
+        kept = " that is selected" if selected and dataset.selection is not None else ""
+        there = ", ".join(f"{name} {count}" for name, count in counts.items()) or "no clips at all"
+        raise InputError(f"{dataset.folder}: no clip of split {split}{kept}; the dataset has {there}")
+    return entries
+
+
+def _same_person(entries: list[Entry]) -> list[tuple[int, int]]:
+    """For each clip of a list sorted by person, the range of that person's clips."""
+    ranges: list[tuple[int, int]] = []
+    while (first := len(ranges)) < len(entries):
+        stop = first + 1
+        while stop < len(entries) and entries[stop].info.identity == entries[first].info.identity:
+            stop += 1
+        ranges += [(first, stop)] * (stop - first)
+    return ranges
+
+
+def _split_position(position: int, length: int) -> tuple[int, int]:
+    if position < 0:
+        raise IndexError(f"position {position}: positions count from 0")
+    return divmod(position, length)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> Any:
+    return epoch_order(seed, epoch, count)
