@@ -1,4 +1,4 @@
-"""Measure avatarkit: motion, self, speed, memory, sync. docs/benchmarks.md explains the figures.
+"""Measure avatarkit: motion, self, speed, memory, sync, prepare, sharpness, loader, matte; docs/benchmarks.md.
 
 Without --media the demo's own driver is used, for speed, memory and sync. Each benchmark prints Markdown
 tables. The exit code is 2 when something cannot be measured as asked, 1 with --check when a bar is missed.
@@ -14,13 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import loader
 import machine
+import matte
 import motion_figures
+import prepare
 import sync
 from media_set import DEFAULT_PORTRAITS, BenchmarkError, MediaSet, demo_set, media_set
 from tables import Row, Verdict, markdown, verdict_table
 
 WITH_SCORER = ("motion", "self")
+OWN_INPUTS = ("sharpness", "loader", "matte")
 WITHOUT_SCORER = ("speed", "memory", "sync")
 
 
@@ -59,7 +63,7 @@ def _run(chosen: Sequence[str], options: argparse.Namespace, work: Path) -> int:
     scored = [name for name in chosen if name in WITH_SCORER]
     if scored and not (options.media and options.scorer):
         raise BenchmarkError(f"{' and '.join(scored)}: needs --media FOLDER and --scorer SCRIPT")
-    media = media_set(options.media, options.only, options.portraits) if options.media else demo_set(work)
+    media = _media(chosen, options, work)
     missed, collected = False, {}
     for name in chosen:
         result = BENCHMARKS[name](media, options, work)
@@ -69,6 +73,12 @@ def _run(chosen: Sequence[str], options: argparse.Namespace, work: Path) -> int:
         if options.json:
             options.json.write_text(json.dumps(collected, indent=1) + "\n", encoding="utf-8")
     return int(missed and options.check)
+
+
+def _media(chosen: Sequence[str], options: argparse.Namespace, work: Path) -> MediaSet:
+    if options.media:
+        return media_set(options.media, options.only, options.portraits)
+    return MediaSet([], []) if set(chosen) <= set(OWN_INPUTS) else demo_set(work)
 
 
 def _motion(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
@@ -104,6 +114,35 @@ def _memory(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     return Result(title, rows, machine.MEMORY_COLUMNS, verdicts, [machine.conditions()])
 
 
+def _prepare(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    about = machine.conditions()
+    rows = prepare.prepare_rows(options.driver or _hd_driver(media, options), work, options.repeats)
+    title = f"prepare: median of {options.repeats}"
+    return Result(title, rows, prepare.PREPARE_COLUMNS, prepare.prepare_verdicts(rows), [about])
+
+
+def _sharpness(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    if not options.photos:
+        raise BenchmarkError("sharpness: needs --photos FOLDER")
+    rows = prepare.sharpness_rows(options.photos, options.every)
+    title = f"sharpness: {options.photos.name}, --every {options.every}"
+    return Result(title, rows, prepare.SHARPNESS_COLUMNS, prepare.sharpness_verdicts(rows))
+
+
+def _loader(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    if not options.clips:
+        raise BenchmarkError("loader: needs --clips FOLDER")
+    about = machine.conditions()
+    rows = loader.loader_rows(loader.videos_in(options.clips)[: options.max_clips], options.dataset, work)
+    return Result("loader: one process", rows, loader.COLUMNS, loader.loader_verdicts(rows), [about])
+
+
+def _matte(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    rows = matte.matte_rows(options.repeats)
+    title = f"matte: {matte.SIDE_PX} px"
+    return Result(title, rows, matte.COLUMNS, matte.matte_verdicts(rows), [machine.conditions()])
+
+
 def _sync(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     rows = sync.sync_rows(media.drivers, media.portraits[0], work, options.sync_size, options.reuse)
     verdicts = sync.sync_verdicts(rows)
@@ -116,6 +155,10 @@ BENCHMARKS: dict[str, Callable[[MediaSet, argparse.Namespace, Path], Result]] = 
     "speed": _speed,
     "memory": _memory,
     "sync": _sync,
+    "prepare": _prepare,
+    "sharpness": _sharpness,
+    "loader": _loader,
+    "matte": _matte,
 }
 
 
@@ -140,6 +183,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--scorer", type=Path, metavar="PY", help="called as PY DRIVER OUTPUT --json --every N [--self]")
     add("--only", metavar="D,..", help="drivers whose names begin like this (all)")
     add("--portraits", metavar="P,..", help=f"the same ({','.join(DEFAULT_PORTRAITS)})")
+    add("--photos", type=Path, metavar="DIR", help="portrait photos, for sharpness")
+    add("--clips", type=Path, metavar="DIR", help="videos, for loader")
+    add("--max-clips", type=_count, default=24, metavar="N", help="of which loader takes the first N (24)")
+    add("--dataset", type=Path, metavar="DIR", help="dataset for loader (made of --clips, with drawn mattes)")
     add("--driver", type=Path, help="driver of speed and memory (the longest of 1280 x 720)")
     add("--every", type=_count, default=3, metavar="N", help="the scorer looks at every Nth frame (3)")
     add("--jobs", type=_count, default=2, metavar="N", help="runs of motion and self at a time (2)")

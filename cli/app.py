@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import demo, doctor, motion, reenact, weights
+from avatarkit.cli import data, demo, doctor, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
@@ -30,11 +30,31 @@ EXIT_OUTPUT_CLOSED = 141
 
 app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
 motion_app = typer.Typer(help="Extract and inspect motion files.", add_completion=False)
+prepare_app = typer.Typer(help="Make datasets from videos and photos.", add_completion=False)
+data_app = typer.Typer(help="Look at datasets, check, choose, export, remove.", add_completion=False)
+train_app = typer.Typer(help="Train the networks, stage by stage.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
 app.add_typer(motion_app, name="motion")
 motion_app.command("extract")(motion.extract)
 motion_app.command("show")(motion.show)
+app.add_typer(prepare_app, name="prepare-data")
+prepare_app.command("voxceleb2")(prepare.voxceleb2)
+prepare_app.command("ffhq")(prepare.ffhq)
+prepare_app.command("videos")(prepare.videos)
+app.add_typer(data_app, name="data")
+data_app.command("info")(data.info)
+data_app.command("verify")(data.verify)
+data_app.command("report")(data.report)
+data_app.command("reselect")(data.reselect)
+data_app.command("export")(data.export)
+data_app.command("remove")(data.remove)
+app.add_typer(train_app, name="train")
+train_app.command("base")(train.base)
+train_app.command("enhancer")(train.enhancer)
+train_app.command("student")(train.student)
+train_app.command("gaze")(train.gaze)
+train_app.command("pose")(train.pose)
 app.add_typer(weights_app, name="weights")
 weights_app.command("list")(weights.list_all)
 weights_app.command("fetch")(weights.fetch)
@@ -129,7 +149,9 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _settle_process() -> None:
-    """Let any file name be printed in any locale; keep the chatter of other packages off the terminal."""
+    """Let any file name be printed in any locale; keep the chatter of other packages off the terminal; yield idle cores."""
+    # Before torch loads: its threads would spin while they wait, which on a busy machine costs tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  closed by the shell
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

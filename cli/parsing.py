@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from avatarkit.errors import UsageError
@@ -48,3 +49,21 @@ def reference_frame(text: str) -> str:
     if text in ("auto", "first") or (text.isascii() and text.isdigit()):
         return text
     raise UsageError(f"--reference-frame {text}: expected auto, first or a frame number from 0")
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", re.IGNORECASE)
+
+
+def byte_size(text: str, option: str) -> int:
+    """Read "200GB", "1.5 TB" or a number of bytes.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    unit = match[2].upper() if match else "?"
+    unit = unit if unit in _UNITS else f"{unit}B"
+    if match is None or unit not in _UNITS:
+        raise UsageError(f"{option} {text}: expected a size such as 200GB")
+    return round(float(match[1]) * _UNITS[unit])

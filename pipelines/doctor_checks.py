@@ -31,7 +31,7 @@ _OPTIONAL = (
 )
 _ENCODERS = (
     ("libx264", "H.264"),
-    ("h264_nvenc", "H.264 on an NVIDIA card"),
+    ("h264_nvenc", "H.264, where there is an NVIDIA card"),
     ("prores_ks", "ProRes, transparent .mov"),
     ("libvpx-vp9", "VP9, transparent .webm"),
 )

@@ -1,0 +1,1 @@
+"""From originals to training clips: fetch, track, crop, annotate, score."""
