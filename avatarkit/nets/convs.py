@@ -1,0 +1,154 @@
+"""Convolutions whose weights are standardised and spectrally normalised as they are used.
+
+Weight standardisation: S. Qiao et al., arXiv:1903.10520; here each filter gets mean 0 and variance 1 / fan-in (choice:
+signals then keep their size, as in A. Brock et al., arXiv:2101.08692). Spectral normalisation: T. Miyato et al., ICLR
+2018. Standardised weights do not change when they are scaled, so the spectral norm is taken after standardising.
+
+Torch's own `parametrizations.spectral_norm` iterates in every forward pass. Then a pass that is run again to save
+memory meets other weights than it did at first, and gradient accumulation differs from a larger batch. Here the
+iteration goes on once after every change of the weights, so both agree. State dicts have the plain key "weight".
+Changes are known by autograd's version counter, which PyTorch's fused optimisers (`fused=True`) leave as it is: train
+with the default ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avatarkit.nets.precision import full_precision
+
+__all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "fold_weights", "standardised"]
+
+_FIRST_ITERATIONS = 10
+_EPS = 1e-8
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the blocks of a network are built.
+
+    groups: of group norms; fewer, by the greatest common divisor, where the channels cannot be divided so.
+    standardise: weight standardisation of every convolution but a network's first and last.
+    spectral: spectral normalisation of convolutions.
+    skip_kernel: side of the convolution on a skip whose channels change; the paper's figure draws 3.
+    """
+
+    groups: int = 32
+    standardise: bool = True
+    spectral: bool = True
+    skip_kernel: int = 1
+
+
+class Spectral(nn.Module):
+    """Divides weights by an estimate of their largest singular value; one power iteration per change of weights."""
+
+    u: Tensor
+
+    def __init__(self, outputs: int) -> None:
+        """Take the number of output channels, the rows of the matrix."""
+        super().__init__()
+        self.register_buffer("u", F.normalize(torch.randn(outputs), dim=0))
+        self._seen: int | None = None
+
+    def forward(self, weight: Tensor, version: int) -> Tensor:
+        """Return the weight with norm 1, and the gradient of the division.
+
+        Args:
+            weight: outputs first. version: of the parameter that it was made from; another one than before makes
+                the estimate follow, in training mode.
+        """
+        with full_precision(weight.device):
+            matrix = weight.float().flatten(1)
+            if self.training and version != self._seen:
+                self.iterate(matrix.detach(), 1)
+                self._seen = version
+            # The next iteration works in place, and a graph that is still needed may hold this one.
+            norm = torch.linalg.vector_norm(matrix.T @ self.u.float().clone()).clamp(min=_EPS)
+            divided: Tensor = weight / norm
+            return divided
+
+    @torch.no_grad()
+    def iterate(self, matrix: Tensor, times: int) -> None:
+        """Improve the estimate of the left singular vector."""
+        for _ in range(times):
+            self.u.copy_(F.normalize(matrix @ (matrix.T @ self.u.float()), dim=0, eps=_EPS))
+
+
+def standardised(weight: Tensor) -> Tensor:
+    """Filters (outputs first) with mean 0 and variance 1 / fan-in."""
+    fan_in = weight[0].numel()
+    variance, mean = torch.var_mean(weight.flatten(1), dim=1, correction=0)
+    gain = torch.rsqrt(variance * fan_in + _EPS)
+    shape = (-1, *[1] * (weight.dim() - 1))
+    return (weight - mean.view(shape)) * gain.view(shape)
+
+
+class _Normalised(nn.Module):
+    """What 2-D and 3-D convolutions share."""
+
+    weight: Tensor
+
+    def _normalise(self, standardise: bool, spectral: bool) -> None:
+        self.standardise = standardise
+        self.spectral: Spectral | None = None
+        if spectral:
+            self.spectral = Spectral(len(self.weight))
+            if not self.weight.is_meta:
+                with torch.no_grad():
+                    start = standardised(self.weight) if standardise else self.weight
+                    self.spectral.iterate(start.flatten(1), _FIRST_ITERATIONS)
+
+    def used_weight(self) -> Tensor:
+        """The weight that convolves."""
+        weight = self.weight
+        if self.standardise:
+            weight = standardised(weight)
+        return weight if self.spectral is None else self.spectral(weight, self.weight._version)
+
+
+class Conv2d(nn.Conv2d, _Normalised):
+    """A 2-D convolution that keeps the size at stride 1; `end` marks a network's first and last."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, style: Style, *, stride: int = 1, end: bool = False
+    ) -> None:
+        """Build it with PyTorch's initial weights."""
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        self._normalise(style.standardise and not end, style.spectral)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve B x C x H x W."""
+        return F.conv2d(input, self.used_weight(), self.bias, self.stride, self.padding)
+
+
+class Conv3d(nn.Conv3d, _Normalised):
+    """A 3-D convolution that keeps the size; `end` marks a network's first and last."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, style: Style, *, end: bool = False) -> None:
+        """Build it with PyTorch's initial weights."""
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2)
+        self._normalise(style.standardise and not end, style.spectral)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve B x C x D x H x W."""
+        return F.conv3d(input, self.used_weight(), self.bias, self.stride, self.padding)
+
+
+def fold_weights(net: Net) -> Net:
+    """Put the weights that convolve in place of those that are trained, in place, for fast inference.
+
+    The net is then frozen and in evaluation mode; its state dict no longer fits a checkpoint.
+    """
+    net.eval().requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, _Normalised):
+            module.weight.copy_(module.used_weight())
+            module.standardise, module.spectral = False, None
+    return net
