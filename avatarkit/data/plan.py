@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -313,10 +314,15 @@ def _item_from_json(values: Mapping[str, Any]) -> PlannedItem:
     original, record = values.get("original"), values.get("record")
     return PlannedItem(
         key=values["key"],
-        tracks=tuple(PlannedTrack(*one) for one in values["tracks"]),
+        tracks=tuple(_track(*one) for one in values["tracks"]),
         original=Original(*original) if original else None,
         digest=values.get("digest", ""),
         record=(int(record[0]), int(record[1])) if record else None,
         form=values.get("form", ""),
         notes=tuple(sorted(values.get("notes", {}).items())),
     )
+
+
+def _track(identity: str, utterance: str, frames: int, folder: str) -> PlannedTrack:
+    # The same few texts a million times: one copy of each is kept.
+    return PlannedTrack(sys.intern(identity), sys.intern(utterance), frames, sys.intern(folder))

@@ -1,0 +1,175 @@
+"""What comes after the last shard: the ledger made whole, selection, table of authors, and last the manifest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from avatarkit.data.clip import ClipInfo
+from avatarkit.data.ledger import FILE as LEDGER
+from avatarkit.data.ledger import Ledger
+from avatarkit.data.manifest import NAME as MANIFEST
+from avatarkit.data.manifest import write_manifest
+from avatarkit.data.plan import Plan, PlannedShard
+from avatarkit.data.reader import ShardReader
+from avatarkit.data.select import reselect
+from avatarkit.data.shard import FOLDER, ShardStats, read_stats, shard_path, stats_path
+from avatarkit.errors import OutputError
+from avatarkit.pipelines.prepare.config import ORIGINALS, WORK, PrepareJob
+from avatarkit.prepare.failures import RETRYABLE
+from avatarkit.runtime import versions
+
+ATTRIBUTION = "attribution.csv"
+_LEFT_OVER = re.compile(r"\.(plan|manifest|selection|attribution|(train|val|test)-\d{5})\.(json|csv)-[0-9a-f]{8}")
+
+
+def is_sealed(dataset: Path, name: str) -> bool:
+    """Whether a shard is sealed and its file has the size that its counts say."""
+    stats = read_stats(dataset, name)
+    path = shard_path(dataset, name)
+    return stats is not None and path.is_file() and path.stat().st_size == stats.bytes
+
+
+def unsealed(dataset: Path, shards: Iterable[PlannedShard]) -> list[PlannedShard]:
+    """Shards still to be made. One whose file is missing or of another size is unsealed and made again."""
+    todo = []
+    for shard in shards:
+        if not is_sealed(dataset, shard.name):
+            stats_path(dataset, shard.name).unlink(missing_ok=True)
+            todo.append(shard)
+    return todo
+
+
+def reopen_failed(dataset: Path, plan: Plan, ledger: Ledger) -> list[str]:
+    """Unseal shards in which something was refused that a later try may have; returns their names."""
+    reopened = []
+    for shard in plan.shards:
+        stats = read_stats(dataset, shard.name)
+        if stats is not None and any(one.stage == "fetch" and one.reason in RETRYABLE for one in stats.rejected):
+            (dataset / MANIFEST).unlink(missing_ok=True)
+            stats_path(dataset, shard.name).unlink(missing_ok=True)
+            ledger.reopen(shard.name)
+            reopened.append(shard.name)
+    return reopened
+
+
+def sweep(dataset: Path) -> None:
+    """Remove what a killed run left unfinished, unless another process is at work on it."""
+    for path in (dataset / WORK).glob("*.h5"):
+        with _free_lock(dataset, path.stem) as free:
+            if free:
+                path.unlink(missing_ok=True)
+    for folder in (dataset, dataset / FOLDER):
+        for path in folder.glob(".*") if folder.is_dir() else ():
+            match = _LEFT_OVER.fullmatch(path.name)
+            if match:
+                with _free_lock(dataset, match[1]) as free:
+                    if free:
+                        path.unlink(missing_ok=True)
+
+
+def finish(job: PrepareJob, plan: Plan, ledger: Ledger) -> None:
+    """Write all that stands beside the shards; they are all sealed.
+
+    Raises:
+        InputError: shards were scored by two scorers and the rule ranks by scores.
+        OutputError: it cannot be written.
+    """
+    dataset = job.out
+    for path in sorted((dataset / WORK).glob("ledger-*.sqlite")):
+        ledger.merge(path)
+        _remove_ledger(path)
+    states = ledger.shard_states()
+    stats: list[ShardStats] = []
+    clips: list[ClipInfo] = []
+    for shard in plan.shards:
+        one = read_stats(dataset, shard.name)
+        if one is None:
+            raise OutputError(f"{stats_path(dataset, shard.name)}: has vanished; run the same command again")
+        own = ShardReader(shard_path(dataset, shard.name)).clips
+        if states.get(shard.name) != "sealed":
+            ledger.seal(shard.name, own, one.rejected, size=one.bytes)
+        stats.append(one)
+        clips += own
+    try:
+        reselect(dataset, job.rule, shards=[shard.name for shard in plan.shards])
+        if plan.kind != "videos":
+            _write_text(dataset / ATTRIBUTION, attribution(clips))
+        write_manifest(
+            dataset,
+            stats,
+            kind="photos" if plan.kind == "ffhq" else "videos",
+            size=job.config.size,
+            plan_hash=plan.hash,
+            config_hash=plan.config_hash,
+            config=dict(plan.config),
+            tools={**versions(), **plan.tools},
+        )
+    except OSError as error:
+        raise OutputError(f"{dataset}: cannot be finished: {error.strerror or error}; free space, repeat") from error
+
+
+def clear(job: PrepareJob) -> None:
+    """Remove what only the making needed: locks, unfinished files, downloaded originals unless they are to be kept."""
+    shutil.rmtree(job.out / WORK, ignore_errors=True)
+    if job.sources.download and not job.run.keep_originals:
+        shutil.rmtree(job.out / ORIGINALS, ignore_errors=True)
+
+
+def attribution(clips: Iterable[ClipInfo]) -> str:
+    """A table of who made each original, under which licence, and where it is."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("clip", "author", "title", "licence", "licence_url", "source"))
+    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+        title, url = clip.extra.get("title", ""), clip.extra.get("licence_url", "")
+        rows.writerow((clip.clip_id, clip.author, title, clip.licence, url, clip.source))
+    return text.getvalue()
+
+
+def ledger_path(job: PrepareJob, part: str = "") -> Path:
+    """Where a run's ledger lies; `part` names a task's own."""
+    return job.out / WORK / f"ledger-{part}.sqlite" if part else job.out / LEDGER
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_ledger(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _free_lock(dataset: Path, name: str) -> Iterator[bool]:
+    """Take a shard's lock if nobody has it; gives whether it was taken."""
+    folder = dataset / WORK / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

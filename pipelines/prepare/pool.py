@@ -1,0 +1,308 @@
+"""Worker processes on this machine: hands out shards, and outlives workers that crash or hang.
+
+A video whose worker died, or gave no sign of life for too long, is tried once more; after that it is refused with the
+reason `crashed` or `timeout`, and the rest of its shard is made without it. Only this parent counts: when the whole
+run is killed, nobody saw a crash, and no video is blamed.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any, Protocol
+
+from avatarkit.data.ledger import VideoResult
+from avatarkit.data.plan import PlannedShard
+from avatarkit.errors import AvatarkitError, DependencyError
+from avatarkit.pipelines.prepare import worker as messages
+from avatarkit.pipelines.prepare.shard_work import Setup, ShardTask
+from avatarkit.pipelines.prepare.worker_process import END_S, WorkerProcess
+from avatarkit.prepare.config import PrepareConfig
+
+MOST_CRASHES = 2
+START_LIMIT_S = 600.0
+MOST_FAILED_STARTS = 3
+MOST_SHARD_DEATHS = 5
+"""Deaths of workers in one shard outside of any video; then something is wrong with the machine."""
+MOST_NETWORK_FAILURES = 10
+TICK_S = 0.5
+
+
+class Watcher(Protocol):
+    """What the pool reports to: the ledger and the progress of a run."""
+
+    def opened(self, advice: tuple[str, ...]) -> None:
+        """A worker has opened its tools; what would be better."""
+
+    def started(self, shard: str, worker: str) -> None:
+        """A shard has begun."""
+
+    def begun(self, shard: str, video: str, worker: str) -> None:
+        """A video has begun."""
+
+    def crashed(self, shard: str, video: str, reason: str, worker: str, detail: str) -> None:
+        """A worker died ("crashed") or was ended ("timeout") at a video."""
+
+    def poisoned(self, shard: str) -> Mapping[str, str]:
+        """Videos of a shard that have crashed too often, and how."""
+
+    def done(self, shard: str, result: VideoResult, worker: str) -> None:
+        """A video has ended."""
+
+    def sealed(self, ended: messages.Ended, worker: str) -> None:
+        """A shard is sealed."""
+
+    def deferred(self, ended: messages.Ended) -> None:
+        """A shard waits for a later turn."""
+
+    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
+        """Whether so many more bytes of originals may be kept, beside `reserved` on their way."""
+
+    def tick(self) -> None:
+        """Called about twice a second."""
+
+
+@dataclass
+class _Turn:
+    """A shard in the queue."""
+
+    shard: PlannedShard
+    last_chance: bool
+    deaths: int = 0
+
+
+@dataclass
+class _Worker:
+    """One process and what it is at."""
+
+    name: str
+    process: WorkerProcess
+    deadline_s: float
+    limit_s: float = START_LIMIT_S
+    ready: bool = False
+    turn: _Turn | None = None
+    order: int = 0
+    video: str | None = None
+    reserved: dict[str, int] = field(default_factory=dict)
+    asks: int | None = None
+
+
+class Pool:
+    """Makes shards in `workers` processes.
+
+    Args:
+        setup, config, processor: what every worker gets.
+        workers: how many.
+        watcher: is told everything.
+        tools: names and hashes that every worker's tools must have.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        config: PrepareConfig,
+        processor: str,
+        *,
+        workers: int,
+        watcher: Watcher,
+        tools: Mapping[str, str],
+    ) -> None:
+        self._arguments = (setup, config, processor)
+        self._count, self._watcher, self._tools = workers, watcher, dict(tools)
+        self._workers: list[_Worker] = []
+        self._queue: deque[_Turn] = deque()
+        self._number = 0
+        self._orders = 0
+        self._failed_starts = 0
+        self._network_failures = 0
+        self._last_failure = ""
+        self._second_turns: list[_Turn] = []
+        self._busy: list[str] = []
+
+    def run(self, shards: Iterable[PlannedShard]) -> list[str]:
+        """Make shards; returns the names of those that another process has.
+
+        On any error, Ctrl-C too, all workers are ended and have ended when this returns; what is sealed stays.
+
+        Raises:
+            OutputError: the output cannot be written.
+            DependencyError: workers cannot start, or the network is down.
+            AvatarkitError: whatever else stopped a worker.
+        """
+        self._queue = deque(_Turn(shard, last_chance=False) for shard in shards)
+        self._busy = []
+        try:
+            while self._queue or self._second_turns or any(one.turn for one in self._workers):
+                self._refill()
+                self._assign()
+                self._listen()
+                self._check_deadlines()
+                self._watcher.tick()
+        finally:
+            self._stop_all()
+        return self._busy
+
+    def _refill(self) -> None:
+        """Deferred shards get their second turn when nothing else is left; workers are started as needed."""
+        if not self._queue and self._second_turns and not any(one.turn for one in self._workers):
+            if self._network_failures == len(self._second_turns):
+                self._network_is_down()  # nothing came through since the first of them
+            self._queue.extend(self._second_turns)
+            self._second_turns = []
+        wanted = min(self._count, len(self._queue) + sum(one.turn is not None for one in self._workers))
+        while len(self._workers) < wanted:
+            self._workers.append(self._start())
+
+    def _start(self) -> _Worker:
+        self._number += 1
+        name = f"worker-{self._number}"
+        return _Worker(name, WorkerProcess(name, *self._arguments), time.monotonic() + START_LIMIT_S)
+
+    def _assign(self) -> None:
+        for one in self._workers:
+            if one.ready and one.turn is None and self._queue:
+                turn = self._queue.popleft()
+                self._orders += 1
+                one.turn, one.video, one.order = turn, None, self._orders
+                self._alive(one, START_LIMIT_S)
+                self._watcher.started(turn.shard.name, one.name)
+                task = ShardTask(turn.shard, self._watcher.poisoned(turn.shard.name), turn.last_chance)
+                one.process.send(task)
+
+    def _listen(self) -> None:
+        pipes: dict[Any, _Worker] = {one.process.pipe: one for one in self._workers}
+        for pipe in wait(list(pipes), timeout=TICK_S):
+            one = pipes[pipe]
+            try:
+                while one.process.pipe.poll():
+                    self._take(one, one.process.pipe.recv())
+            except (EOFError, OSError):
+                self._died(one)
+        self._grant()
+
+    def _take(self, one: _Worker, message: messages.Message) -> None:
+        self._alive(one)
+        turn = one.turn
+        if isinstance(message, messages.Failed):
+            raise messages.ERRORS[message.kind](message.text)
+        if isinstance(message, messages.Ready):
+            self._check_tools(message)
+            self._watcher.opened(message.advice)
+            one.ready, self._failed_starts = True, 0
+        elif turn is None:
+            return
+        elif isinstance(message, messages.Begun):
+            one.video = message.video
+            self._alive(one, message.limit_s)
+            self._watcher.begun(turn.shard.name, message.video, one.name)
+        elif isinstance(message, messages.Reserve):
+            one.asks = message.size
+        elif isinstance(message, messages.Done):
+            one.video = None
+            self._alive(one, START_LIMIT_S)
+            self._watcher.done(turn.shard.name, message.result, one.name)
+        elif isinstance(message, messages.Ended):
+            self._ended(one, turn, message)
+
+    def _ended(self, one: _Worker, turn: _Turn, message: messages.Ended) -> None:
+        one.turn, one.video, one.reserved, one.asks = None, None, {}, None
+        if message.how == "sealed":
+            self._network_failures = 0
+            self._watcher.sealed(message, one.name)
+        elif message.how == "busy":
+            self._busy.append(message.shard)
+        else:
+            self._watcher.deferred(message)
+            self._second_turns.append(_Turn(turn.shard, last_chance=True))
+            self._network_failures += all(kind == "network" for _, kind, _ in message.failures)
+            self._last_failure = f"{message.failures[0][0]}: {message.failures[0][2]}"
+            if self._network_failures >= MOST_NETWORK_FAILURES:
+                self._network_is_down()
+
+    def _network_is_down(self) -> None:
+        raise DependencyError(
+            f"{self._network_failures} shards in a row could not be fetched, the network seems down"
+            f" ({self._last_failure}); run the same command again when it is up"
+        )
+
+    def _grant(self) -> None:
+        """Answer those who wait for room; the oldest shard always gets it, so that somebody can always go on."""
+        asking = sorted((one for one in self._workers if one.asks is not None), key=lambda one: one.order)
+        if not asking:
+            return
+        oldest = min(one.order for one in self._workers if one.turn is not None)
+        for one in asking:
+            self._alive(one)
+            reserved = sum(sum(other.reserved.values()) for other in self._workers)
+            if self._watcher.may_reserve(one.asks or 0, reserved, oldest=one.order == oldest):
+                one.reserved[one.video or ""] = one.asks or 0
+                one.asks = None
+                one.process.send(messages.GRANTED)
+
+    def _check_deadlines(self) -> None:
+        now_s = time.monotonic()
+        for one in [one for one in self._workers if one.deadline_s < now_s]:
+            if one.turn is None and one.ready:
+                self._alive(one)
+                continue
+            one.process.end()
+            self._lost(one, "timeout", f"gave no sign of life for {one.limit_s:.0f} s")
+
+    def _died(self, one: _Worker) -> None:
+        code = one.process.end(grace_s=END_S)
+        if code is not None and code < 0:
+            names = {number.value: number.name for number in signal.Signals}
+            detail = f"ended by {names.get(-code, f'signal {-code}')}"
+            self._lost(one, "crashed", detail, terminated=code == -signal.SIGTERM)
+        else:
+            self._lost(one, "crashed", f"ended with code {code}")
+
+    def _lost(self, one: _Worker, reason: str, detail: str, *, terminated: bool = False) -> None:
+        """A worker is gone; its shard goes back to the front of the queue."""
+        self._workers.remove(one)
+        turn = one.turn
+        if turn is None:
+            self._failed_starts += not one.ready
+            if self._failed_starts >= MOST_FAILED_STARTS:
+                raise DependencyError(
+                    f"{self._failed_starts} workers in a row could not start: {detail}; avatarkit doctor may know why"
+                )
+            return
+        if one.video is not None and not terminated:
+            self._watcher.crashed(turn.shard.name, one.video, reason, one.name, detail)
+        else:
+            # Nobody's fault that is known: somebody ended the worker, or it died between two videos.
+            turn.deaths += 1
+            if turn.deaths >= MOST_SHARD_DEATHS:
+                raise AvatarkitError(
+                    f"shard {turn.shard.name}: its worker died {turn.deaths} times outside of any video ({detail});"
+                    " check memory and disk, then run the same command again"
+                )
+        self._queue.appendleft(turn)
+
+    def _check_tools(self, message: messages.Ready) -> None:
+        found = dict(message.names)
+        if found != self._tools:
+            names = [name for name in sorted(set(found) | set(self._tools)) if found.get(name) != self._tools.get(name)]
+            here, before = found.get(names[0]), self._tools.get(names[0])
+            raise DependencyError(
+                f"{names[0]} is {here} here, but the dataset was begun with {before}; their results do not mix:"
+                " use the same packages and weights, or choose another --out"
+            )
+
+    def _alive(self, one: _Worker, limit_s: float | None = None) -> None:
+        one.limit_s = one.limit_s if limit_s is None else limit_s
+        one.deadline_s = time.monotonic() + one.limit_s
+
+    def _stop_all(self) -> None:
+        """Workers without a shard are asked to end, others are ended."""
+        for one in self._workers:
+            if one.ready and one.turn is None:
+                one.process.send(messages.QUIT)
+        for one in self._workers:
+            one.process.end(grace_s=END_S if one.ready and one.turn is None else 0.0)
+        self._workers = []

@@ -1,0 +1,38 @@
+"""Runs prepare-data with the fake processor as a process of its own, to be killed: FOLDER OUT WORKERS [ENGINE]."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    from avatarkit.errors import AvatarkitError
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+    from avatarkit.pipelines.prepare.run import prepare
+
+    folder, out, workers, *engine = sys.argv[1:]
+    options = RunOptions(
+        workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=20, engine=(engine or ["local"])[0]
+    )
+    if "DRIVER_AS_COMMAND" in os.environ:
+        prepare(PrepareJob("videos", Path(out), Sources(paths=(Path(folder),)), run=options))
+        return
+    try:
+        prepare(PrepareJob("videos", Path(out), Sources(paths=(Path(folder),)), run=options))
+    except AvatarkitError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def as_command() -> None:
+    """The same below `avatarkit`, whose signals and errors are the real ones."""
+    from avatarkit.cli import app
+
+    app.app.command("drive")(main)
+    sys.exit(app.run(["drive"]))
+
+
+if __name__ == "__main__":
+    as_command() if "DRIVER_AS_COMMAND" in os.environ else main()

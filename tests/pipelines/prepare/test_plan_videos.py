@@ -1,0 +1,97 @@
+"""Plans of anyone's videos: keys, people, limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prepare_kit import job_of, write_videos
+
+from avatarkit.data.clip import check_id
+from avatarkit.errors import InputError
+from avatarkit.pipelines.prepare.config import PrepareJob, Sources
+from avatarkit.pipelines.prepare.plan_videos import keys_of
+from avatarkit.pipelines.prepare.planning import make_plan
+
+
+def keys(*names: str) -> list[str]:
+    return keys_of([PurePosixPath(name) for name in names])
+
+
+def test_plain_names_stay() -> None:
+    assert keys("c0001.mp4", "ann/c0001.mp4", "b.c.mov") == ["c0001", "ann-c0001", "b.c"]
+
+
+def test_other_names_get_a_hash_of_their_path() -> None:
+    first, second, third = keys("my clip.mp4", "my_clip.mp4", "MY_CLIP.mov")
+    assert first.startswith("my_clip-")
+    assert len({first, second, third}) == 3
+    assert second != "my_clip"
+    assert keys("../evil.mp4")[0].startswith("evil-")
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1), unique=True))
+def test_keys_are_unique_and_safe(names: list[str]) -> None:
+    paths = [PurePosixPath("folder") / f"{name}x.mp4" for name in names]
+    found = keys_of(paths)
+    assert len({key.lower() for key in found}) == len(paths)
+    for key in found:
+        check_id(key)
+
+
+def test_files_folders_and_repeats(tmp_path: Path) -> None:
+    write_videos(tmp_path / "in" / "ann", ["ok 1"] * 2)
+    (tmp_path / "in" / "notes.txt").touch()
+    (tmp_path / "in" / ".hidden.mp4").touch()
+    single = tmp_path / "clip.bin"
+    single.write_text("ok 1")
+    paths = (tmp_path / "in", single, tmp_path / "in" / "ann" / "v000.mp4")
+    job = PrepareJob("videos", tmp_path / "out", Sources(paths=paths))
+    plan = make_plan(job, {})
+    originals = {item.key: item.original for item in plan.items()}
+    assert sorted(originals) == ["ann-v000", "ann-v001", "clip"]
+    assert originals["clip"] is not None
+    assert (originals["clip"].root, originals["clip"].path) == (1, "")
+
+
+def test_same_names_in_two_folders(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_videos(tmp_path / name, ["ok 1"])
+    job = PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path / "a", tmp_path / "b")))
+    assert sorted(item.key for item in make_plan(job, {}).items()) == ["0-v000", "1-v000"]
+
+
+def test_person_per_file_or_folder(tmp_path: Path) -> None:
+    write_videos(tmp_path / "in" / "Ann B", ["ok 1"] * 2)
+    write_videos(tmp_path / "in", ["ok 1"])
+    job = job_of(tmp_path / "in", tmp_path / "out")
+    people = {item.key: item.tracks[0].identity for item in make_plan(job, {}).items()}
+    assert all(key == identity for key, identity in people.items())
+    by_folder = make_plan(replace(job, identity_from="folder"), {})
+    people = {item.key: item.tracks[0].identity for item in by_folder.items()}
+    assert people["v000"] == "v000"
+    assert len(set(people.values())) == 2
+
+
+def test_limit_draws_the_same_ones_by_the_seed(tmp_path: Path) -> None:
+    job = job_of(write_videos(tmp_path / "in", ["ok 1"] * 30), tmp_path / "out", limit=5)
+
+    def drawn(job: PrepareJob) -> set[str]:
+        return {item.key for item in make_plan(job, {}).items()}
+
+    assert len(drawn(job)) == 5
+    assert drawn(job) == drawn(job)
+    assert drawn(job) < drawn(replace(job, limit=9))
+    assert drawn(replace(job, split=replace(job.split, seed=1))) != drawn(job)
+
+
+def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none: no such file or folder"):
+        make_plan(PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path / "none",))), {})
+    with pytest.raises(InputError, match="give one video or folder at least"):
+        make_plan(PrepareJob("videos", tmp_path / "out", Sources()), {})
+    with pytest.raises(InputError, match="there is no video to prepare"):
+        make_plan(PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path,))), {})

@@ -1,0 +1,60 @@
+"""A Ray cluster of two nodes on this machine: one is lost in the middle, and the shards are the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from prepare_kit import HERE, Notices, contents, job_of, write_videos
+
+from avatarkit.data.ledger import read_table
+from avatarkit.errors import DependencyError
+from avatarkit.pipelines.prepare import ray_engine
+from avatarkit.pipelines.prepare.report import PrepareReport
+from avatarkit.pipelines.prepare.run import prepare
+
+
+def test_missing_ray_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(ray_engine.importlib, "import_module", missing)
+    with pytest.raises(DependencyError, match=r"Ray is not installed; pip install 'avatarkit\[ray\]'"):
+        ray_engine.run_on_ray([], None, None)  # type: ignore[arg-type]
+
+
+def test_lost_node_costs_tries_and_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    folder = write_videos(tmp_path / "in", ["slow 0.5"] * 2 + ["crash"] + ["slow 0.5"] * 3)
+    prepare(job_of(folder, tmp_path / "local", run={"workers": 4}))
+    for name, value in (("PYTHONPATH", str(HERE)), ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        job = job_of(folder, tmp_path / "ray", run={"engine": "ray"})
+        progress = Notices()
+        results: list[object] = []
+        run = threading.Thread(target=lambda: results.append(prepare(job, progress)))
+        run.start()
+        end_s = time.monotonic() + 60
+        while not list((job.out / "shards").glob("*.json")) and time.monotonic() < end_s:
+            time.sleep(0.05)
+        cluster.remove_node(second, allow_graceful=False)
+        run.join(120)
+        assert not run.is_alive()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert isinstance(results[0], PrepareReport)
+    assert results[0].finished
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    rows = read_table(job.out / "ledger.sqlite", "videos")
+    assert [(row["video"], row["crashes"]) for row in rows if row["crashes"]] == [("v002", 2)]
+    assert any("v002: the worker ended with code 9; it is refused as crashed" in note for note in progress.notices)
