@@ -1,0 +1,245 @@
+"""Checkpoints: folders of safetensors files beside a meta.json; nothing in them is code.
+
+    RUN/checkpoints/step-000012000/
+        meta.json               what it is, and the SHA-256 of each other file; written last
+        <net>.safetensors       weights, one file per net; <net>.ema.safetensors their average
+        trainer.safetensors     what only resuming needs: optimiser states
+        trainer.json            and their plain values
+
+A folder of that name is complete: it is written under another name and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from avatarkit.errors import InputError, OutputError
+from avatarkit.media.output import replace_folder
+from avatarkit.runtime import sha256_file
+
+FORMAT = "avatarkit-checkpoint"
+VERSION = 1
+FOLDER = "checkpoints"
+META = "meta.json"
+TRAINER = "trainer"
+_NAME = re.compile(r"step-\d{9}")
+_PARTIAL = re.compile(r"\.step-\d{9}-(partial|old)-[0-9a-f]+")
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What meta.json says.
+
+    step: steps done. images: samples seen. config: the resolved configuration.
+    nets: each net's own configuration and number of parameters. parents: SHA-256 of meta.json of the
+    checkpoints built upon, by stage. dataset: "sha256" of its manifest, "kind", "size" in pixels.
+    code: versions. milestone: kept for good. files: SHA-256 by file name.
+    """
+
+    stage: str
+    preset: str
+    step: int
+    images: int
+    config: dict[str, Any]
+    nets: dict[str, Any]
+    parents: dict[str, str]
+    dataset: dict[str, Any]
+    code: dict[str, str]
+    milestone: bool = False
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint. `sha256` is that of its meta.json, and so stands for all its files."""
+
+    folder: Path
+    meta: Meta
+    sha256: str
+
+    def has(self, name: str) -> bool:
+        """Whether it holds tensors of this name, such as "base.ema"."""
+        return f"{name}.safetensors" in self.meta.files
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """The tensors of a net ("base"), of its average ("base.ema") or of the trainer, on the CPU.
+
+        Raises:
+            InputError: the checkpoint has none of this name, or the file is missing or damaged.
+        """
+        path = self._checked(f"{name}.safetensors")
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+
+    def trainer(self) -> dict[str, Any]:
+        """The plain values of the trainer's state; InputError as `tensors`."""
+        found = _read_json(self._checked(f"{TRAINER}.json"))
+        return found
+
+    def _checked(self, name: str) -> Path:
+        path = self.folder / name
+        wanted = self.meta.files.get(name)
+        if wanted is None:
+            raise InputError(f"{self.folder}: the checkpoint of stage {self.meta.stage} has no {name}")
+        if not path.is_file():
+            raise InputError(f"{path}: is missing, the checkpoint is damaged; use another checkpoint")
+        if sha256_file(path) != wanted:
+            raise InputError(
+                f"{path}: is damaged, its bytes are not those that {META} names; use another checkpoint,"
+                " or delete this folder and the training goes on from the one before"
+            )
+        return path
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """Folders of the complete checkpoints of a run, the oldest first."""
+    folder = run / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read what a checkpoint is; its tensors are read, and checked, when they are asked for.
+
+    Args:
+        path: a checkpoint's folder, or a run's, which means its newest checkpoint.
+
+    Raises:
+        InputError: there is none, or it is damaged, foreign or of another version; the message says which.
+    """
+    folder = path
+    if not (path / META).is_file():
+        found = list_checkpoints(path)
+        if not found:
+            raise InputError(f"{path}: {_why_none(path)}")
+        folder = found[-1]
+    meta_path = folder / META
+    if not meta_path.is_file():
+        raise InputError(f"{folder}: has no {META}, so it is no complete checkpoint; use another one")
+    values = _read_json(meta_path)
+    known = values.pop("format", None)
+    if known != FORMAT:
+        raise InputError(f"{meta_path}: is not a checkpoint of avatarkit (its format is {known!r}, not {FORMAT!r})")
+    version = values.pop("version", None)
+    if version != VERSION:
+        raise InputError(
+            f"{meta_path}: is a checkpoint of version {version!r}, this program reads version {VERSION};"
+            " use the avatarkit that wrote it, or train again"
+        )
+    try:
+        meta = Meta(**values)
+    except TypeError as error:
+        raise InputError(f"{meta_path}: is damaged: {error}") from error
+    _check_types(meta, meta_path)
+    return Checkpoint(folder, meta, sha256_file(meta_path))
+
+
+def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer: tuple[Tensors, Any]) -> Checkpoint:
+    """Write a checkpoint; it takes its name when all of it is on the disk.
+
+    Args:
+        nets: tensors by file name without its ending. trainer: tensors and plain values of the trainer.
+
+    Raises:
+        OutputError: it cannot be written; nothing of it is left.
+    """
+    target = run / FOLDER / f"step-{meta.step:09d}"
+    temporary = target.with_name(f".{target.name}-partial-{secrets.token_hex(4)}")
+    files: dict[str, str] = {}
+    try:
+        temporary.mkdir(parents=True)
+        try:
+            for name, tensors in {**nets, TRAINER: trainer[0]}.items():
+                files[f"{name}.safetensors"] = _write(temporary / f"{name}.safetensors", _safetensors(tensors))
+            files[f"{TRAINER}.json"] = _write(temporary / f"{TRAINER}.json", _json(trainer[1]))
+            told = {"format": FORMAT, "version": VERSION, **asdict(meta), "files": files}
+            _write(temporary / META, _json(told))
+            replace_folder(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return open_checkpoint(target)
+
+
+def prune(run: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints and the milestones, and what broken-off runs left."""
+    for path in list_checkpoints(run)[:-keep]:
+        try:
+            milestone = open_checkpoint(path).meta.milestone
+        except InputError:
+            continue  # not ours to remove when we cannot tell what it is
+        if not milestone:
+            shutil.rmtree(path, ignore_errors=True)
+    sweep(run)
+
+
+def sweep(run: Path) -> None:
+    """Remove the folders of checkpoints whose writing was broken off."""
+    folder = run / FOLDER
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _PARTIAL.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _safetensors(tensors: Tensors) -> bytes:
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> str:
+    with path.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged, it is not JSON; use another checkpoint") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is damaged, it holds no keys; use another checkpoint")
+    return found
+
+
+def _check_types(meta: Meta, path: Path) -> None:
+    kinds = {"stage": str, "preset": str, "step": int, "images": int, "config": dict, "nets": dict, "parents": dict}
+    kinds |= {"dataset": dict, "code": dict, "milestone": bool, "files": dict}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(meta, name), kind):
+            raise InputError(f"{path}: is damaged: {name} is no {kind.__name__}; use another checkpoint")
+
+
+def _why_none(path: Path) -> str:
+    if not path.exists():
+        return "does not exist; give a checkpoint's folder or a run's"
+    if not path.is_dir():
+        return "is a file, but checkpoints are folders; give a checkpoint's folder or a run's"
+    return f"is neither a checkpoint (no {META}) nor a run with a complete one under {FOLDER}/"

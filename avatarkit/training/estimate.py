@@ -1,0 +1,71 @@
+"""What a training will need, told before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avatarkit.training.config import TrainConfig
+from avatarkit.training.stage import Batch, Stage
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes on each device.
+
+    weights: of all nets, frozen and averaged ones too. states: gradients and two moments of what is trained.
+    activations: kept between the passes, of all samples that a device takes at once.
+    """
+
+    weights: int
+    states: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All three, without what the allocator and single operations need on top."""
+        return self.weights + self.states + self.activations
+
+
+def estimate_memory(stage: Stage, config: TrainConfig, sample: Batch, at_once: int) -> MemoryEstimate:
+    """Estimate a training step's memory by one forward pass of a single sample.
+
+    Args:
+        stage: on the CPU, perhaps of tensors that have shapes alone. sample: a batch of one, of the same kind.
+        at_once: samples of one pass.
+    """
+    trained = _bytes(stage.nets)
+    discriminator = _bytes(stage.adversary.discriminator) if stage.adversary is not None else 0
+    weights = _bytes(stage) + discriminator + (trained if config.ema else 0)
+    half = torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16")
+    with kept_bytes() as kept, half:
+        outcome = stage(sample)
+        for fake, real in outcome["fakes"].values():
+            if stage.adversary is not None:
+                outcome["terms"] |= stage.adversary.loss(fake, real)
+    return MemoryEstimate(weights, 3 * (trained + discriminator), at_once * kept[0])
+
+
+@contextmanager
+def kept_bytes() -> Iterator[list[int]]:
+    """Count, in the list's only entry, the bytes that the body keeps for the backward pass, parameters left out."""
+    seen: set[int] = set()
+    kept = [0]
+
+    def count(tensor: Tensor) -> Tensor:
+        place = tensor.untyped_storage()._cdata
+        if place not in seen and not isinstance(tensor, nn.Parameter):
+            seen.add(place)
+            kept[0] += tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        yield kept
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())

@@ -1,0 +1,79 @@
+"""What a training leaves to look at: JSON lines, TensorBoard curves, pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.media.image import write_image
+
+LOG_NAME = "log.jsonl"
+
+
+class RunLog:
+    """Figures and pictures of a run. Lines of steps that a resumed run does again are dropped first.
+
+    Args:
+        folder: of the run. first_step: the first step that this process does, from 0.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._pictures = folder / "pictures"
+        self._pictures.mkdir(parents=True, exist_ok=True)
+        self._path = folder / LOG_NAME
+        _cut(self._path, first_step)
+        self._lines = self._path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(folder / "tensorboard", purge_step=first_step)
+
+    def figures(self, kind: str, step: int, images: int, values: Mapping[str, float]) -> None:
+        """Write a line and a point on each curve; `step` counts from 0, `images` are those seen so far."""
+        told = {name: _json_number(value) for name, value in values.items()}
+        self._lines.write(json.dumps({"kind": kind, "step": step, "images": images, **told}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def picture(self, step: int, images: int, sheet: NDArray[np.uint8]) -> Path:
+        """Write a picture (H, W, 3); the file is named after the images seen."""
+        path = self._pictures / f"images-{images:09d}.png"
+        write_image(path, sheet)
+        self._board.add_image("pictures", sheet, step, dataformats="HWC")
+        return path
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._lines.close()
+        self._board.close()
+
+
+def read_log(folder: Path) -> list[dict[str, object]]:
+    """All lines of a run's log, the oldest first; a last line that was cut off is left out."""
+    path = folder / LOG_NAME
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue  # the process ended while it wrote this line
+    return found
+
+
+def _cut(path: Path, first_step: int) -> None:
+    lines = [line for line in read_log(path.parent) if int(str(line["step"])) < first_step]
+    if path.exists():
+        temporary = path.with_suffix(".partial")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        temporary.replace(path)
+
+
+def _json_number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,279 @@
+"""The one training loop; what a stage is it learns from `Stage`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+
+from avatarkit.runtime import Progress
+from avatarkit.training import hardware, state
+from avatarkit.training.checkpoint import Checkpoint, Meta, prune, write_checkpoint
+from avatarkit.training.config import TrainConfig
+from avatarkit.training.ema import Ema
+from avatarkit.training.failures import TrainingError, out_of_memory_told, save_batch
+from avatarkit.training.feed import Passes, open_loader
+from avatarkit.training.meters import Meters
+from avatarkit.training.schedule import learning_rate
+from avatarkit.training.signals import StopRequests
+from avatarkit.training.sources import TrainData
+from avatarkit.training.stage import Batch, Outcome, Stage
+from avatarkit.training.watch import Watch
+from avatarkit.weights.load import load_into
+
+Reason = Literal["finished", "asked to stop", "out of time", "stopped early"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, none of which changes the result.
+
+    out: the run's folder. workers: processes that read ahead. max_minutes: save and leave after this time.
+    stop_at_step: save and leave after this many steps in all.
+    """
+
+    out: Path
+    workers: int = 0
+    max_minutes: float | None = None
+    stop_at_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run's checkpoints say about where it comes from; see `checkpoint.Meta`."""
+
+    nets: dict[str, Any]
+    parents: dict[str, str]
+    dataset: dict[str, Any]
+    code: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How far a run got: steps done in all and by this process, samples seen in all, and why it ended."""
+
+    step: int
+    steps_here: int
+    images: int
+    seconds: float
+    reason: Reason
+    figures: dict[str, float]
+
+
+class Trainer:
+    """Trains one stage from where its run stands until it is finished or asked to stop."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        config: TrainConfig,
+        data: TrainData,
+        origin: Origin,
+        accelerator: Accelerator,
+        options: RunOptions,
+        progress: Progress,
+    ) -> None:
+        self.stage, self.config, self.data = stage, config, data
+        self.accelerator, self.options, self._progress = accelerator, options, progress
+        self._origin = origin
+        stage.to(accelerator.device).train()
+        self._trained = [p for p in stage.nets.parameters() if p.requires_grad]
+        optim = config.optim
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "nets": torch.optim.AdamW(
+                self._trained,
+                lr=optim.lr,
+                betas=(optim.beta1, optim.beta2),
+                eps=optim.eps,
+                weight_decay=optim.weight_decay,
+            )
+        }
+        self._adversary = stage.adversary
+        if self._adversary is not None:
+            # Prepared for evaluation: mixed precision without a wrapper that would exchange gradients itself.
+            accelerator.prepare_model(self._adversary.discriminator, evaluation_mode=True)
+            self.optimisers["discriminator"] = self._adversary.optimiser
+        self.ema = Ema(stage.nets, config.ema) if config.ema else None
+        self._model = accelerator.prepare_model(stage)
+        self.step = 0
+        self._saved_step = -1
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint of this run.
+
+        Raises:
+            InputError: it is damaged, or its tensors are not those of these nets.
+        """
+        parts = checkpoint.tensors
+        for name, net in self.stage.nets.items():
+            load_into(net, parts(name), checkpoint.folder, f"net {name}")
+            if self.ema is not None:
+                load_into(self.ema.nets[name], parts(f"{name}.ema"), checkpoint.folder, f"averaged net {name}")
+        if self._adversary is not None:
+            discriminator = self._adversary.discriminator
+            load_into(discriminator, parts("discriminator"), checkpoint.folder, "discriminator").train()
+        self.stage.train()
+        state.unpack(self.optimisers, parts("trainer"), checkpoint.trainer(), checkpoint.folder)
+        self.step = self._saved_step = checkpoint.meta.step
+
+    def run(self) -> Ended:
+        """Train.
+
+        Raises:
+            TrainingError: a loss or gradient is no longer a number (the batch is saved), or memory ran out.
+            OutputError: a checkpoint or log cannot be written.
+        """
+        began, first = time.monotonic(), self.step
+        early = self.options.stop_at_step
+        if self.step >= self.config.steps or (early is not None and self.step >= early):
+            reason: Reason = "finished" if self.step >= self.config.steps else "stopped early"
+            return Ended(self.step, 0, self.images, 0.0, reason, {})
+        watch = Watch(self, first)
+        meters = Meters(self.accelerator)
+        told = out_of_memory_told(self.config, self.accelerator.num_processes)
+        with StopRequests() as requests, watch, told:
+            batches = self._batches()
+            self._progress.stage("train", (self.config.steps - first) * self.config.batch)
+            due: Reason | None = None
+            while due is None:
+                meters.add(self._train_step(batches), self.config.batch)
+                before, self.step = self.images, self.step + 1
+                if self.ema is not None:
+                    self.ema.update(self.stage.nets, self.step - 1)
+                self._progress.advance(self.config.batch)
+                due = self._reason_to_stop(requests, began)
+                watch.after_step(before, meters, last=due is not None)
+        seconds = time.monotonic() - began
+        return Ended(self.step, self.step - first, self.images, seconds, due, watch.figures)
+
+    @property
+    def images(self) -> int:
+        """Samples seen so far, by all processes."""
+        return self.step * self.config.batch
+
+    def save(self, *, milestone: bool = False) -> None:
+        """Write a checkpoint, unless this step has one, and remove old ones; one process writes, all wait."""
+        if self._saved_step == self.step:
+            return
+        if self.accelerator.is_main_process:
+            parts = {name: net.state_dict() for name, net in self.stage.nets.items()}
+            if self.ema is not None:
+                parts |= {f"{name}.ema": net.state_dict() for name, net in self.ema.nets.items()}
+            if self._adversary is not None:
+                parts["discriminator"] = self._adversary.discriminator.state_dict()
+            meta = Meta(
+                stage=self.config.stage,
+                preset=self.config.preset,
+                step=self.step,
+                images=self.images,
+                config=asdict(self.config),
+                milestone=milestone,
+                **vars(self._origin),
+            )
+            write_checkpoint(self.options.out, meta, parts, state.pack(self.optimisers))
+            prune(self.options.out, self.config.keep)
+        self._saved_step = self.step
+        self.accelerator.wait_for_everyone()
+
+    def _batches(self) -> Iterator[Batch]:
+        here = self.accelerator
+        passes = Passes(self.config.batch, self.config.accumulation, here.process_index, here.num_processes, self.step)
+        loader = open_loader(
+            self.data.train,
+            passes,
+            self.options.workers,
+            partner=self.data.partner,
+            pin=here.device.type == "cuda",
+        )
+        return (hardware.to_device(batch, here.device) for batch in loader)
+
+    def _train_step(self, batches: Iterator[Batch]) -> dict[str, torch.Tensor]:
+        """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
+        rate = learning_rate(self.step, self.config.steps, self.config.optim)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+        told: dict[str, torch.Tensor] = {}
+        suspect: Batch | None = None
+        passes = self.config.accumulation
+        self.optimisers["nets"].zero_grad(set_to_none=True)
+        for number in range(passes):
+            batch = next(batches)
+            last = number == passes - 1
+            with nullcontext() if last else self.accelerator.no_sync(self._model):
+                outcome = self._model(batch)
+                terms = self._terms(outcome)
+                total = sum((self._weight(name) * term for name, term in terms.items()), start=torch.zeros(()))
+                self.accelerator.backward(total)
+            # After the generator's losses, so that all passes of a step see the same discriminator.
+            more = self._teach_adversary(outcome, last=last)
+            if suspect is None and (last or not bool(torch.isfinite(total))):
+                suspect = batch
+            for name, value in {**terms, **more, "total": total}.items():
+                told[name] = told.get(name, 0.0) + value.detach() / passes
+        assert suspect is not None
+        limit = self.config.optim.clip_norm or float("inf")
+        told["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self._trained, limit)
+        # Gradients are means over all processes, so all of them come to the same answer here.
+        if not bool(torch.isfinite(told["gradient_norm"])):
+            self._diverged(suspect, told)
+        self.optimisers["nets"].step()
+        return told
+
+    def _terms(self, outcome: Outcome) -> dict[str, torch.Tensor]:
+        """The losses of the trained nets that have weights."""
+        terms = dict(outcome["terms"])
+        if self._adversary is not None:
+            for prefix, (fake, real) in outcome["fakes"].items():
+                terms |= {prefix + name: term for name, term in self._adversary.loss(fake, real).items()}
+        return {name: term for name, term in terms.items() if self._weight(name)}
+
+    def _teach_adversary(self, outcome: Outcome, *, last: bool) -> dict[str, torch.Tensor]:
+        """One pass of the discriminator, all pairs at once; its loss and mean logits."""
+        if self._adversary is None or not outcome["fakes"]:
+            return {}
+        pairs = outcome["fakes"].values()
+        told = self._adversary.train_step(
+            torch.cat([fake for fake, _ in pairs]).detach(),
+            torch.cat([real for _, real in pairs]),
+            backward=self.accelerator.backward,
+            before_step=self._average_discriminator,
+            last=last,
+        )
+        return {name: torch.as_tensor(value) for name, value in told.items()}
+
+    def _average_discriminator(self) -> None:
+        assert self._adversary is not None
+        hardware.average_gradients(self.accelerator, self._adversary.discriminator)
+
+    def _weight(self, name: str) -> float:
+        return self.config.weights.get(name, 0.0)
+
+    def _reason_to_stop(self, requests: StopRequests, began: float) -> Reason | None:
+        if self.step >= self.config.steps:
+            return "finished"
+        limit, early = self.options.max_minutes, self.options.stop_at_step
+        late = limit is not None and time.monotonic() - began >= 60 * limit
+        asked, late = hardware.any_process(self.accelerator, requests.received is not None, late)
+        if asked:
+            return "asked to stop"
+        if late:
+            return "out of time"
+        return "stopped early" if early is not None and self.step >= early else None
+
+    def _diverged(self, batch: Batch, told: dict[str, torch.Tensor]) -> None:
+        values = {name: float(value) for name, value in told.items()}
+        rank = self.accelerator.process_index
+        folder = self.options.out / "diverged" / f"step-{self.step:09d}-process-{rank}"
+        save_batch(folder, batch, {"step": self.step, "losses": {k: str(v) for k, v in values.items()}})
+        broken = [name for name, value in values.items() if value - value != 0]
+        raise TrainingError(
+            f"step {self.step}: {', '.join(broken)} is no finite number; the batch is in {folder};"
+            " lower --set optim.lr or optim.clip_norm, or use precision=fp32; checkpoints before are unharmed"
+        )

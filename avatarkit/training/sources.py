@@ -1,0 +1,37 @@
+"""What a training reads: samples of a dataset, with what it needs to know about the dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avatarkit.training.feed import Samples
+from avatarkit.training.stage import DataKind
+
+Frame = Mapping[str, Any]
+"""One frame: "image" uint8 (3, S, S), "matte" uint8 (1, S, S), "landmarks" (478, 3) px, "head" (4, 4), ..."""
+
+
+def _no_frame(clip_id: str) -> Frame:
+    raise KeyError(clip_id)
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """Samples and their origin.
+
+    kind: "videos" give pairs, "photos" single pictures. size: of the pictures in pixels.
+    sha256: of the dataset's manifest. val: None where the dataset has no such split.
+    partner: each sample brings an unrelated one along. clips: (clip id, identity) of the training split, in
+    the order of the samples' "clip" numbers. first_frame: the first frame of a clip, by clip id.
+    """
+
+    kind: DataKind
+    size: int
+    sha256: str
+    train: Samples
+    val: Samples | None = None
+    partner: bool = False
+    clips: tuple[tuple[str, str], ...] = ()
+    first_frame: Callable[[str], Frame] = _no_frame

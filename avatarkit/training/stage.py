@@ -1,0 +1,72 @@
+"""What the loop knows about a stage: which nets it trains, its losses on a batch, and how it shows itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from torch import Tensor, nn
+
+from avatarkit.losses.adversarial import AdversarialLoss
+
+Batch = Mapping[str, Any]
+"""Samples as the loader collates them, on the device: tensors, nested by frame, and "positions": list of int."""
+
+DataKind = Literal["videos", "photos"]
+Columns = dict[str, Tensor]
+"""Pictures by title, float (B, 3, H, W) in [0, 1]; sizes may differ."""
+
+
+class Outcome(TypedDict):
+    """What the forward pass of a stage returns; a dict, since wrappers of modules look into nothing else.
+
+    terms: losses without their weights, each a scalar that is the mean over the samples.
+    fakes: pictures for the discriminator with the real ones: {"": (fake, real)} or more pairs under other
+        names; the name is put before those of the losses.
+    """
+
+    terms: dict[str, Tensor]
+    fakes: dict[str, tuple[Tensor, Tensor]]
+
+
+class Stage(nn.Module, ABC):
+    """A stage of training. Its forward pass takes a batch and returns an `Outcome`.
+
+    nets: what is trained, averaged and saved, by name.
+    adversary: the adversarial loss with its discriminator, or None. It is kept out of the module's
+        children: its gradients are its own.
+    Frozen nets may be children under other names; their parameters do not require gradients.
+    """
+
+    nets: nn.ModuleDict
+    adversary: AdversarialLoss | None
+
+    def __init__(self, nets: Mapping[str, nn.Module], adversary: AdversarialLoss | None = None) -> None:
+        super().__init__()
+        self.nets = nn.ModuleDict(dict(nets))
+        self.__dict__["adversary"] = adversary
+
+    def train(self, mode: bool = True) -> Stage:
+        """Set the mode of the trained nets; frozen ones stay in evaluation mode."""
+        super().train(False)
+        self.nets.train(mode)
+        self.training = mode
+        return self
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Outcome:
+        """Losses on a batch."""
+
+    @abstractmethod
+    def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
+        """Pictures of a batch, drawn with `nets`: the trained ones or their average."""
+
+    @abstractmethod
+    def measure(self, batch: Batch, nets: nn.ModuleDict) -> dict[str, Tensor]:
+        """Figures per sample of a validation batch, each (B,), by name with its unit."""
+
+
+def freeze(net: nn.Module) -> None:
+    """Put a net into evaluation mode and let none of it be trained."""
+    net.eval().requires_grad_(False)

@@ -1,0 +1,224 @@
+"""Train a stage of the method: what is asked for is checked before the first step, then the loop runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from avatarkit.errors import OutputError, UsageError
+from avatarkit.runtime import NullProgress, Progress, versions
+from avatarkit.training.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
+from avatarkit.training.checks import check_parent, check_same_run
+from avatarkit.training.config import StudentTrain, TrainConfig, check
+from avatarkit.training.failures import out_of_memory_told
+from avatarkit.training.hardware import open_accelerator
+from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
+from avatarkit.training.open_data import choose_avatars, open_data
+from avatarkit.training.presets import preset
+from avatarkit.training.recipes import RECIPES, Ingredients, Recipe, net_config
+from avatarkit.training.resolve import from_mapping, resolve
+from avatarkit.training.stages.perceptual import open_perceptual
+
+CONFIG_NAME = "config.yaml"
+_LOCK = ".training.lock"
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What to train, on what, and where to.
+
+    Args:
+        stage: base, enhancer, student, gaze or pose.
+        data: a dataset folder. out: the run's folder; a run that stands there is continued.
+        preset, config_file, sets: see `avatarkit.training.resolve`.
+        parents: checkpoints by option: "base", "enhancer", "gaze".
+        avatars: of the student: a number of people, or clip ids with commas between them.
+        steps, images: how far, in place of the preset's steps; one of the two.
+        device: auto, cpu, cuda or mps. workers: processes that read ahead.
+        max_minutes: save and leave after this time.
+    """
+
+    stage: str
+    data: Path | None
+    out: Path | None
+    preset: str = "paper-512"
+    config_file: Path | None = None
+    sets: tuple[str, ...] = ()
+    parents: Mapping[str, Path] = field(default_factory=dict)
+    avatars: str | None = None
+    steps: int | None = None
+    images: int | None = None
+    device: str = "auto"
+    workers: int = 2
+    max_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """How a training ended. `speaks`: this process is the one of several that reports."""
+
+    stage: str
+    out: Path
+    ended: Ended
+    steps: int
+    checkpoint: Path | None
+    speaks: bool = True
+
+    def summary_lines(self) -> list[str]:
+        """The closing lines of the command."""
+        ended = self.ended
+        lines = [f"train {self.stage}: {ended.reason} at step {ended.step} of {self.steps}, {ended.images} images seen"]
+        if ended.steps_here:
+            rate = ended.steps_here * (ended.images / ended.step) / max(ended.seconds, 1e-9)
+            lines.append(f"{ended.steps_here} steps now in {ended.seconds / 60:.1f} min, {rate:.2f} images/s")
+        lines += [f"{name}: {value:.3f}" for name, value in sorted(ended.figures.items()) if "/" in name]
+        if self.checkpoint is not None:
+            lines.append(f"checkpoint: {self.checkpoint}")
+        if ended.reason != "finished":
+            lines.append("the same command again goes on from there")
+        return lines
+
+
+def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
+    """Train a stage, or go on where its run stands.
+
+    Raises:
+        UsageError: an option or key that cannot be used, or a run that was begun otherwise.
+        InputError: a dataset or checkpoint that the stage cannot use, or a damaged one.
+        OutputError: the run's folder cannot be written or is in use.
+        DependencyError: weights, packages or devices that are missing.
+        TrainingError: the training diverged or ran out of memory.
+    """
+    progress = progress or NullProgress()
+    if job.data is None or job.out is None:
+        raise UsageError(f"train {job.stage}: give --data DIR and --out RUN (only --dry-run does without)")
+    recipe, config = RECIPES[job.stage], configured(job)
+    data = open_data(
+        job.data,
+        job.stage,
+        recipe.kind,
+        recipe.needed_px(config.preset),
+        config.seed,
+        config.preset,
+        cross=recipe.cross,
+    )
+    if isinstance(config, StudentTrain):
+        config = replace(config, avatars=choose_avatars(job.avatars, config.avatars, data))
+    parents = open_parents(recipe, job.parents, config.preset)
+    perceptual = open_perceptual(config.weights, parents.get("gaze"))
+    accelerator = open_accelerator(job.device, config)
+    speaks = accelerator.is_main_process
+    progress = progress if speaks else NullProgress()
+    with _claimed(job.out, claim=speaks), out_of_memory_told(config, accelerator.num_processes):
+        hashes = {option: parent.sha256 for option, parent in parents.items()}
+        before = _run_so_far(job.out, config, data.sha256, hashes)
+        if speaks:
+            _write_config(job.out / CONFIG_NAME, config)
+        stage = recipe.make(config, Ingredients(parents, data, perceptual))
+        origin = Origin(
+            nets=recipe.describe(config.preset, stage),
+            parents=hashes,
+            dataset={"sha256": data.sha256, "kind": data.kind, "size": data.size},
+            code={name: version for name, version in versions().items() if name in ("avatarkit", "python", "torch")},
+        )
+        options = RunOptions(out=job.out, workers=job.workers, max_minutes=job.max_minutes)
+        trainer = Trainer(stage, config, data, origin, accelerator, options, progress)
+        if before is not None:
+            trainer.restore(before)
+            progress.notice(f"goes on from step {before.meta.step}: {before.folder}")
+        if data.val is None and config.validate_every:
+            progress.notice("the dataset has no validation split: validation looks at training samples")
+        accelerator.wait_for_everyone()
+        ended = trainer.run()
+    found = list_checkpoints(job.out)
+    accelerator.end_training()
+    return TrainReport(job.stage, job.out, ended, config.steps, found[-1] if found else None, speaks)
+
+
+def configured(job: TrainJob) -> TrainConfig:
+    """The job's resolved configuration; UsageError and InputError as `resolve`."""
+    config = resolve(preset(job.stage, job.preset), job.config_file, job.sets)
+    if job.steps is not None and job.images is not None:
+        raise UsageError("--steps and --images both say how far to train: give one of them")
+    steps = job.steps
+    if job.images is not None:
+        steps = max(1, -(-job.images // config.batch))
+    if steps is not None:
+        config = replace(config, steps=steps)
+    check(config)
+    return config
+
+
+def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) -> dict[str, Checkpoint]:
+    """The checkpoints that a stage builds on, of the right stages and sizes.
+
+    Raises:
+        UsageError: one that it needs is not given. InputError: one does not fit or is damaged.
+    """
+    found: dict[str, Checkpoint] = {}
+    for option, parent in recipe.parents.items():
+        if option not in given:
+            if parent.required:
+                raise UsageError(
+                    f"train {recipe.stage}: needs --{option} CHECKPOINT, made by avatarkit train {parent.stage}"
+                )
+            continue
+        checkpoint = open_checkpoint(given[option])
+        wanted = {name: net_config(preset_name, name) for name in parent.nets}
+        check_parent(checkpoint, parent.stage, wanted, f"--{option}", preset_name)
+        found[option] = checkpoint
+    return found
+
+
+@contextmanager
+def _claimed(out: Path, *, claim: bool) -> Iterator[None]:
+    """Hold a run's folder against a second training; make it where it is missing."""
+    if not claim:
+        yield
+        return
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {out}: is a file; give a folder")
+    foreign = out.is_dir() and any(out.iterdir()) and not (out / CONFIG_NAME).is_file()
+    if foreign and not list_checkpoints(out):
+        raise OutputError(f"--out {out}: holds files, but no training; choose another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / _LOCK)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(f"--out {out}: another training is writing there; wait for it, or choose another") from error
+    except OSError as error:
+        raise OutputError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    try:
+        sweep(out)
+        yield
+    finally:
+        lock.release()
+
+
+def _run_so_far(out: Path, config: TrainConfig, sha256: str, parents: Mapping[str, str]) -> Checkpoint | None:
+    """The run's newest checkpoint, None where it has none; UsageError where it was begun otherwise."""
+    if not list_checkpoints(out):
+        return None
+    found = open_checkpoint(out)
+    if found.meta.stage != config.stage:
+        raise UsageError(f"--out {out}: holds a run of train {found.meta.stage}; choose another folder")
+    saved = from_mapping(type(config), found.meta.config, str(found.folder))
+    check_same_run(found, config, saved, sha256, parents)
+    return found
+
+
+def _write_config(path: Path, config: TrainConfig) -> None:
+    from omegaconf import OmegaConf
+
+    values: dict[str, Any] = asdict(config)
+    head = f"# avatarkit train {values.pop('stage')} --preset {values.pop('preset')} --config THIS_FILE\n"
+    try:
+        path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

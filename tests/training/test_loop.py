@@ -1,0 +1,179 @@
+"""One loop for all stages: exact resuming, several processes, ends of every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from synthetic_heads import video_data
+from toy_stage import CONFIG, tensors_of, train_toy, trainer_of
+
+from avatarkit.runtime import NullProgress
+from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
+from avatarkit.training.failures import TrainingError
+from avatarkit.training.logs import read_log
+from avatarkit.training.sources import TrainData
+
+
+def assert_same(one: Path, other: Path) -> None:
+    first, second = tensors_of(one), tensors_of(other)
+    assert first.keys() == second.keys()
+    different = [key for key in first if not torch.equal(first[key], second[key])]
+    assert different == []
+
+
+def test_two_steps_and_two_more_are_four(tmp_path: Path, videos: TrainData) -> None:
+    train_toy(tmp_path / "four", videos)
+    _, ended = train_toy(tmp_path / "two", videos, stop=2)
+    assert (ended.step, ended.reason) == (2, "stopped early")
+    _, ended = train_toy(tmp_path / "two", videos)
+    assert (ended.step, ended.steps_here, ended.images, ended.reason) == (4, 2, 16, "finished")
+    assert_same(tmp_path / "four", tmp_path / "two")
+    weights = "loss", "pixel", "discriminator", "gradient_norm"
+    told = [
+        [{key: value for key, value in line.items() if key in weights} for line in read_log(tmp_path / name)]
+        for name in ("four", "two")
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) == 4
+
+
+def test_training_moves_weights_and_their_average(tmp_path: Path, videos: TrainData) -> None:
+    trainer = trainer_of(tmp_path, videos)
+    before = {key: value.clone() for key, value in trainer.stage.state_dict().items()}
+    trainer.run()
+    after = trainer.stage.state_dict()
+    assert all(not torch.equal(before[key], after[key]) for key in before)
+    assert trainer.ema is not None
+    averaged = trainer.ema.nets.state_dict()
+    assert all(not torch.equal(averaged[key], after[f"nets.{key}"]) for key in averaged)
+
+
+def test_workers_and_passes_do_not_change_the_result(tmp_path: Path, videos: TrainData) -> None:
+    smooth = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=2)
+    train_toy(tmp_path / "plain", videos, smooth)
+    train_toy(tmp_path / "workers", videos, smooth, workers=1)
+    assert_same(tmp_path / "plain", tmp_path / "workers")
+    train_toy(tmp_path / "passes", videos, replace(smooth, accumulation=2))
+    plain, passes = tensors_of(tmp_path / "plain"), tensors_of(tmp_path / "passes")
+    # The discriminator's spectral norm takes one power iteration per pass, so only nearly the same.
+    for key in plain:
+        if key.startswith("blur:"):
+            torch.testing.assert_close(passes[key], plain[key], atol=1e-3, rtol=0)
+
+
+def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: TrainData) -> None:
+    config = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3)
+    train_toy(tmp_path / "one", videos, config)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\nfrom dataclasses import replace\n"
+        "from toy_stage import CONFIG, train_toy\nfrom synthetic_heads import video_data\n"
+        "config = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3)\n"
+        "trainer, _ = train_toy(Path(sys.argv[2]), video_data(), config)\n"
+        "assert trainer.accelerator.num_processes == 2\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "two")],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    one, two = tensors_of(tmp_path / "one"), tensors_of(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+    losses = [[line["pixel"] for line in read_log(tmp_path / name)] for name in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_a_request_to_end_is_heeded_after_the_step(tmp_path: Path, videos: TrainData) -> None:
+    trainer = trainer_of(tmp_path, videos)
+    ours = signal.getsignal(signal.SIGTERM)
+    trainer._progress = Impatient()
+    ended = trainer.run()
+    assert (ended.reason, ended.step) == ("asked to stop", 2)
+    assert open_checkpoint(tmp_path).meta.step == 2
+    assert signal.getsignal(signal.SIGTERM) is ours
+
+
+class Impatient(NullProgress):
+    """Asks for the end after the second step."""
+
+    done = 0
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        if self.done == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_time_limit_saves_and_leaves(tmp_path: Path, videos: TrainData) -> None:
+    trainer = trainer_of(tmp_path, videos)
+    trainer.options = replace(trainer.options, max_minutes=0)
+    ended = trainer.run()
+    assert (ended.reason, ended.step) == ("out of time", 1)
+    assert open_checkpoint(tmp_path).meta.step == 1
+
+
+def test_not_a_number_stops_with_the_batch(tmp_path: Path, videos: TrainData) -> None:
+    trainer = trainer_of(tmp_path, videos, replace(CONFIG, checkpoint_every=4), poison_at=9)
+    with pytest.raises(TrainingError, match=r"step 2: .*pixel.* no finite number; the batch is in"):
+        trainer.run()
+    (folder,) = (tmp_path / "diverged").iterdir()
+    assert json.loads((folder / "about.json").read_text())["positions"] == [8, 9, 10, 11]
+    assert (folder / "batch.safetensors").is_file()
+    newest = open_checkpoint(tmp_path)
+    assert newest.meta.step == 2
+    assert all(torch.isfinite(value).all() for value in newest.tensors("blur").values())
+
+
+def test_out_of_memory_says_what_to_lower(tmp_path: Path, videos: TrainData) -> None:
+    with pytest.raises(TrainingError, match=r"4 samples at once: try --set accumulation=2") as caught:
+        train_toy(tmp_path, videos, hungry=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_intervals_count_samples(tmp_path: Path, videos: TrainData) -> None:
+    config = replace(
+        CONFIG, steps=6, checkpoint_every=8, milestone_every=12, keep=1, pictures_every=8, validate_every=8, log_every=3
+    )
+    train_toy(tmp_path, videos, config)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-000000003", "step-000000006"]
+    pictures = sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    assert pictures == ["images-000000008.png", "images-000000016.png", "images-000000024.png"]
+    lines = [(line["kind"], line["step"]) for line in read_log(tmp_path)]
+    assert lines == [("validation", 1), ("train", 2), ("validation", 3), ("train", 5), ("validation", 5)]
+
+
+def test_finished_run_does_nothing(tmp_path: Path, videos: TrainData) -> None:
+    train_toy(tmp_path, videos)
+    before = tensors_of(tmp_path)
+    _, ended = train_toy(tmp_path, videos)
+    assert (ended.reason, ended.steps_here) == ("finished", 0)
+    assert_same(tmp_path, tmp_path)
+    assert before.keys() == tensors_of(tmp_path).keys()
+
+
+def test_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    from avatarkit.errors import UsageError
+
+    with pytest.raises(UsageError, match="batch=4 does not divide by 1 processes x accumulation=3"):
+        trainer_of(tmp_path, video_data(), replace(CONFIG, accumulation=3))
