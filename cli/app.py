@@ -149,7 +149,7 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _settle_process() -> None:
-    """Let any file name be printed in any locale; keep the chatter of other packages off the terminal; yield idle cores."""
+    """Let any file name be printed in any locale, keep other packages' chatter off the terminal, yield idle cores."""
     # Before torch loads: its threads would spin while they wait, which on a busy machine costs tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  closed by the shell
