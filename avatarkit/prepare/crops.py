@@ -25,6 +25,8 @@ Picture = NDArray[np.uint8]
 _HELD = 1.4
 # Of a head much larger than the stored size a copy reduced by a whole number is held, never below this many sizes.
 _HELD_SIZES = 1.25
+# Up to this reduction linear interpolation differs from a filter by less than a grey level on average.
+_LINEAR_REDUCTION = 1.5
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,11 @@ class HeadCropper:
 def cut_window(picture: Picture, window: Window, size: int) -> Picture:
     """A square window at any sub-pixel place, as RGB uint8 (size, size, 3); it must lie inside the picture.
 
-    Enlarged bicubic; reduced with a filter (Hamming) as wide as the reduction, so that nothing aliases.
+    Enlarged bicubic; reduced a little by linear interpolation, which then sees every pixel, and more with a filter
+    (Hamming) as wide as the reduction, so that nothing aliases.
     """
+    if size < window.side <= _LINEAR_REDUCTION * size:
+        return _cut_linear(picture, window, size)
     height, width = picture.shape[:2]
     left, top, right, bottom = window.corners
     box = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
@@ -119,3 +124,12 @@ def cut_window(picture: Picture, window: Window, size: int) -> Picture:
     image = Image.fromarray(picture).resize((size, size), method, box=box)
     return np.asarray(image, np.uint8)
 
+
+def _cut_linear(picture: Picture, window: Window, size: int) -> Picture:
+    """The same by linear interpolation: a third of the filter's time."""
+    left, top, _, _ = window.corners
+    step = window.side / size
+    matrix = np.array([[step, 0.0, left + 0.5 * step - 0.5], [0.0, step, top + 0.5 * step - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cut = cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut, np.uint8)
