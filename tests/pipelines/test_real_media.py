@@ -10,7 +10,7 @@ import pytest
 
 from avatarkit.errors import InputError
 from avatarkit.media.probe import probe
-from avatarkit.pipelines.doctor import list_faces
+from avatarkit.pipelines.faces import list_faces
 from avatarkit.pipelines.reenact import ReenactConfig, reenact
 from avatarkit.pipelines.report import ReenactReport
 from avatarkit.runtime import NullProgress
