@@ -107,7 +107,8 @@ def table(
 def _lead(dataset: Mapping[str, Any]) -> str:
     size, shards = dataset["size_px"], dataset["shards"]
     text = f"Frames of {size} × {size} px in {shards:,} shard{'s' * (shards != 1)}, {gigabytes(dataset['bytes'])}."
-    rule = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in dataset["selection"].items() if value)
+    limits = {name: value for name, value in dataset["selection"].items() if name != "scorer" and value}
+    rule = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in limits.items())
     text += f" Selection: {rule or 'all that was stored'}."
     return escape(text)
 
