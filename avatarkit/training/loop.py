@@ -212,7 +212,7 @@ class Trainer:
                 total = sum((self._weight(name) * term for name, term in terms.items()), start=torch.zeros(()))
                 self.accelerator.backward(total)
             # After the generator's losses, so that all passes of a step see the same discriminator.
-            more = self._teach_adversary(outcome, last=last)
+            more = self._teach_adversary(outcome)
             if suspect is None and (last or not bool(torch.isfinite(total))):
                 suspect = batch
             for name, value in {**terms, **more, "total": total}.items():
@@ -220,10 +220,17 @@ class Trainer:
         assert suspect is not None
         limit = self.config.optim.clip_norm or float("inf")
         told["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self._trained, limit)
-        # Gradients are means over all processes, so all of them come to the same answer here.
-        if not bool(torch.isfinite(told["gradient_norm"])):
+        if self._adversary is not None:
+            discriminator = self._adversary.discriminator
+            hardware.average_gradients(self.accelerator, discriminator)
+            told["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(discriminator.parameters(), limit)
+        # Gradients are means over all processes, so all of them come to the same answer here; nobody has stepped yet.
+        if not all(bool(torch.isfinite(told[name])) for name in told if name.endswith("_norm")):
             self._diverged(suspect, told)
-        self.optimisers["nets"].step()
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        if self._adversary is not None:
+            self._adversary.optimiser.zero_grad(set_to_none=True)
         return told
 
     def _terms(self, outcome: Outcome) -> dict[str, torch.Tensor]:
@@ -234,8 +241,8 @@ class Trainer:
                 terms |= {prefix + name: term for name, term in self._adversary.loss(fake, real).items()}
         return {name: term for name, term in terms.items() if self._weight(name)}
 
-    def _teach_adversary(self, outcome: Outcome, *, last: bool) -> dict[str, torch.Tensor]:
-        """One pass of the discriminator, all pairs at once; its loss and mean logits."""
+    def _teach_adversary(self, outcome: Outcome) -> dict[str, torch.Tensor]:
+        """Gradients of the discriminator from one pass, all pairs at once; its loss and mean logits."""
         if self._adversary is None or not outcome["fakes"]:
             return {}
         pairs = outcome["fakes"].values()
@@ -243,14 +250,9 @@ class Trainer:
             torch.cat([fake for fake, _ in pairs]).detach(),
             torch.cat([real for _, real in pairs]),
             backward=self.accelerator.backward,
-            before_step=self._average_discriminator,
-            last=last,
+            last=False,
         )
         return {name: torch.as_tensor(value) for name, value in told.items()}
-
-    def _average_discriminator(self) -> None:
-        assert self._adversary is not None
-        hardware.average_gradients(self.accelerator, self._adversary.discriminator)
 
     def _weight(self, name: str) -> float:
         return self.config.weights.get(name, 0.0)

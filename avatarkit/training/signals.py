@@ -8,7 +8,9 @@ from types import FrameType, TracebackType
 
 
 class StopRequests:
-    """In a `with` statement SIGTERM, SIGINT and SIGHUP only set `received`; a second one interrupts at once.
+    """In a `with` statement SIGTERM, SIGINT and SIGHUP only set `received`; a second Ctrl-C interrupts at once.
+
+    A repeated SIGTERM does not: launchers and schedulers send it to all processes, and pass it on as well.
 
     Outside the main thread, where Python cannot set handlers, nothing is changed.
     """
@@ -35,6 +37,7 @@ class StopRequests:
         self._previous.clear()
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        name = signal.Signals(number).name
+        if self.received == name == "SIGINT":
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
+        self.received = self.received or name

@@ -145,6 +145,18 @@ def test_not_a_number_stops_with_the_batch(tmp_path: Path, videos: TrainData) ->
     assert all(torch.isfinite(value).all() for value in newest.tensors("blur").values())
 
 
+def test_a_broken_discriminator_is_neither_stepped_nor_saved(tmp_path: Path, videos: TrainData) -> None:
+    trainer = trainer_of(tmp_path, videos, replace(CONFIG, checkpoint_every=4))
+    assert trainer.stage.adversary is not None
+    weight = next(trainer.stage.adversary.discriminator.parameters())
+    weight.register_hook(lambda gradient: gradient * float("nan") if trainer.step == 2 else gradient)
+    with pytest.raises(TrainingError, match=r"step 2: .*discriminator_norm.* no finite number"):
+        trainer.run()
+    newest = open_checkpoint(tmp_path)
+    assert newest.meta.step == 2
+    assert all(torch.isfinite(value).all() for value in newest.tensors("discriminator").values())
+
+
 def test_out_of_memory_says_what_to_lower(tmp_path: Path, videos: TrainData) -> None:
     with pytest.raises(TrainingError, match=r"4 samples at once: try --set accumulation=2") as caught:
         train_toy(tmp_path, videos, hungry=True)
