@@ -183,7 +183,9 @@ def _claimed(out: Path, *, claim: bool) -> Iterator[None]:
         return
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {out}: is a file; give a folder")
-    foreign = out.is_dir() and any(out.iterdir()) and not (out / CONFIG_NAME).is_file()
+    # A run that was killed before its first file leaves its lock.
+    others = out.is_dir() and any(path.name != _LOCK for path in out.iterdir())
+    foreign = others and not (out / CONFIG_NAME).is_file()
     if foreign and not list_checkpoints(out):
         raise OutputError(f"--out {out}: holds files, but no training; choose another folder")
     try:
