@@ -61,7 +61,9 @@ def test_one_step_changes_all_that_trains_and_nothing_frozen(stage: str, tmp_pat
     assert [name for name in before.keys() - trained if not torch.equal(before[name], after[name])] == []
     if adversary is not None:
         now = copied(adversary.discriminator)
-        assert [name for name in now if torch.equal(judged[name], now[name])] == []
+        unmoved = [name for name in now if torch.equal(judged[name], now[name])]
+        # As long as no logit leaves the hinge's margin, real and fake pull at the last bias with equal strength.
+        assert [name for name in unmoved if not name.endswith("judge.bias")] == []
     check_what_is_told(trainer, figures, tmp_path)
 
 
