@@ -27,7 +27,54 @@ MIN_GAP_FRAMES = 25
 Sample = dict[str, Any]
 
 
-class PairDataset(torch.utils.data.Dataset[Sample]):
+class ClipDataset(torch.utils.data.Dataset[Sample]):
+    """The clips or photos of a split in a new order each epoch; what the datasets below have in common.
+
+    Args:
+        kind: what the dataset must hold, "videos" or "photos". min_frames: shorter clips are left out.
+        The others as in `PairDataset`.
+
+    Raises:
+        InputError: no such dataset, one of another kind, or nothing in the split.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | Path | str,
+        kind: str,
+        split: Split,
+        seed: int,
+        size: int | None,
+        selected: bool,
+        *,
+        with_matte: bool,
+        min_frames: int,
+    ) -> None:
+        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+        self.split, self.seed = split, seed
+        check_kind(self.dataset, kind)
+        self._entries = split_entries(self.dataset, split, selected, min_frames)
+        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
+
+    @property
+    def clips(self) -> list[ClipInfo]:
+        """The clips or photos, by the numbers that samples give them."""
+        return [entry.info for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The first epoch."""
+        return (self[position] for position in range(len(self)))
+
+    def _clip_at(self, position: int) -> int:
+        """Number of the main clip of a sample; IndexError below 0."""
+        epoch, place = _split_position(position, len(self))
+        return int(_order(self.seed, epoch, len(self))[place])
+
+
+class PairDataset(ClipDataset):
     """Pairs of frames, map-style: the sample at any position is a function of (seed, position) alone.
 
     Positions run through all epochs one after another: position = epoch * len(dataset) + place. In each epoch each clip
@@ -62,12 +109,9 @@ class PairDataset(torch.utils.data.Dataset[Sample]):
         with_other: bool = True,
         min_gap: int = MIN_GAP_FRAMES,
     ) -> None:
-        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
-        self.split, self.seed = split, seed
-        check_kind(self.dataset, "videos")
-        entries = split_entries(self.dataset, split, selected, min_frames=2)
+        super().__init__(dataset, "videos", split, seed, size, selected, with_matte=with_matte, min_frames=2)
         # Sorted by person, so that the clips of all others are those outside one range.
-        self._entries = sorted(entries, key=lambda entry: (entry.info.identity, entry.info.clip_id))
+        self._entries.sort(key=lambda entry: (entry.info.identity, entry.info.clip_id))
         self._ranges = _same_person(self._entries)
         if with_other and self._ranges[0] == (0, len(self._entries)):
             raise InputError(
@@ -75,25 +119,11 @@ class PairDataset(torch.utils.data.Dataset[Sample]):
                 " pairs need two; prepare more videos, or train without cross pairs"
             )
         self._places = {entry.info.clip_id: place for place, entry in enumerate(self._entries)}
-        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
         self._with_other, self._min_gap = with_other, min_gap
-
-    @property
-    def clips(self) -> list[ClipInfo]:
-        """The clips, by the numbers that samples give them."""
-        return [entry.info for entry in self._entries]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Sample]:
-        """The first epoch."""
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position. Raises IndexError below 0, InputError where a frame cannot be read."""
-        epoch, place = _split_position(position, len(self))
-        clip = int(_order(self.seed, epoch, len(self))[place])
+        clip = self._clip_at(position)
         generator = sample_generator(self.seed, position)
         sample = self._pair(clip, generator, "")
         if self._with_other:
@@ -120,7 +150,7 @@ class PairDataset(torch.utils.data.Dataset[Sample]):
         }
 
 
-class PhotoDataset(torch.utils.data.Dataset[Frame]):
+class PhotoDataset(ClipDataset):
     """Single photos, map-style like `PairDataset`: in each epoch each photo comes once.
 
     A sample is a `avatarkit.data.frames.Frame` with "clip", int64 (), the photo's place in `clips`.
@@ -143,28 +173,11 @@ class PhotoDataset(torch.utils.data.Dataset[Frame]):
         *,
         with_matte: bool = True,
     ) -> None:
-        self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
-        self.split, self.seed = split, seed
-        check_kind(self.dataset, "photos")
-        self._entries = split_entries(self.dataset, split, selected, min_frames=1)
-        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
-
-    @property
-    def clips(self) -> list[ClipInfo]:
-        """The photos, by the numbers that samples give them."""
-        return [entry.info for entry in self._entries]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """The first epoch."""
-        return (self[position] for position in range(len(self)))
+        super().__init__(dataset, "photos", split, seed, size, selected, with_matte=with_matte, min_frames=1)
 
     def __getitem__(self, position: int) -> Frame:
         """The sample at a position. Raises IndexError below 0, InputError where a photo cannot be read."""
-        epoch, place = _split_position(position, len(self))
-        photo = int(_order(self.seed, epoch, len(self))[place])
+        photo = self._clip_at(position)
         return {**self._loader.load(self._entries[photo], 0), "clip": torch.tensor(photo)}
 
 
