@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected, Stage
+from avatarkit.data.pictures import encode_image, encode_matte, levels
 from avatarkit.errors import InputError
 from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.geometry.crop import Crop
 from avatarkit.media.image import read_image
 from avatarkit.motion.head import head_frame
-from avatarkit.prepare.annotate import Row, annotation, columns_of, encode_matte, encode_picture, yaw_deg
+from avatarkit.prepare.annotate import Row, annotation, columns_of, yaw_deg
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.ffhq import Quad, align, quad_of
 from avatarkit.prepare.follow import share_inside
@@ -150,7 +151,7 @@ def _clip(
     job: PhotoJob, config: PrepareConfig, tools: Tools, picture: Picture, face: Face, quad: Quad, effective: float
 ) -> ClipData:
     row = _row(config, face, quad)
-    row["score"] = float(tools.quality.score(picture[None])[0])
+    sharpness, row["score"] = tools.rate(picture)
     matte = tools.photo_matting.matte(picture, face.landmarks)
     corners = json.dumps([[round(float(value), 3) for value in corner] for corner in quad.corners])
     info = ClipInfo(
@@ -168,13 +169,14 @@ def _clip(
         head_px=quad.side,
         bitrate_kbps=float("nan"),
         effective_px=effective,
-        sharpness=float(tools.sharpness.score(picture[None])[0]),
+        sharpness=sharpness,
         score=row["score"],
         yaw_deg=yaw_deg([row]),
         age_checked=job.age is not None,
         extra={**job.extra, "quad": corners},
     )
-    return ClipData(info, [encode_picture(picture, config)], [encode_matte(matte)], columns_of([row]))
+    image = encode_image(picture, config.image_format, config.image_quality)
+    return ClipData(info, [image], [encode_matte(levels(matte))], columns_of([row]))
 
 
 def _row(config: PrepareConfig, face: Face, quad: Quad) -> Row:

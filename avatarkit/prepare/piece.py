@@ -9,17 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected, Split, Stage
+from avatarkit.data.pictures import encode_image, encode_matte, levels
 from avatarkit.face.types import Face
 from avatarkit.motion.head import head_frame
-from avatarkit.prepare.annotate import (
-    GRID_RATE,
-    Row,
-    annotation,
-    columns_of,
-    encode_matte,
-    encode_picture,
-    yaw_deg,
-)
+from avatarkit.prepare.annotate import GRID_RATE, Row, annotation, columns_of, yaw_deg
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.crops import Cropped, HeadCropper
 from avatarkit.prepare.follow import faces_in, others
@@ -125,12 +118,13 @@ class Piece:
             float(cropped.number / GRID_RATE), cropped.face.landmarks, cropped.head, cropped.crop, cropped.head_px
         )
         if len(self._rows) % SAMPLE_EVERY == 0:
-            self._sharpness.append(float(self._tools.sharpness.score(cropped.picture[None])[0]))
-            row["score"] = float(self._tools.quality.score(cropped.picture[None])[0])
+            sharpness, quality = self._tools.rate(cropped.picture)
+            self._sharpness.append(sharpness)
+            row["score"] = quality
         matte = self._tools.matting.matte(cropped.picture, row["landmarks"])
         self._rows.append(row)
-        self._images.append(encode_picture(cropped.picture, self._config))
-        self._mattes.append(encode_matte(matte))
+        self._images.append(encode_image(cropped.picture, self._config.image_format, self._config.image_quality))
+        self._mattes.append(encode_matte(levels(matte)))
         self._head_px.append(cropped.head_px)
 
     def _fault(self) -> Rejected | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from avatarkit.background.matting import Matting
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.prepare.config import PrepareConfig
@@ -31,6 +34,13 @@ class Tools:
     sharpness: SharpnessScore
     names: Mapping[str, str]
     advice: tuple[str, ...]
+
+    def rate(self, picture: NDArray[np.uint8]) -> tuple[float, float]:
+        """Sharpness and quality of a crop, RGB uint8 (H, W, 3); the same number where sharpness is the measure."""
+        sharpness = float(self.sharpness.score(picture[None])[0])
+        if self.quality.name == self.sharpness.name:
+            return sharpness, sharpness
+        return sharpness, float(self.quality.score(picture[None])[0])
 
     def close(self) -> None:
         """Release native resources."""

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from drawn_clips import drawn_frame, drawn_matte
 
-from avatarkit.data.pictures import decode_image, decode_matte, encode_image, encode_matte, reduction, resize
+from avatarkit.data.pictures import (
+    decode_image,
+    decode_matte,
+    encode_image,
+    encode_matte,
+    levels,
+    reduction,
+    resize,
+)
 from avatarkit.errors import InputError
 
 
@@ -22,6 +30,23 @@ def test_mattes_come_back_exactly() -> None:
     matte = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     assert np.array_equal(decode_matte(encode_matte(matte), "x"), matte)
     assert len(encode_matte(drawn_matte(0, 256))) < 3000
+
+
+def test_levels_round() -> None:
+    matte = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    assert np.abs(levels(matte) - matte * 255).max() <= 0.51
+    assert levels(matte).dtype == np.uint8
+
+
+def test_full_colour_keeps_what_half_size_loses() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:, ::2] = (255, 0, 0)
+    image[:, 1::2] = (0, 0, 255)
+    full, half = (
+        np.abs(decode_image(encode_image(image, full_colour=full), "x").astype(int) - image).mean()
+        for full in (True, False)
+    )
+    assert full < 5 < 50 < half
 
 
 @pytest.mark.parametrize(("stored", "wanted", "expected"), [

@@ -8,8 +8,6 @@ import pytest
 
 from avatarkit.background.mediapipe_matting import MediaPipeMatting
 from avatarkit.errors import InputError
-from avatarkit.prepare.annotate import encode_matte, encode_picture
-from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.tools import Tools
 from avatarkit.prepare.video_matte import VideoMatting, _fitted
 
@@ -67,15 +65,3 @@ def test_face_is_foreground_even_where_the_network_sees_nothing(matting: VideoMa
 def test_anything_but_a_picture_is_refused(matting: VideoMatting) -> None:
     with pytest.raises(InputError):
         matting.matte(np.zeros((4, 4), np.uint8))
-
-
-def test_stored_forms_round_to_eight_bits(astronaut: np.ndarray) -> None:
-    levels = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
-    stored = cv2.imdecode(np.frombuffer(encode_matte(levels), np.uint8), cv2.IMREAD_UNCHANGED)
-    assert stored.dtype == np.uint8
-    assert np.abs(stored - levels * 255).max() <= 0.51
-    for kind, start in (("jpeg", b"\xff\xd8"), ("webp", b"RIFF")):
-        data = encode_picture(astronaut, PrepareConfig(image_format=kind))
-        assert data.startswith(start)
-        seen = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-        assert np.abs(seen.astype(int) - astronaut).mean() < 4
