@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
 
-ImageFormat = Literal["jpeg", "webp"]
 Pixels = NDArray[np.uint8]
 JPEG_START = b"\xff\xd8\xff"
 
 
 def encode_image(
-    image: Pixels, image_format: ImageFormat = "jpeg", quality: int = 95, *, full_colour: bool = True
+    image: Pixels, image_format: str = "jpeg", quality: int = 95, *, full_colour: bool = True
 ) -> bytes:
     """Encode RGB (H, W, 3).
 

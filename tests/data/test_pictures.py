@@ -21,9 +21,9 @@ from avatarkit.errors import InputError
 @pytest.mark.parametrize("image_format", ["jpeg", "webp"])
 def test_pictures_come_back_in_rgb(image_format: str) -> None:
     image = np.full((32, 32, 3), (200, 100, 20), np.uint8)
-    data = encode_image(image, image_format)  # type: ignore[arg-type]
+    data = encode_image(image, image_format)
     assert np.abs(decode_image(data, "x").astype(int) - image).max() <= 4
-    assert encode_image(image, image_format) == data  # type: ignore[arg-type]
+    assert encode_image(image, image_format) == data
 
 
 def test_mattes_come_back_exactly() -> None:
