@@ -37,11 +37,17 @@ PACKAGES = (
 class Progress(Protocol):
     """What a pipeline tells about its progress; the command line renders it, a library user may ignore it."""
 
-    def stage(self, name: str, total: int | None) -> None:
-        """Begin a stage and end the one before; `total` is its number of frames, None when unknown."""
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
+        """Begin a stage and end the one before.
+
+        Args:
+            name: shown to the user.
+            total: how many of its unit it has, None when unknown.
+            unit: what is counted, in the plural: "frames", "photos", "videos"; "bytes" are shown as megabytes.
+        """
 
     def advance(self, count: int = 1) -> None:
-        """Report `count` more frames done in the current stage."""
+        """Report `count` more of the current stage's unit done."""
 
     def notice(self, text: str) -> None:
         """Report something that the user should know and that stops nothing."""
@@ -50,11 +56,11 @@ class Progress(Protocol):
 class NullProgress:
     """Progress that goes nowhere."""
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         """Ignore the stage."""
 
     def advance(self, count: int = 1) -> None:
-        """Ignore the frames."""
+        """Ignore what was done."""
 
     def notice(self, text: str) -> None:
         """Ignore the notice."""

@@ -40,7 +40,7 @@ class Sampler(NullProgress):
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         """Videos count in one stage only."""
         self._working = name == "prepare"
 

@@ -37,18 +37,18 @@ class Console:
     ) -> None:
         self._close(done=kind is None)
 
-    def stage(self, name: str, total: int | None) -> None:
-        """Begin a stage of `total` frames (None when unknown) and end the one before."""
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
+        """Begin a stage that counts `total` (None when unknown) of `unit`, and end the one before."""
         if self._quiet:
             return
         if self._display is None:
             self._display = (
                 LiveDisplay(sys.stderr) if _is_terminal(sys.stderr) else LineDisplay(_write_stderr)
             )
-        self._display.stage(name, total)
+        self._display.stage(name, total, unit)
 
     def advance(self, count: int = 1) -> None:
-        """Report `count` more frames done."""
+        """Report `count` more of the stage's unit done."""
         if self._display is not None:
             self._display.advance(count)
 

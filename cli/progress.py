@@ -14,23 +14,43 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 5.0
 LINE_EVERY_SHARE = 0.1
 LINE_AT_LEAST_S = 1.0
-EMPTY = 1e-3  # length of the bar of a stage that counted no frames; less than one frame
+EMPTY = 1e-3  # length of the bar of a stage that counted nothing; less than one of any unit
 
 
 class Display(Protocol):
     """Where the stages of one job are shown."""
 
-    def stage(self, name: str, total: int | None) -> None:
-        """Close the stage before and open this one."""
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
+        """Close the stage before and open this one, which counts `unit`."""
 
     def advance(self, count: int) -> None:
-        """Count frames done."""
+        """Count what is done."""
 
     def say(self, text: str) -> None:
         """Show a line of text without disturbing the rest."""
 
     def close(self, *, done: bool) -> None:
         """End the display; `done` is False when the job broke off."""
+
+
+class Unit:
+    """What a stage counts, as it is shown: bytes as megabytes, all else by its own name, a plural."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._size, self._digits = ("MB", 1e6, 1) if name == "bytes" else (one_line(name), 1.0, 0)
+
+    def number(self, count: float) -> str:
+        """The number alone."""
+        return f"{count / self._size:.{self._digits}f}"
+
+    def amount(self, count: float) -> str:
+        """Such as "120 frames", "1 frame", "57.5 MB"."""
+        number = self.number(count)
+        return f"{number} {self._name.removesuffix('s') if number == '1' else self._name}"
+
+    def rate(self, per_s: float) -> str:
+        """Such as "31.2 frames/s"."""
+        return f"{per_s / self._size:.1f} {self._name}/s"
 
 
 class LineDisplay:
@@ -41,18 +61,20 @@ class LineDisplay:
         self._clock = clock
         self._name: str | None = None
         self._total: int | None = None
+        self._unit = Unit("frames")
         self._count = 0
         self._start_s = self._last_s = 0.0
         self._last_count = 0
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         """Write the line that ends the stage before; open this one."""
         self._finish()
         self._name, self._total, self._count, self._last_count = name, total, 0, 0
+        self._unit = Unit(unit)
         self._start_s = self._last_s = self._clock()
 
     def advance(self, count: int) -> None:
-        """Count frames and write a line when one is due."""
+        """Count, and write a line when one is due."""
         self._count += count
         since_s = self._clock() - self._last_s
         share = (self._count - self._last_count) / self._total if self._total else 0.0
@@ -73,12 +95,12 @@ class LineDisplay:
         self._name = None
 
     def _state(self) -> str:
-        rate = self._count / max(self._clock() - self._start_s, 1e-9)
+        unit, rate = self._unit, self._count / max(self._clock() - self._start_s, 1e-9)
         if not self._total:
-            return f"{self._name}: {self._count} frames, {rate:.1f} frames/s"
-        done = f"{self._count} of {self._total} frames, {100 * self._count // self._total} %"
-        left = duration((self._total - self._count) / rate)
-        return f"{self._name}: {done}, {rate:.1f} frames/s, {left} left"
+            return f"{self._name}: {unit.amount(self._count)}, {unit.rate(rate)}"
+        done = f"{unit.number(self._count)} of {unit.amount(self._total)}, {100 * self._count // self._total} %"
+        left = duration((self._total - self._count) / max(rate, 1e-9))
+        return f"{self._name}: {done}, {unit.rate(rate)}, {left} left"
 
     def _finish(self) -> None:
         if self._name is None:
@@ -86,13 +108,14 @@ class LineDisplay:
         took_s = self._clock() - self._start_s
         if self._count:
             rate = self._count / max(took_s, 1e-9)
-            self._write(f"{self._name}: {self._count} frames in {duration(took_s)}, {rate:.1f} frames/s")
+            amount, speed = self._unit.amount(self._count), self._unit.rate(rate)
+            self._write(f"{self._name}: {amount} in {duration(took_s)}, {speed}")
         else:
             self._write(f"{self._name}: {duration(took_s)}")
 
 
 class LiveDisplay:
-    """Rich bars with frames per second and the time left; finished stages stay visible."""
+    """Rich bars with counts, speed and the time left; finished stages stay visible."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -101,7 +124,7 @@ class LiveDisplay:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            _frames_column(),
+            _count_column(),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=Console(file=stream, markup=False, highlight=False),
             refresh_per_second=5,
@@ -109,10 +132,10 @@ class LiveDisplay:
         self._task: TaskID | None = None
         self._progress.start()
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         """Mark the stage before as finished and add a bar."""
         self._finish()
-        self._task = self._progress.add_task(one_line(name), total=total)
+        self._task = self._progress.add_task(one_line(name), total=total, unit=Unit(unit))
 
     def advance(self, count: int) -> None:
         """Move the bar."""
@@ -140,17 +163,19 @@ class LiveDisplay:
         self._task = None
 
 
-def _frames_column() -> ProgressColumn:
-    """A column "120/300  31.2 frames/s"; made on demand, so that importing this module does not load rich."""
+def _count_column() -> ProgressColumn:
+    """A column "120/300 frames  31.2 frames/s"; made on demand, so that importing this module does not load rich."""
     from rich.progress import ProgressColumn
     from rich.text import Text
 
-    class FramesColumn(ProgressColumn):
+    class CountColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
             if task.completed < 1:
                 return Text("")
-            count = f"{task.completed:.0f}/{task.total:.0f}" if task.total else f"{task.completed:.0f}"
+            unit: Unit = task.fields["unit"]
+            done = unit.number(task.completed)
+            count = f"{done}/{unit.amount(task.total)}" if task.total else unit.amount(task.completed)
             speed = task.completed / task.finished_time if task.finished_time else task.speed
-            return Text(count if speed is None else f"{count}  {speed:.1f} frames/s")
+            return Text(count if speed is None else f"{count}  {unit.rate(speed)}")
 
-    return FramesColumn()
+    return CountColumn()

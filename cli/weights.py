@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from avatarkit.cli.downloads import DownloadConsole
+from avatarkit.cli.console import Console
 from avatarkit.errors import DependencyError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -21,7 +21,7 @@ def list_all(as_json: JsonOption = False) -> None:
     """List the weight files, and which of them are here."""
     from avatarkit.pipelines.weights import list_weights
 
-    with DownloadConsole() as console:
+    with Console() as console:
         report = list_weights()
         if as_json:
             console.json(report.to_json())
@@ -52,7 +52,7 @@ def fetch(
     config = FetchConfig(
         names=tuple(names or ()), job=job, offline=offline, permissive_only=permissive_only, repin=repin
     )
-    with DownloadConsole(quiet=quiet) as console:
+    with Console(quiet=quiet) as console:
         report = fetch_weights(config, console)
         if not quiet:
             console.table(report.rows())
@@ -67,7 +67,7 @@ def verify(
     """Read the weights that are here and compare their hashes; exit code 5 if one is damaged."""
     from avatarkit.pipelines.weights import verify_weights
 
-    with DownloadConsole() as console:
+    with Console() as console:
         report = verify_weights(tuple(names or ()))
         if as_json:
             console.json(report.to_json())
@@ -89,7 +89,7 @@ def import_file(
     """Take a file into the cache, if it is what it is said to be."""
     from avatarkit.pipelines.weights import import_weights
 
-    with DownloadConsole() as console:
+    with Console() as console:
         console.summary([str(import_weights(file, name, repin=repin))])
 
 
@@ -97,7 +97,7 @@ def path(name: Annotated[str, typer.Argument(help="Weights, as `weights list` ca
     """Print where a weight file is; exit code 5 if it is missing or damaged."""
     from avatarkit.pipelines.weights import weights_path
 
-    with DownloadConsole() as console:
+    with Console() as console:
         console.summary([str(weights_path(name))])
 
 
@@ -105,7 +105,7 @@ def licences(as_json: JsonOption = False) -> None:
     """Print the licence of each weight file, where it is stated, and the work to cite."""
     from avatarkit.pipelines.weights import licences as all_licences
 
-    with DownloadConsole() as console:
+    with Console() as console:
         entries = all_licences()
         if as_json:
             console.json(entries)

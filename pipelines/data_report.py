@@ -135,7 +135,7 @@ def _sheets(dataset: Dataset, found: Gathered, progress: Progress) -> tuple[list
     ranked = sorted(dataset.entries(selected=False), key=_rank)
     groups = [[entry for entry in ranked if (entry.info.clip_id in found.kept) == kept] for kept in (True, False)]
     chosen = [spread(group, THUMBNAILS) for group in groups]
-    progress.stage("contact sheets", sum(map(len, chosen)))
+    progress.stage("contact sheets", sum(map(len, chosen)), "pictures")
     limit = SHEETS_BYTES // max(1, sum(map(len, chosen)))
     sheets: tuple[list[Thumbnail], list[Thumbnail]] = ([], [])
     for sheet, group in zip(sheets, chosen, strict=True):
@@ -177,7 +177,7 @@ def _jpeg(picture: Pixels, limit: int) -> bytes:
     """JPEG of at most `limit` bytes if any quality gives that."""
     data = b""
     for quality in (78, 60, 40, 25):
-        data = encode_image(picture, "jpeg", quality)
+        data = encode_image(picture, "jpeg", quality, full_colour=False)
         if len(data) <= limit:
             break
     return data

@@ -72,7 +72,7 @@ def load_driver(path: Path, tracker: FaceTracker, face: FaceChoice, on_missing: 
         return Driver(path, "motion", read_motion(path), None)
     if kind == "image":
         picture = read_image(path)
-        progress.stage("track", 1)
+        progress.stage("track", 1, "photos")
         about = DriverInfo(path.name, PHOTO_RATE, picture.shape[1], picture.shape[0], tracker.name)
         motion = extract(track([picture], tracker, face, str(path)), about, on_missing)
         progress.advance()

@@ -75,7 +75,7 @@ def export(
         where = f"split {split}" if split else "it"
         raise InputError(f"{dataset.folder}: no clip of {where} is selected; try --all or another split")
     progress = progress or NullProgress()
-    progress.stage("export", sum(entry.info.frames for entry in entries))
+    progress.stage("export", sum(entry.info.frames for entry in entries), dataset.manifest.unit)
     if form == "csv":
         with pending_output(out, overwrite=overwrite) as temporary:
             _write_csv(dataset, entries, temporary, progress)

@@ -61,6 +61,11 @@ class Manifest:
     shards: tuple[ShardEntry, ...]
     totals: dict[Split, Totals]
 
+    @property
+    def unit(self) -> str:
+        """What progress counts in it: "photos" or "frames"."""
+        return "photos" if self.kind == "photos" else "frames"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, with format and version."""
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}

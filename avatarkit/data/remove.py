@@ -84,7 +84,7 @@ def _remove(dataset: Path, wanted: Removed, progress: Progress) -> Removal:
 def _apply(dataset: Path, removed: Removed, finished: bool, progress: Progress) -> Removal:
     all_stats, kept_ids = [], set()
     found = [_stats(dataset, name) for name in sealed_shards(dataset)]
-    progress.stage("remove", sum(stats.frames for stats in found))
+    progress.stage("remove", sum(stats.frames for stats in found), read_manifest(dataset).unit)
     clips = frames = shards = 0
     for stats in found:
         name, count = stats.name, stats.frames

@@ -43,7 +43,7 @@ def verify(dataset: Path, *, quick: bool = False, progress: Progress | None = No
     progress = progress or NullProgress()
     manifest = read_manifest(dataset)
     seen = _Seen(read_removed(dataset))
-    progress.stage("verify", sum(entry.frames for entry in manifest.shards))
+    progress.stage("verify", sum(entry.frames for entry in manifest.shards), manifest.unit)
     for entry in manifest.shards:
         yield from _shard(dataset, manifest, entry, seen, quick, progress)
     yield from _whole(dataset, manifest, seen)

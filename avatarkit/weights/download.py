@@ -196,7 +196,7 @@ class Download:
         with self._storing():
             self._note_path.write_text(json.dumps(asdict(_Note(self._url, self._version))), encoding="utf-8")
         if not (partial and self._announced):
-            self._progress.stage(self._name, total)
+            self._progress.stage(self._name, total, "bytes")
             self._progress.advance(self._offset)
             self._announced = True
         return total

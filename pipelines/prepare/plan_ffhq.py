@@ -28,7 +28,7 @@ def draft_ffhq(job: PrepareJob, progress: Progress) -> Draft:
     images = job.sources.images
     if images is None:
         raise InputError("--images: give the folder of photos")
-    progress.stage("read photo list", None)
+    progress.stage("read photo list", None, "photos")
     present = find(images, PHOTO_SUFFIXES, draft.problems)
     found = _by_record(job.sources.json, present, images, draft) if job.sources.json else _by_file(present, job)
     matches = {match[0]: match for match in found}

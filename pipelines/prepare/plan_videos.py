@@ -43,7 +43,7 @@ def draft_videos(job: PrepareJob, progress: Progress) -> Draft:
     keys = keys_of([file.name for file in files])
     by_key = dict(zip(keys, files, strict=True))
     chosen = limited(sorted(by_key), job)
-    progress.stage("look at videos", len(chosen))
+    progress.stage("look at videos", len(chosen), "videos")
     roots = job.sources.roots
 
     def item(key: str) -> PlannedItem:

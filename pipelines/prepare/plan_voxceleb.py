@@ -47,7 +47,7 @@ def draft_voxceleb(job: PrepareJob, progress: Progress) -> Draft:
     if job.sources.meta_csv is not None:
         official, problems = read_meta(job.sources.meta_csv)
         draft.problems += problems
-    progress.stage("read metadata", None)
+    progress.stage("read metadata", None, "utterances")
     files = list(walk(metadata, draft.problems))
     known = _originals(originals, draft.problems) if originals is not None else None
     groups = _groups(files, job, official, draft.problems)

@@ -21,7 +21,7 @@ from avatarkit.data.plan import (
     read_plan,
     write_plan,
 )
-from avatarkit.data.split import draw
+from avatarkit.data.split import check_disjoint, draw
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
@@ -64,12 +64,13 @@ def make_plan(job: PrepareJob, tools: Mapping[str, str], progress: Progress | No
     """Make a plan without writing it.
 
     Raises:
-        InputError: the material cannot be read at all, or holds nothing.
+        InputError: the material cannot be read at all, or holds nothing, or puts a person into two splits.
     """
     progress = progress or NullProgress()
     draft = _drafters()[job.kind](job, progress)
     if not draft.items:
         raise InputError(_nothing(job.kind, draft))
+    check_disjoint((track.identity, split) for split, item, _ in draft.items for track in item.tracks)
     shards = pack(draft.items, target_bytes=job.shard_mb * 10**6, least=LEAST_SHARDS)
     problems = tuple(sorted(draft.problems, key=lambda one: (one.file, one.line)))
     return Plan(job.kind, job.plan_config(), dict(tools), shards, tuple(draft.dropped), problems)

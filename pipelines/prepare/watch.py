@@ -52,7 +52,7 @@ class RunWatcher:
         self._counts: Counter[str] = Counter()
         self._shards_of = _in_several(plan) if maker.sources.download else {}
         self.advice: tuple[str, ...] = ()
-        progress.stage("prepare", self._all_frames)
+        progress.stage("prepare", self._all_frames, "photos" if plan.kind == "ffhq" else "frames")
 
     def opened(self, advice: tuple[str, ...]) -> None:
         """Keep what would be better for the closing report."""

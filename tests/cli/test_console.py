@@ -8,7 +8,7 @@ import json
 import pytest
 
 from avatarkit.cli.console import Console, OutputClosedError
-from avatarkit.cli.progress import LineDisplay, LiveDisplay
+from avatarkit.cli.progress import LineDisplay, LiveDisplay, Unit
 from avatarkit.runtime import Progress
 
 
@@ -49,6 +49,40 @@ def test_lines_come_by_time_and_by_share(lines: list[str]) -> None:
     assert lines[-2] == "render: 90 of 100 frames, 90 %, 5.0 frames/s, 2.0 s left"
     assert lines[-1] == "render: 100 frames in 20 s, 5.0 frames/s"
     assert len(lines) == 10
+
+
+def test_stage_is_shown_in_its_own_unit(lines: list[str]) -> None:
+    clock = Clock()
+    display = LineDisplay(lines.append, clock)
+    display.stage("look at videos", 8, "videos")
+    clock.now_s = 5.0
+    display.advance(1)
+    clock.now_s = 10.0
+    display.advance(7)
+    display.stage("render", 2)
+    clock.now_s = 12.0
+    display.advance(2)
+    display.close(done=True)
+    assert lines == [
+        "look at videos: 1 of 8 videos, 12 %, 0.2 videos/s, 35 s left",
+        "look at videos: 8 videos in 10 s, 0.8 videos/s",
+        "render: 2 frames in 2.0 s, 1.0 frames/s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "count", "amount", "rate"),
+    [
+        ("frames", 1, "1 frame", "1.0 frames/s"),
+        ("photos", 0, "0 photos", "0.0 photos/s"),
+        ("bytes", 57_462_000, "57.5 MB", "57.5 MB/s"),
+        ("bytes", 1_000_000, "1.0 MB", "1.0 MB/s"),
+    ],
+)
+def test_units_are_plurals_but_for_one_and_bytes_are_megabytes(
+    unit: str, count: int, amount: str, rate: str
+) -> None:
+    assert (Unit(unit).amount(count), Unit(unit).rate(count)) == (amount, rate)
 
 
 def test_slow_stage_of_unknown_length_gives_a_line_every_five_seconds(lines: list[str]) -> None:
@@ -95,7 +129,7 @@ def test_progress_and_notices_go_to_stderr(capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert out == "wrote [bold]x[/bold].mp4\n"
     assert err.startswith(
-        "note: before\nnote: two faces in [red]x[/red].png: the largest is used\nrender: 1 frames"
+        "note: before\nnote: two faces in [red]x[/red].png: the largest is used\nrender: 1 frame in"
     )
 
 
@@ -131,11 +165,14 @@ def test_terminal_shows_bars(monkeypatch: pytest.MonkeyPatch) -> None:
         console.stage("track [red]", 20)
         for _ in range(20):
             console.advance()
+        console.stage("net", 2_000_000, "bytes")
+        console.advance(2_000_000)
         console.stage("write", None)
         console.notice("[bold]a\nb" + "x" * 200)
     shown = terminal.getvalue()
     assert "track [red]" in shown
-    assert "20/20" in shown
+    assert "20/20 frames" in shown
+    assert "2.0/2.0 MB" in shown
     assert "frames/s" in shown
     assert "note: [bold]a\\nb" + "x" * 200 + "\n" in shown
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor comes back

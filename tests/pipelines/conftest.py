@@ -33,10 +33,12 @@ class Notices(NullProgress):
     def __init__(self) -> None:
         self.notices: list[str] = []
         self.stages: list[tuple[str, int | None]] = []
+        self.units: dict[str, str] = {}
         self.done = 0
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         self.stages.append((name, total))
+        self.units[name] = unit
         self.done = 0
 
     def advance(self, count: int = 1) -> None:

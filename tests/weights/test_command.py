@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from avatarkit.cli.app import run
-from avatarkit.cli.downloads import DownloadLines
+from avatarkit.cli.progress import LineDisplay
 from avatarkit.weights.lock import WeightFile
 
 BODY = bytes(range(256)) * 2048
@@ -180,19 +180,19 @@ def test_torch_is_not_loaded_for_hashed_files(call) -> None:
 def test_lines_of_progress() -> None:
     lines: list[str] = []
     now = [0.0]
-    display = DownloadLines(lines.append, lambda: now[0])
-    display.stage("vgg19", 574_673_361)
+    display = LineDisplay(lines.append, lambda: now[0])
+    display.stage("vgg19", 574_673_361, "bytes")
     now[0] = 2.0
     display.advance(100_000_000)
     now[0] = 12.0
     display.advance(474_673_361)
-    display.stage("unknown", None)
+    display.stage("unknown", None, "bytes")
     now[0] = 18.0
     display.advance(6_000_000)
     display.close(done=True)
     assert lines == [
         "vgg19: 100.0 of 574.7 MB, 17 %, 50.0 MB/s, 9.5 s left",
-        "vgg19: 574.7 MB in 12 s",
+        "vgg19: 574.7 MB in 12 s, 47.9 MB/s",
         "unknown: 6.0 MB, 1.0 MB/s",
-        "unknown: 6.0 MB in 6.0 s",
+        "unknown: 6.0 MB in 6.0 s, 1.0 MB/s",
     ]

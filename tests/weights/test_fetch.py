@@ -27,12 +27,12 @@ class Recorded:
     """A progress that remembers."""
 
     def __init__(self) -> None:
-        self.stages: list[tuple[str, int | None]] = []
+        self.stages: list[tuple[str, int | None, str]] = []
         self.counts: list[int] = []
         self.notices: list[str] = []
 
-    def stage(self, name: str, total: int | None) -> None:
-        self.stages.append((name, total))
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
+        self.stages.append((name, total, unit))
 
     def advance(self, count: int = 1) -> None:
         self.counts.append(count)
@@ -49,7 +49,7 @@ def test_right_file(server, weight: Weight, folder: Path, kept: Kept) -> None:
     assert path.read_bytes() == BODY
     assert kept() == ["net.pth", "pins.json"]
     assert cache.state(weight()) == "present"
-    assert (progress.stages, sum(progress.counts)) == ([("net", len(BODY))], len(BODY))
+    assert (progress.stages, sum(progress.counts)) == ([("net", len(BODY), "bytes")], len(BODY))
     assert fetch(weight()) == path
     assert len(server.requests) == 1
 

@@ -24,9 +24,11 @@ class Notices(NullProgress):
     def __init__(self) -> None:
         self.notices: list[str] = []
         self.stages: list[tuple[str, int | None]] = []
+        self.units: dict[str, str] = {}
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         self.stages.append((name, total))
+        self.units[name] = unit
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -65,12 +67,21 @@ VIDEO_IDS = ("-0aaaaaaaaa", "1bbbbbbbbbb", "2cccccccccc", "3dddddddddd")
 
 
 def write_utterance(
-    root: Path, identity: str, video: str, utterance: str, *, frames: int = 30, height: float = 0.5, extra: str = ""
+    root: Path,
+    identity: str,
+    video: str,
+    utterance: str,
+    *,
+    first: int = 100,
+    frames: int = 30,
+    at: str = "0.3 \t0.2 \t0.25",
+    height: float = 0.5,
+    extra: str = "",
 ) -> Path:
-    """A file of VoxCeleb2's metadata."""
+    """A file of VoxCeleb2's metadata; `at`: left, top and width of the box."""
     names = {"Identity": identity, "Reference": video, "Offset": "-2", "FV Conf": "16.7\t(1)", "ASD Conf": "3.4"}
     header = [f"{name:<10}: \t{value}" for name, value in names.items()]
-    rows = [f"{100 + at:06d} \t0.3 \t0.2 \t0.25 \t{height} " for at in range(frames)]
+    rows = [f"{number:06d} \t{at} \t{height} " for number in range(first, first + frames)]
     path = root / identity / video / f"{utterance}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*header, "", "FRAME \tX \tY \tW \tH ", *rows, extra]))

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from prepare_kit import job_of, write_videos
 
 from avatarkit.data.clip import check_id
+from avatarkit.data.plan import PlannedItem, PlannedTrack
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob, Sources
 from avatarkit.pipelines.prepare.plan_videos import keys_of
-from avatarkit.pipelines.prepare.planning import make_plan
+from avatarkit.pipelines.prepare.planning import Draft, make_plan
 
 
 def keys(*names: str) -> list[str]:
@@ -95,3 +96,12 @@ def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
         make_plan(PrepareJob("videos", tmp_path / "out", Sources()), {})
     with pytest.raises(InputError, match="there is no video to prepare"):
         make_plan(PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path,))), {})
+
+
+def test_a_person_in_two_splits_is_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracks = {key: (PlannedTrack(person, "", 9),) for key, person in (("a", "ann"), ("b", "bob"), ("c", "ann"))}
+    items = [(split, PlannedItem(key, tracks[key]), 1) for split, key in (("train", "a"), ("val", "b"), ("val", "c"))]
+    drafters = {"videos": lambda job, progress: Draft(items)}
+    monkeypatch.setattr("avatarkit.pipelines.prepare.planning._drafters", lambda: drafters)
+    with pytest.raises(InputError, match="ann is in train and in val"):
+        make_plan(PrepareJob("videos", tmp_path, Sources()), {})
