@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -101,15 +102,18 @@ class ShardWriter:
         import h5py
 
         try:
-            # One fixed version of HDF5's structures, no times, one order: the same clips give the same bytes.
-            with h5py.File(self._path, "w", libver=("v108", "v108"), track_order=False) as file:
-                set_text(file.attrs, "format", FORMAT)
-                file.attrs["version"] = np.int32(VERSION)
-                for name in sorted(self._attributes):
-                    set_text(file.attrs, name, self._attributes[name])
-                self._write_clips(file)
-                self._write_columns(file)
-                self._write_streams(file)
+            with self._path.open("w+b", buffering=0) as handle:
+                target = _Target(handle)
+                # One fixed version of HDF5's structures, no times, one order: the same clips give the same bytes.
+                with h5py.File(target, "w", libver=("v108", "v108"), track_order=False) as file:
+                    set_text(file.attrs, "format", FORMAT)
+                    file.attrs["version"] = np.int32(VERSION)
+                    for name in sorted(self._attributes):
+                        set_text(file.attrs, name, self._attributes[name])
+                    self._write_clips(file)
+                    self._write_columns(file)
+                    self._write_streams(file)
+                target.check()
         except BaseException:
             self._path.unlink(missing_ok=True)
             raise
@@ -173,6 +177,59 @@ class ShardWriter:
         for spool in self._spools.values():
             spool.close()
         self._spools.clear()
+
+
+class _Target:
+    """The file below HDF5, which must not meet a full disk: it would fail again while it closes, and may crash.
+
+    The first error is kept, and what comes after it goes nowhere.
+    """
+
+    def __init__(self, handle: io.FileIO) -> None:
+        self._handle = handle
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise what went wrong while HDF5 wrote."""
+        if self._error is not None:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or nothing any more."""
+        rest = memoryview(data)
+        try:
+            while self._error is None and rest:
+                rest = rest[self._handle.write(rest) :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the file's length."""
+        try:
+            return self._handle.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer."""
+        return self._handle.readinto(buffer) or 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read; by having it h5py knows a file."""
+        return self._handle.read(size) or b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return self._handle.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The present place."""
+        return self._handle.tell()
+
+    def flush(self) -> None:
+        """Nothing waits here."""
 
 
 def set_text(attributes: Any, name: str, text: str) -> None:

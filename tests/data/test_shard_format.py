@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import math
 import os
 import pickle
@@ -19,6 +21,7 @@ from drawn_clips import ATTRIBUTES, SIZE, drawn_clip, drawn_frame, drawn_matte, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from avatarkit.data import writer as module
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.writer import VERSION, ShardWriter
@@ -122,6 +125,37 @@ def test_failed_body_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+class SmallDisk:
+    """A file for which there is so much room; what just fits is written, as disks do."""
+
+    def __init__(self, handle: io.FileIO, room: int) -> None:
+        self._handle, self._room = handle, room
+
+    def write(self, data: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = self._handle.write(data[: self._room])
+        self._room -= count
+        return count
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._handle, name)
+
+
+def test_disk_that_fills_up_at_any_byte_is_an_os_error_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 itself fails a second time while it closes its file, and may then crash."""
+    size = write_shard(tmp_path / "whole.h5", [drawn_clip("a", "p")]).stat().st_size
+    real, path = module._Target, tmp_path / "full.h5"
+    for room in [*range(0, size - 2000, size // 10), *range(size - 2000, size, 200)]:
+        monkeypatch.setattr(module, "_Target", lambda handle, room=room: real(SmallDisk(handle, room)))
+        with pytest.raises(OSError, match="No space left") as caught, ShardWriter(path, ATTRIBUTES) as writer:
+            writer.append(drawn_clip("a", "p"))
+        assert caught.value.errno == errno.ENOSPC
+        assert not path.exists()
 
 
 def _changed(**changes: object) -> object:
