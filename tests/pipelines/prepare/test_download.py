@@ -68,6 +68,7 @@ def test_final_failures_are_recorded_and_passing_ones_tried_again(site: Path) ->
     progress = Notices()
     job = job_of(site)
     prepare(job, progress)
+    assert (progress.units["read metadata"], progress.units["prepare"]) == ("utterances", "frames")
     assert rejected_of(job) == {VIDEO_IDS[0]: ("fetch", "private"), VIDEO_IDS[2]: ("fetch", "rate-limit")}
     assert any("could not be fetched (rate-limit); tried again at the end" in note for note in progress.notices)
 
