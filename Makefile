@@ -43,8 +43,9 @@ types: $(STAMP)  ## Check types (mypy, strict)
 	sed -e 's#^build/types/avatarkit/cli/#cli/#' -e 's#^build/types/avatarkit/pipelines/#pipelines/#' \
 	    -e 's#^build/types/##' build/types.log; exit $$status
 
+# Files are shared out over up to four processes; each then computes with one thread.
 test: $(STAMP)  ## Run the tests
-	@$(PY) -m pytest -q
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 # A second environment with a MediaPipe that has Tasks only, without torch: what Python 3.13 and numpy 2 bring.
 # TASKS_PYTHON may be any supported one; 3.13 where it runs.
