@@ -41,7 +41,7 @@ MinutesOption = Annotated[
 ]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where it runs.")]
 WorkersOption = Annotated[
-    int, typer.Option("--workers", min=0, metavar="N", help="Processes that read ahead; 0 reads in between.")
+    int, typer.Option("--workers", min=0, max=256, metavar="N", help="Processes that read ahead; 0 reads in between.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show networks, memory and schedule, and train nothing.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
@@ -114,7 +114,9 @@ def student(
     gaze: GazeOption = None,
     avatars: Annotated[
         str | None,
-        typer.Option(metavar="N|IDS", show_default="100", help="So many people, or clip ids with commas between."),
+        typer.Option(
+            metavar="N|IDS", show_default="100, or all", help="So many people, or clip ids with commas between."
+        ),
     ] = None,
     preset: PresetOption = "paper-512",
     config: ConfigOption = None,

@@ -10,18 +10,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from avatarkit.errors import OutputError, UsageError
+from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.runtime import NullProgress, Progress, versions
 from avatarkit.training.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
-from avatarkit.training.checks import check_parent, check_same_run
+from avatarkit.training.checks import check_parent, check_same_parent, check_same_run
 from avatarkit.training.config import StudentTrain, TrainConfig, check
 from avatarkit.training.failures import out_of_memory_told
-from avatarkit.training.hardware import open_accelerator
+from avatarkit.training.hardware import check_alike, open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
 from avatarkit.training.open_data import choose_avatars, open_data
 from avatarkit.training.presets import preset
 from avatarkit.training.recipes import RECIPES, Ingredients, Recipe, net_config
 from avatarkit.training.resolve import from_mapping, resolve
+from avatarkit.training.sources import TrainData
 from avatarkit.training.stages.perceptual import open_perceptual
 
 CONFIG_NAME = "config.yaml"
@@ -97,6 +98,8 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
     progress = progress or NullProgress()
     if job.data is None or job.out is None:
         raise UsageError(f"train {job.stage}: give --data DIR and --out RUN (only --dry-run does without)")
+    if job.max_minutes is not None and not job.max_minutes >= 0:
+        raise UsageError(f"--max-minutes {job.max_minutes}: give a number of minutes")
     recipe, config = RECIPES[job.stage], configured(job)
     data = open_data(
         job.data,
@@ -116,14 +119,16 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
     progress = progress if speaks else NullProgress()
     with _claimed(job.out, claim=speaks), out_of_memory_told(config, accelerator.num_processes):
         hashes = {option: parent.sha256 for option, parent in parents.items()}
-        before = _run_so_far(job.out, config, data.sha256, hashes)
+        before = _run_so_far(job.out, config, data, hashes)
+        seen = {"--out": before.sha256 if before is not None else "", "--data": data.sha256}
+        check_alike(accelerator, {**seen, **{f"--{option}": sha256 for option, sha256 in hashes.items()}})
         if speaks:
             _write_config(job.out / CONFIG_NAME, config)
         stage = recipe.make(config, Ingredients(parents, data, perceptual))
         origin = Origin(
             nets=recipe.describe(config.preset, stage),
             parents=hashes,
-            dataset={"sha256": data.sha256, "kind": data.kind, "size": data.size},
+            dataset=data.described(),
             code={name: version for name, version in versions().items() if name in ("avatarkit", "python", "torch")},
         )
         options = RunOptions(out=job.out, workers=job.workers, max_minutes=job.max_minutes)
@@ -172,6 +177,10 @@ def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) ->
         wanted = {name: net_config(preset_name, name) for name in parent.nets}
         check_parent(checkpoint, parent.stage, wanted, f"--{option}", preset_name)
         found[option] = checkpoint
+    for option, checkpoint in found.items():
+        for other in recipe.parents[option].built_on:
+            if other in found:
+                check_same_parent(checkpoint, option, other, found[other])
     return found
 
 
@@ -203,15 +212,22 @@ def _claimed(out: Path, *, claim: bool) -> Iterator[None]:
         lock.release()
 
 
-def _run_so_far(out: Path, config: TrainConfig, sha256: str, parents: Mapping[str, str]) -> Checkpoint | None:
-    """The run's newest checkpoint, None where it has none; UsageError where it was begun otherwise."""
+def _run_so_far(out: Path, config: TrainConfig, data: TrainData, parents: Mapping[str, str]) -> Checkpoint | None:
+    """The run's newest checkpoint, None where it has none.
+
+    Raises:
+        UsageError: it was begun otherwise. InputError: it is damaged.
+    """
     if not list_checkpoints(out):
         return None
     found = open_checkpoint(out)
     if found.meta.stage != config.stage:
         raise UsageError(f"--out {out}: holds a run of train {found.meta.stage}; choose another folder")
-    saved = from_mapping(type(config), found.meta.config, str(found.folder))
-    check_same_run(found, config, saved, sha256, parents)
+    try:
+        saved = from_mapping(type(config), found.meta.config, str(found.folder))
+    except UsageError as error:
+        raise InputError(f"{error}; the checkpoint is damaged, or of another version: use another one") from error
+    check_same_run(found, config, saved, data.described(), parents)
     return found
 
 

@@ -10,13 +10,16 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from avatarkit.nets.count import count_base, count_preset, parameters_of
+from avatarkit.nets.features.gaze import GazeFeatures
 from avatarkit.nets.features.open import FEATURE_NETS
+from avatarkit.nets.features.vgg import VGGFeatures
+from avatarkit.nets.gaze import GazeNet
 from avatarkit.nets.presets import PRESETS, Preset
 from avatarkit.pipelines.train import TrainJob, configured
 from avatarkit.training.config import StudentTrain, TrainConfig
-from avatarkit.training.estimate import MemoryEstimate, estimate_memory
+from avatarkit.training.estimate import MemoryEstimate, estimate_step
 from avatarkit.training.feed import Samples, fixed_batches
-from avatarkit.training.open_data import DEFAULT_AVATARS
+from avatarkit.training.open_data import DEFAULT_AVATARS, read_avatars
 from avatarkit.training.recipes import RECIPES, Ingredients, Recipe
 from avatarkit.training.resolve import CHOSEN_ELSEWHERE, flat
 from avatarkit.training.schedule import learning_rate
@@ -43,7 +46,7 @@ class NetRow:
 
     name: str
     parameters: int
-    gflop: float | None
+    gflop: float
     often: str
 
 
@@ -62,12 +65,13 @@ class TrainPlan:
         config, memory = self.config, self.memory
         nets: list[Row] = [("network", "parameters", "GFLOP", "for each")]
         for net in self.nets:
-            gflop = "-" if net.gflop is None else f"{net.gflop:.1f}"
-            nets.append((net.name, f"{net.parameters / 1e6:.2f} M", gflop, net.often))
+            digits = 1 if net.gflop >= 1 else 3
+            nets.append((net.name, f"{net.parameters / 1e6:.2f} M", f"{net.gflop:.{digits}f}", net.often))
         needs: list[Row] = [
             ("memory of one process", "GiB"),
             ("weights and averages", f"{memory.weights / GIB:.2f}"),
             ("gradients and optimiser", f"{memory.states / GIB:.2f}"),
+            *([("encoded avatars", f"{memory.once / GIB:.2f}")] if memory.once else []),
             (f"activations of {self.at_once} samples", f"{memory.activations / GIB:.2f}"),
             ("together, at least", f"{memory.total / GIB:.2f}"),
         ]
@@ -88,21 +92,20 @@ def plan(job: TrainJob) -> TrainPlan:
     recipe, config = RECIPES[job.stage], configured(job)
     # Augmentation keeps nothing for the backward pass.
     config = replace(config, augment=False)
-    if isinstance(config, StudentTrain) and not config.avatars:
-        count = int(job.avatars) if job.avatars and job.avatars.isdigit() else DEFAULT_AVATARS
-        config = replace(config, avatars=tuple(f"avatar-{number}" for number in range(count)))
+    if isinstance(config, StudentTrain):
+        config = replace(config, avatars=_avatars(job, config))
     blank = _blank_data(recipe, config)
     at_once = max(1, config.batch // config.accumulation)
-    batch = next(iter(fixed_batches(blank.train, 1, 1, partner=blank.partner)))
+    batch = next(iter(fixed_batches(blank.train, 1, 1)))
     # Tensors that have shapes and no numbers: nothing is computed, and no memory is taken.
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        perceptual = Perceptual({name: kind() for name, kind in FEATURE_NETS.items() if config.weights.get(name)})
-        stage = recipe.make(config, Ingredients({}, blank, perceptual)).train()
+        stage = recipe.make(config, Ingredients(dict.fromkeys(job.parents), blank, _perceptual(config))).train()
         assert isinstance(stage, Stage)
-        memory = estimate_memory(stage, config, _without_numbers(batch, mode), at_once)
-        frozen = tuple(_frozen_rows(stage))
+        sample = _without_numbers(batch, mode)
+        step = estimate_step(stage, config, sample, at_once)
+        frozen = tuple(_frozen_rows(stage, step.frozen_flops))
     nets = (*_net_rows(job.stage, PRESETS[config.preset]), *frozen)
-    return TrainPlan(configured(job), nets, memory, at_once, _missing(job, config))
+    return TrainPlan(configured(job), nets, step.memory, at_once, _missing(job, config))
 
 
 def _without_numbers(batch: Mapping[str, Any], mode: FakeTensorMode) -> dict[str, Any]:
@@ -126,10 +129,26 @@ def _net_rows(stage: str, preset: Preset) -> Iterator[NetRow]:
         yield NetRow(found.net, found.parameters, found.flops / 1e9, found.runs)
 
 
-def _frozen_rows(stage: Stage) -> Iterator[NetRow]:
-    for name, child in stage.named_children():
-        if name != "nets" and (size := parameters_of(child)):
-            yield NetRow(f"{name} (frozen)", size, None, "training")
+def _frozen_rows(stage: Stage, flops: Mapping[str, int]) -> Iterator[NetRow]:
+    for name, count in flops.items():
+        yield NetRow(f"{name} (frozen)", parameters_of(stage.get_submodule(name)), count / 1e9, "training sample")
+
+
+def _avatars(job: TrainJob, config: StudentTrain) -> tuple[str, ...]:
+    """As many names as the training would have avatars, if its data has people enough."""
+    asked = read_avatars(job.avatars) if job.avatars is not None else config.avatars or DEFAULT_AVATARS
+    return asked if isinstance(asked, tuple) else tuple(f"avatar-{number}" for number in range(asked))
+
+
+def _perceptual(config: TrainConfig) -> Perceptual:
+    """The nets of the losses that have weights, untrained."""
+    nets: dict[str, VGGFeatures] = {
+        name: kind() for name, kind in FEATURE_NETS.items() if config.weights.get(name)
+    }
+    gaze = PRESETS[config.preset].gaze
+    if config.weights.get("gaze"):
+        nets["gaze"] = GazeFeatures(GazeNet(gaze).trunk)
+    return Perceptual(nets, gaze.eye_size)
 
 
 class _Blank:
@@ -144,7 +163,7 @@ class _Blank:
     def __getitem__(self, position: int) -> Mapping[str, Any]:
         frame = _blank_frame(self._size)
         if self._kind == "photos":
-            return frame
+            return {**frame, "partner": frame}
         pairs = dict.fromkeys(("source", "driver", "other_source", "other_driver"), frame)
         return {**pairs, "clip": torch.tensor(0), "other_clip": torch.tensor(1)}
 
@@ -170,7 +189,6 @@ def _blank_data(recipe: Recipe, config: TrainConfig) -> TrainData:
         size,
         "",
         samples,
-        partner=recipe.kind == "photos",
         clips=tuple((clip, clip) for clip in (*avatars, "a", "b")),
         first_frame=lambda clip: _blank_frame(size),
     )

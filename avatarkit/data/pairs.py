@@ -1,7 +1,7 @@
-"""What the base model trains on: two frames of one clip, and two of a clip of another person.
+"""What the networks train on: two frames of one clip, and two of a clip of another person; photos of two people.
 
 Source: MegaPortraits (Drobyshev et al., 2022), section 3.1: source and driver are frames of one video; an additional
-pair of another one enters the cycle loss.
+pair of another one enters the cycle loss. Section 3.2: the enhancer sees photos, alone and with another one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
 
     Args:
         kind: what the dataset must hold, "videos" or "photos". min_frames: shorter clips are left out.
+        with_other: samples bring something of another person along.
         The others as in `PairDataset`.
 
     Raises:
-        InputError: no such dataset, one of another kind, or nothing in the split.
+        InputError: no such dataset, one of another kind, nothing in the split, or only one person where two are needed.
     """
 
     def __init__(
@@ -48,12 +49,22 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
         selected: bool,
         *,
         with_matte: bool,
+        with_other: bool,
         min_frames: int,
     ) -> None:
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
         self.split, self.seed = split, seed
         check_kind(self.dataset, kind)
         self._entries = split_entries(self.dataset, split, selected, min_frames)
+        # Sorted by person, so that what shows all others is what lies outside one range.
+        self._entries.sort(key=lambda entry: (entry.info.identity, entry.info.clip_id))
+        self._ranges = _same_person(self._entries)
+        self._with_other = with_other
+        if with_other and self._ranges[0] == (0, len(self._entries)):
+            raise InputError(
+                f"{self.dataset.folder}: split {split} has {'clips' if kind == 'videos' else kind} of one person only"
+                f" ({self._entries[0].info.identity}), two people are needed; prepare {kind} of more people"
+            )
         self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
 
     @property
@@ -72,6 +83,12 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
         """Number of the main clip of a sample; IndexError below 0."""
         epoch, place = _split_position(position, len(self))
         return int(_order(self.seed, epoch, len(self))[place])
+
+    def _of_another_person(self, clip: int, generator: np.random.Generator) -> int:
+        """Number of a clip that shows another person than this one; each has an equal chance."""
+        first, stop = self._ranges[clip]
+        drawn = int(generator.integers(len(self) - (stop - first)))
+        return drawn if drawn < first else drawn + stop - first
 
 
 class PairDataset(ClipDataset):
@@ -109,17 +126,11 @@ class PairDataset(ClipDataset):
         with_other: bool = True,
         min_gap: int = MIN_GAP_FRAMES,
     ) -> None:
-        super().__init__(dataset, "videos", split, seed, size, selected, with_matte=with_matte, min_frames=2)
-        # Sorted by person, so that the clips of all others are those outside one range.
-        self._entries.sort(key=lambda entry: (entry.info.identity, entry.info.clip_id))
-        self._ranges = _same_person(self._entries)
-        if with_other and self._ranges[0] == (0, len(self._entries)):
-            raise InputError(
-                f"{self.dataset.folder}: split {split} has clips of one person only ({self._entries[0].info.identity}),"
-                " pairs need two; prepare more videos, or train without cross pairs"
-            )
+        super().__init__(
+            dataset, "videos", split, seed, size, selected, with_matte=with_matte, with_other=with_other, min_frames=2
+        )
         self._places = {entry.info.clip_id: place for place, entry in enumerate(self._entries)}
-        self._with_other, self._min_gap = with_other, min_gap
+        self._min_gap = min_gap
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position. Raises IndexError below 0, InputError where a frame cannot be read."""
@@ -127,9 +138,7 @@ class PairDataset(ClipDataset):
         generator = sample_generator(self.seed, position)
         sample = self._pair(clip, generator, "")
         if self._with_other:
-            first, stop = self._ranges[clip]
-            drawn = int(generator.integers(len(self) - (stop - first)))
-            sample |= self._pair(drawn if drawn < first else drawn + stop - first, generator, "other_")
+            sample |= self._pair(self._of_another_person(clip, generator), generator, "other_")
         return sample
 
     def frame(self, clip_id: str, index: int = 0, size: int | None = None) -> Frame:
@@ -153,14 +162,16 @@ class PairDataset(ClipDataset):
 class PhotoDataset(ClipDataset):
     """Single photos, map-style like `PairDataset`: in each epoch each photo comes once.
 
-    A sample is a `avatarkit.data.frames.Frame` with "clip", int64 (), the photo's place in `clips`.
+    A sample is a `avatarkit.data.frames.Frame` with "clip", int64 (), the photo's place in `clips`, and "partner", the
+    same of a photo of another person, each such with equal chance.
 
     Args:
         dataset: a folder of kind "photos", or one that is open already.
         split, seed, size, selected, with_matte: as in `PairDataset`.
+        with_other: read the partner; without it one person is enough.
 
     Raises:
-        InputError: no such dataset, one of videos, or no photo in the split.
+        InputError: no such dataset, one of videos, no photo in the split, or only one person.
     """
 
     def __init__(
@@ -172,13 +183,22 @@ class PhotoDataset(ClipDataset):
         selected: bool = True,
         *,
         with_matte: bool = True,
+        with_other: bool = True,
     ) -> None:
-        super().__init__(dataset, "photos", split, seed, size, selected, with_matte=with_matte, min_frames=1)
+        super().__init__(
+            dataset, "photos", split, seed, size, selected, with_matte=with_matte, with_other=with_other, min_frames=1
+        )
 
-    def __getitem__(self, position: int) -> Frame:
+    def __getitem__(self, position: int) -> Sample:
         """The sample at a position. Raises IndexError below 0, InputError where a photo cannot be read."""
         photo = self._clip_at(position)
-        return {**self._loader.load(self._entries[photo], 0), "clip": torch.tensor(photo)}
+        sample: Sample = {**self._photo(photo)}
+        if self._with_other:
+            sample["partner"] = self._photo(self._of_another_person(photo, sample_generator(self.seed, position)))
+        return sample
+
+    def _photo(self, number: int) -> Frame:
+        return {**self._loader.load(self._entries[number], 0), "clip": torch.tensor(number)}
 
 
 def check_kind(dataset: Dataset, kind: str) -> None:

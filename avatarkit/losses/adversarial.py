@@ -7,11 +7,9 @@ Image Synthesis and Semantic Manipulation with Conditional GANs", CVPR 2018. Bot
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +77,7 @@ class OptimiserConfig:
 
 
 class AdversarialLoss:
-    """Owns a discriminator and its optimiser: a training says `train_step` and `loss`, and no more.
+    """Owns a discriminator and its optimiser: a training says `teach` and `loss`, then lets the optimiser step.
 
     Attributes:
         discriminator: picture (B x 3 x H x W) to `Scales`.
@@ -98,24 +96,22 @@ class AdversarialLoss:
             weight_decay=config.weight_decay,
         )
 
-    def train_step(
+    def teach(
         self,
         fake: Tensor,
         real: Tensor,
         *,
         matte: Tensor | None = None,
         backward: Callable[[Tensor], object] | None = None,
-        before_step: Callable[[], object] | None = None,
-        last: bool = True,
     ) -> dict[str, float]:
-        """Teach the discriminator to tell both apart; neither picture gets a gradient.
+        """Add to the discriminator's gradients those of telling both apart; neither picture gets one.
+
+        The step is the caller's: the passes of a step share it, and gradients are looked at before.
 
         Args:
             fake, real: B x 3 x H x W.
             matte: B x 1 x H x W in [0, 1], of both; see `foreground`.
             backward: in place of the loss's own, to scale it or for mixed precision.
-            before_step: called between gradients and step, to sum them over processes or to clip them.
-            last: False gathers gradients and leaves the step to a later call.
 
         Returns:
             "discriminator": the loss; "real", "fake": mean logits.
@@ -130,11 +126,6 @@ class AdversarialLoss:
             torch.autograd.backward(loss)
         else:
             backward(loss)
-        if last:
-            if before_step is not None:
-                before_step()
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
         means = (torch.stack([logits.detach().float().mean() for logits in part]).mean() for part in (good, bad))
         figures = torch.stack([loss.detach(), *means]).tolist()
         return dict(zip(("discriminator", "real", "fake"), figures, strict=True))
@@ -158,16 +149,6 @@ class AdversarialLoss:
             "adversarial": hinge_g([logits for logits, _ in seen]),
             "feature_matching": feature_matching([maps for _, maps in wanted], [maps for _, maps in seen]),
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        """States of the discriminator and of its optimiser, by those names."""
-        return {"discriminator": self.discriminator.state_dict(), "optimiser": self.optimiser.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` returned."""
-        self.discriminator.load_state_dict(state["discriminator"])
-        # Torch's optimisers keep the very step counters that they are given.
-        self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
 
 
 @contextmanager

@@ -85,8 +85,7 @@ def counted(net: nn.Module) -> Iterator[list[int]]:
     layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad():
-            yield total
+        yield total
     finally:
         for hook in hooks:
             hook.remove()
@@ -105,9 +104,9 @@ def _others(preset: Preset) -> Iterator[NetCount]:
         sharp = torch.empty(1, 3, 2 * preset.enhancer.size, 2 * preset.enhancer.size)
     yield _count("E_mtn, pose", pose, "source and frame", frame)
     yield _count("G_enh", enhancer, "frame", low)
-    with counted(student) as per_avatar:
+    with torch.no_grad(), counted(student) as per_avatar:
         modulations = student.modulations(avatar)
-    with counted(student) as per_frame:
+    with torch.no_grad(), counted(student) as per_frame:
         student.draw(driver, modulations)
     own = sum(weight.numel() for name, weight in student.named_parameters() if name.endswith(".identity"))
     yield NetCount("G_DT", parameters_of(student) - own, per_frame[0], "frame")
@@ -124,6 +123,6 @@ def _others(preset: Preset) -> Iterator[NetCount]:
 
 
 def _count(name: str, net: nn.Module, runs: str, *inputs: Tensor) -> NetCount:
-    with counted(net) as flops:
+    with torch.no_grad(), counted(net) as flops:
         net(*inputs)
     return NetCount(name, parameters_of(net), flops[0], runs)

@@ -18,7 +18,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,15 @@ VERSION = 1
 FOLDER = "checkpoints"
 META = "meta.json"
 TRAINER = "trainer"
-_NAME = re.compile(r"step-\d{9}")
-_PARTIAL = re.compile(r"\.step-\d{9}-(partial|old)-[0-9a-f]+")
+_NAME = re.compile(r"step-\d{9,}")
+_KINDS: Mapping[str, type] = {
+    "stage": str, "preset": str, "step": int, "images": int, "config": dict, "nets": dict, "nets.*": dict,
+    "parents": dict, "parents.*": str, "dataset": dict, "dataset.sha256": str, "dataset.manifest": str,
+    "dataset.clips": int, "dataset.selection": dict, "code": dict, "code.*": str, "milestone": bool, "files": dict,
+    "files.*": str,
+}  # fmt: skip
+"""Of the values of meta.json, by key; * stands for all keys."""
+_PARTIAL = re.compile(r"\.step-\d{9,}-(partial|old)-[0-9a-f]+")
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -47,7 +54,8 @@ class Meta:
 
     step: steps done. images: samples seen. config: the resolved configuration.
     nets: each net's own configuration and number of parameters. parents: SHA-256 of meta.json of the
-    checkpoints built upon, by stage. dataset: "sha256" of its manifest, "kind", "size" in pixels.
+    checkpoints built upon, by option. dataset: "sha256" of its manifest and selected clips, "kind", "size" in pixels,
+    and what tells how it has changed: "manifest", its hash, number of "clips", rule of the "selection".
     code: versions. milestone: kept for good. files: SHA-256 by file name.
     """
 
@@ -148,7 +156,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
         meta = Meta(**values)
     except TypeError as error:
         raise InputError(f"{meta_path}: is damaged: {error}") from error
-    _check_types(meta, meta_path)
+    _check_values(meta, meta_path)
     return Checkpoint(folder, meta, sha256_file(meta_path))
 
 
@@ -161,7 +169,7 @@ def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer
     Raises:
         OutputError: it cannot be written; nothing of it is left.
     """
-    target = run / FOLDER / f"step-{meta.step:09d}"
+    target = run / FOLDER / _name(meta.step)
     temporary = target.with_name(f".{target.name}-partial-{secrets.token_hex(4)}")
     files: dict[str, str] = {}
     try:
@@ -222,19 +230,36 @@ def _read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is damaged, it is not JSON; use another checkpoint") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: is damaged, it holds no keys; use another checkpoint")
     return found
 
 
-def _check_types(meta: Meta, path: Path) -> None:
-    kinds = {"stage": str, "preset": str, "step": int, "images": int, "config": dict, "nets": dict, "parents": dict}
-    kinds |= {"dataset": dict, "code": dict, "milestone": bool, "files": dict}
-    for name, kind in kinds.items():
-        if not isinstance(getattr(meta, name), kind):
-            raise InputError(f"{path}: is damaged: {name} is no {kind.__name__}; use another checkpoint")
+def _check_values(meta: Meta, path: Path) -> None:
+    """Raise InputError where a value is of another type than `write_checkpoint` writes, or cannot be true."""
+    for item in fields(Meta):
+        value, kind = getattr(meta, item.name), _KINDS[item.name]
+        _check_kind(value, kind, item.name, path)
+        for key, one in value.items() if isinstance(value, dict) else ():
+            wanted = _KINDS.get(f"{item.name}.*") or _KINDS.get(f"{item.name}.{key}", object)
+            _check_kind(one, wanted, f"{item.name}.{key}", path)
+    for name, net in meta.nets.items():
+        for key, wanted in (("config", dict), ("parameters", int)):
+            _check_kind(net.get(key, wanted()), wanted, f"nets.{name}.{key}", path)
+    if min(meta.step, meta.images) < 0 or (_NAME.fullmatch(path.parent.name) and path.parent.name != _name(meta.step)):
+        raise InputError(f"{path}: is damaged: step {meta.step}, images {meta.images}; use another checkpoint")
+
+
+def _check_kind(value: object, kind: type, name: str, path: Path) -> None:
+    # True is an int to Python, but no number of steps.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{path}: is damaged: {name} is no {kind.__name__}; use another checkpoint")
+
+
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
 
 
 def _why_none(path: Path) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from avatarkit.errors import InputError, UsageError
 from avatarkit.training.checkpoint import Checkpoint
 from avatarkit.training.config import TrainConfig
+from avatarkit.training.resolve import flat
 from avatarkit.training.stage import DataKind
 
 KINDS: Mapping[DataKind, str] = {
@@ -35,14 +38,29 @@ def check_parent(parent: Checkpoint, stage: str, nets: Mapping[str, Any], option
             )
 
 
+def check_same_parent(child: Checkpoint, option: str, parent_option: str, parent: Checkpoint) -> None:
+    """Raise InputError where a checkpoint builds on another one than that which is given beside it.
+
+    Args:
+        child, option: such as the enhancer and "enhancer". parent_option, parent: such as "base" and the base model.
+    """
+    known = child.meta.parents.get(parent_option)
+    if known != parent.sha256:
+        raise InputError(
+            f"--{option} {child.folder}: was trained on another checkpoint than --{parent_option} {parent.folder}"
+            f" (meta.json {str(known)[:12]}, not {parent.sha256[:12]}); give the one that it was trained on, or train"
+            f" the {option} anew on this one"
+        )
+
+
 def check_same_run(
-    found: Checkpoint, config: TrainConfig, saved: TrainConfig, sha256: str, parents: Mapping[str, str]
+    found: Checkpoint, config: TrainConfig, saved: TrainConfig, data: Mapping[str, Any], parents: Mapping[str, str]
 ) -> None:
-    """Raise UsageError where a run's newest checkpoint was trained otherwise than asked now."""
-    from dataclasses import asdict
+    """Raise UsageError where a run's newest checkpoint was trained otherwise than asked now.
 
-    from avatarkit.training.resolve import flat
-
+    Args:
+        saved: the checkpoint's configuration. data: as `TrainData.described`. parents: hashes by option.
+    """
     run = found.folder.parent.parent
     if found.meta.stage != config.stage:
         raise UsageError(f"--out {run}: holds a run of train {found.meta.stage}; choose another folder")
@@ -51,8 +69,7 @@ def check_same_run(
     if changed:
         told = ", ".join(f"{key} was {before[key]} and is now {now[key]}" for key in changed)
         raise UsageError(f"--out {run}: cannot go on with other settings: {told}; choose another folder")
-    if found.meta.dataset.get("sha256") != sha256:
-        raise UsageError(f"--out {run}: was trained on another dataset, or it has changed; choose another folder")
+    _check_data(run, found.meta.dataset, data)
     if found.meta.parents != parents:
         raise UsageError(f"--out {run}: builds on other checkpoints than those given now; choose another folder")
 
@@ -64,6 +81,29 @@ MAY_CHANGE = frozenset(
     }
 )  # fmt: skip
 """Keys that a resumed run may change: none of them makes the steps done so far those of another training."""
+
+
+def _check_data(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if before.get("sha256") == now["sha256"]:
+        return
+    counts = f"{before.get('clips', 'unknown')} clips then, {now.get('clips', 'unknown')} now"
+    if before.get("manifest") != now.get("manifest"):
+        raise UsageError(
+            f"--out {run}: was trained on another dataset than --data, or what it holds has changed since, as by"
+            f" avatarkit data remove ({counts}); choose another folder"
+        )
+    raise UsageError(
+        f"--out {run}: the dataset's selection has changed ({counts}); select again as before"
+        f" (avatarkit data reselect{_rule_options(before)}), or choose another folder"
+    )
+
+
+def _rule_options(data: Mapping[str, Any]) -> str:
+    """The options of `data reselect` that made a selection."""
+    rule = data.get("selection")
+    if not isinstance(rule, Mapping):
+        return ""
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in rule.items() if name != "scorer")
 
 
 def _difference(found: Any, wanted: Mapping[str, Any]) -> str:

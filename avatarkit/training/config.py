@@ -6,12 +6,24 @@ Each stage has a class of its own, so that a loss that the stage does not have i
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
 
 from avatarkit.errors import UsageError
+from avatarkit.losses.cycle import CycleForm
 
 PRECISIONS = ("fp32", "bf16")
 SCHEDULES = ("cosine", "one-cycle")
+CYCLE_FORMS: tuple[str, ...] = get_args(CycleForm)
+CYCLE_TRAINS = ("all", "encoder")
+LARGEST_BATCH = 1 << 16
+LARGEST_COUNT = 10**12
+"""Of steps, samples and the seed; larger numbers are slips of the pen."""
+LARGEST_NUMBER = 1e6
+"""Of all numbers that are no counts; single precision overflows far beyond."""
+SMALLEST_EPS = 1e-20
+"""Single precision takes much smaller ones for 0, by which AdamW would divide."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +150,14 @@ class BaseTrain(TrainConfig):
     """Training of G_base.
 
     scale, margin, form: of the cycle loss; form is "megaportraits" (eq. 6-7 as written) or "cosface".
+    cycle_trains: whom it teaches: "all" nets, or the expression "encoder" alone. The paper names no one.
     """
 
     loss: BaseLoss = field(default_factory=BaseLoss)
     cycle_scale: float = 5.0
     cycle_margin: float = 0.2
     cycle_form: str = "megaportraits"
+    cycle_trains: str = "all"
 
     @property
     def weights(self) -> dict[str, float]:
@@ -209,30 +223,67 @@ class PoseTrain(TrainConfig):
 
 def check(config: TrainConfig) -> None:
     """Raise UsageError where a value makes no sense, naming the key and what it may be."""
-    at_least_one = ("steps", "batch", "accumulation", "log_every", "keep")
-    not_negative = (
-        "pictures_every", "checkpoint_every", "milestone_every", "validate_every", "validation_samples", "seed",
-    )  # fmt: skip
-    for name in at_least_one:
+    _check_numbers(asdict(config), "")
+    for name in ("steps", "batch", "accumulation", "log_every", "keep"):
         _demand(getattr(config, name) >= 1, name, getattr(config, name), "at least 1")
-    for name in not_negative:
-        _demand(getattr(config, name) >= 0, name, getattr(config, name), "0 or more")
+    _demand(config.batch <= LARGEST_BATCH, "batch", config.batch, f"at most {LARGEST_BATCH}")
+    _demand(config.validation_samples <= LARGEST_BATCH, "validation_samples", config.validation_samples,
+            f"at most {LARGEST_BATCH}")  # fmt: skip
     _demand(config.precision in PRECISIONS, "precision", config.precision, f"one of {', '.join(PRECISIONS)}")
-    _demand(0 <= config.ema < 1, "ema", config.ema, "0 or more and below 1")
-    optim = config.optim
-    _demand(optim.schedule in SCHEDULES, "optim.schedule", optim.schedule, f"one of {', '.join(SCHEDULES)}")
-    _demand(optim.lr > 0 and math.isfinite(optim.lr), "optim.lr", optim.lr, "above 0")
-    _demand(0 <= optim.lr_end <= optim.lr, "optim.lr_end", optim.lr_end, "between 0 and optim.lr")
-    _demand(0 < optim.rise < 1, "optim.rise", optim.rise, "between 0 and 1")
-    _demand(optim.clip_norm >= 0, "optim.clip_norm", optim.clip_norm, "0 (none) or more")
+    _demand(config.ema < 1, "ema", config.ema, "0 or more and below 1")
+    _check_optim(config.optim)
+    if isinstance(config, BaseTrain):
+        _demand(config.cycle_form in CYCLE_FORMS, "cycle_form", config.cycle_form, f"one of {', '.join(CYCLE_FORMS)}")
+        taught = config.cycle_trains
+        _demand(taught in CYCLE_TRAINS, "cycle_trains", taught, f"one of {', '.join(CYCLE_TRAINS)}")
+        _demand(config.cycle_scale > 0, "cycle_scale", config.cycle_scale, "above 0")
+    if isinstance(config, EnhancerTrain):
+        _demand(config.max_roll_deg <= 180, "max_roll_deg", config.max_roll_deg, "between 0 and 180")
+        _demand(1 <= config.max_zoom <= 10, "max_zoom", config.max_zoom, "between 1 (never enlarged) and 10")
+        _demand(config.max_shift < 0.5, "max_shift", config.max_shift, "0 or more and below 0.5")
+    if isinstance(config, StudentTrain):
+        texts = {name for name in map(_text, config.avatars) if name}
+        _demand(len(texts) == len(config.avatars), "avatars", config.avatars, "ids of different clips")
     if config.batch % config.accumulation:
         raise UsageError(
             f"batch={config.batch} does not divide by accumulation={config.accumulation}: change one of them"
         )
-    for name, weight in config.weights.items():
-        _demand(weight >= 0 and math.isfinite(weight), f"loss.{name}", weight, "0 (left out) or more")
     if config.stage and not any(config.weights.values()):
-        raise UsageError("all loss weights are 0: give at least one, such as --set loss.pixel=1")
+        first = next(iter(config.weights))
+        raise UsageError(f"all loss weights are 0: give at least one, such as --set loss.{first}=1")
+
+
+def _check_numbers(values: Mapping[str, Any], prefix: str) -> None:
+    """All numbers are finite, not negative and of a size that arithmetic bears."""
+    for key, value in values.items():
+        name = prefix + key
+        if isinstance(value, Mapping):
+            _check_numbers(value, f"{name}.")
+        elif isinstance(value, int):
+            _demand(0 <= value <= LARGEST_COUNT, name, value, f"between 0 and {LARGEST_COUNT}")
+        elif isinstance(value, float):
+            _demand(math.isfinite(value) and value >= 0, name, value, "0 or more, and finite")
+            _demand(value <= LARGEST_NUMBER, name, value, f"at most {LARGEST_NUMBER:.0f}")
+
+
+def _text(value: object) -> str:
+    """A text as it is, "" for what a YAML file may put in its place."""
+    return value if isinstance(value, str) else ""
+
+
+def _check_optim(optim: OptimConfig) -> None:
+    def demand(holds: bool, key: str, wanted: str) -> None:
+        _demand(holds, f"optim.{key}", getattr(optim, key), wanted)
+
+    demand(optim.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}")
+    demand(optim.lr > 0, "lr", "above 0")
+    demand(optim.lr_end <= optim.lr, "lr_end", "between 0 and optim.lr")
+    demand(0 < optim.rise < 1, "rise", "between 0 and 1")
+    demand(optim.beta1 < 1, "beta1", "0 or more and below 1")
+    demand(optim.beta2 < 1, "beta2", "0 or more and below 1")
+    demand(SMALLEST_EPS <= optim.eps <= 1, "eps", f"between {SMALLEST_EPS:g} and 1")
+    # A step takes lr * weight_decay of each weight away.
+    demand(optim.lr * optim.weight_decay < 1, "weight_decay", "0 or more and below 1 / optim.lr")
 
 
 def _demand(holds: bool, key: str, value: object, wanted: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,18 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from avatarkit.errors import AvatarkitError
 from avatarkit.training.config import TrainConfig
 
 EXIT_CODE = 6
+_LOST_WORKER = re.compile(r"DataLoader worker \(pid|Too many open files")
+"""How torch tells of a worker that was killed or cannot be heard; an error inside a living one is told otherwise."""
 
 
 class TrainingError(AvatarkitError):
     """A training that cannot go on as configured: it diverged, or its batch does not fit into memory."""
 
     exit_code = EXIT_CODE
+
+
+class LostWorkerError(TrainingError):
+    """A process that reads ahead was killed."""
+
+
+def keep_batch(folder: Path, batch: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """As `save_batch`; returns where the batch is, or why it could not be saved, to be told with what went wrong."""
+    try:
+        save_batch(folder, batch, about)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"the batch could not be saved in {folder}: {reason}"
+    return f"the batch is in {folder}"
 
 
 def save_batch(folder: Path, batch: Mapping[str, Any], about: Mapping[str, Any]) -> None:
@@ -65,6 +83,27 @@ def out_of_memory_told(config: TrainConfig, processes: int) -> Iterator[None]:
             hints.insert(0, f"--set accumulation={_next_divisor(config.batch // processes, config.accumulation)}")
         raise TrainingError(
             f"out of memory with {at_once} samples at once: try {', '.join(hints)}; --dry-run estimates the need"
+        ) from error
+
+
+@contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """Turn the end of a process that reads ahead into one line.
+
+    Raises:
+        LostWorkerError: a worker of the body's loader was killed.
+    """
+    try:
+        yield
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # The last two: what it had sent goes with it.
+        if isinstance(error, RuntimeError) and not _LOST_WORKER.search(str(error)):
+            raise
+        what = " ".join(str(error).split(". ")[0].rstrip(".").split()) or "no more data"
+        raise LostWorkerError(
+            f"a process that reads ahead was lost ({what}): most often memory, /dev/shm or files to open are short;"
+            " lower --workers (0 reads without more processes) or --set batch; the same command goes on from the"
+            " newest checkpoint"
         ) from error
 
 

@@ -6,11 +6,17 @@ so a batch does not depend on how many processes share it, and a training resume
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
+
+from avatarkit.errors import AvatarkitError
+from avatarkit.training.failures import lost_workers_told
 
 
 class Samples(Protocol):
@@ -24,26 +30,29 @@ class Samples(Protocol):
 
 
 class Positioned(Dataset[dict[str, Any]]):
-    """Samples that know their position; with `partner` each also brings another one under "partner".
+    """Samples that know their position."""
 
-    Args:
-        samples: where they come from.
-        partner: add the sample half an epoch later (for stages that need two unrelated photos).
-    """
-
-    def __init__(self, samples: Samples, *, partner: bool = False) -> None:
+    def __init__(self, samples: Samples) -> None:
         self._samples = samples
-        self._partner = partner
-
-    def __len__(self) -> int:
-        return len(self._samples)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        found = dict(self._samples[position])
-        if self._partner:
-            found["partner"] = dict(self._samples[position + max(len(self) // 2, 1)])
-        found["position"] = position
-        return found
+        return {**self._samples[position], "position": position}
+
+
+class Told(Dataset["dict[str, Any] | AvatarkitError"]):
+    """Positioned samples for a loader: an error that a user can act on is handed over in a sample's place.
+
+    A loader would put the traceback of its worker process into the message of whatever is raised there.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = Positioned(samples)
+
+    def __getitem__(self, position: int) -> dict[str, Any] | AvatarkitError:
+        try:
+            return self._samples[position]
+        except AvatarkitError as error:
+            return error
 
 
 class Passes:
@@ -75,23 +84,55 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**default_collate(tensors), "positions": positions}
 
 
-def open_loader(
-    samples: Samples, passes: Passes, workers: int, *, partner: bool = False, pin: bool = False
-) -> DataLoader[Any]:
-    """A loader of the passes' batches; `workers` processes read ahead, 0 reads in this one."""
-    return DataLoader(
-        Positioned(samples, partner=partner),
+def collate_told(samples: Sequence[Mapping[str, Any] | AvatarkitError]) -> dict[str, Any] | AvatarkitError:
+    """As `collate`; the first error where there is one."""
+    usable = []
+    for sample in samples:
+        if isinstance(sample, AvatarkitError):
+            return sample
+        usable.append(sample)
+    return collate(usable)
+
+
+def read_batches(samples: Samples, passes: Passes, workers: int, *, pin: bool = False) -> Iterator[dict[str, Any]]:
+    """The passes' batches without end; `workers` processes read ahead, 0 reads in this one.
+
+    Raises:
+        AvatarkitError: a sample cannot be read: as `samples` raises it, whichever process reads.
+        LostWorkerError: a worker was killed.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        Told(samples),
         batch_sampler=passes,  # endless, so it has no length
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_told,
         pin_memory=pin,
         # The loader would draw from the global generator otherwise.
         generator=torch.Generator().manual_seed(0),
     )
+    with lost_workers_told() if workers else nullcontext():
+        batches = iter(loader)
+        if workers:
+            _look_for_lost_workers_here_alone()
+        for batch in batches:
+            if isinstance(batch, AvatarkitError):
+                # The error keeps this frame, and the frame must not keep the workers.
+                del batches
+                raise batch
+            yield batch
 
 
-def fixed_batches(samples: Samples, count: int, size: int, *, partner: bool = False) -> Iterator[dict[str, Any]]:
+def _look_for_lost_workers_here_alone() -> None:
+    """Torch's handler would raise wherever the trainer is just then: within a step, or while it saves.
+
+    Without it torch looks every few seconds, while it waits for a batch.
+    """
+    if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def fixed_batches(samples: Samples, count: int, size: int) -> Iterator[dict[str, Any]]:
     """The first `count` samples in batches of at most `size`, each time the same."""
-    data = Positioned(samples, partner=partner)
+    data = Positioned(samples)
     for first in range(0, count, size):
         yield collate([data[position] for position in range(first, min(first + size, count))])

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object
 from torch import nn
 
 from avatarkit.devices import choose_device
-from avatarkit.errors import UsageError
+from avatarkit.errors import InputError, UsageError
 from avatarkit.training.config import TrainConfig
 
 
@@ -74,6 +75,29 @@ def any_process(accelerator: Accelerator, *flags: bool) -> tuple[bool, ...]:
         return flags
     mine = torch.tensor([float(flag) for flag in flags], device=accelerator.device)
     return tuple(bool(total > 0) for total in accelerator.reduce(mine, reduction="sum").tolist())
+
+
+def check_alike(accelerator: Accelerator, seen: Mapping[str, str]) -> None:
+    """Compare what all processes have before them; each calls it with the same options.
+
+    Args:
+        seen: by option, what stands for it here, such as a hash; "" for nothing.
+
+    Raises:
+        InputError: in all processes, where two of them differ.
+    """
+    if accelerator.num_processes == 1:
+        return
+    everywhere: list[Mapping[str, str]] = gather_object([dict(seen)])
+    for option in seen:
+        told = [one[option] for one in everywhere]
+        other = next((rank for rank, value in enumerate(told) if value != told[0]), None)
+        if other is not None:
+            raise InputError(
+                f"{option}: process {other} of {len(told)} does not find there what process 0 finds; all machines must"
+                f" see the same {'dataset' if option == '--data' else 'newest checkpoint'}: give a folder that they"
+                " share, by the same path"
+            )
 
 
 def peak_memory_gib(device: torch.device) -> float | None:

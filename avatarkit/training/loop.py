@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from avatarkit.training import hardware, state
 from avatarkit.training.checkpoint import Checkpoint, Meta, prune, write_checkpoint
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.ema import Ema
-from avatarkit.training.failures import TrainingError, out_of_memory_told, save_batch
-from avatarkit.training.feed import Passes, open_loader
+from avatarkit.training.failures import LostWorkerError, TrainingError, keep_batch, out_of_memory_told
+from avatarkit.training.feed import Passes, read_batches
 from avatarkit.training.meters import Meters
 from avatarkit.training.schedule import learning_rate
 from avatarkit.training.signals import StopRequests
@@ -137,18 +137,26 @@ class Trainer:
         watch = Watch(self, first)
         meters = Meters(self.accelerator)
         told = out_of_memory_told(self.config, self.accelerator.num_processes)
-        with StopRequests() as requests, watch, told:
-            batches = self._batches()
-            self._progress.stage("train", (self.config.steps - first) * self.config.batch)
+        with StopRequests() as requests, watch, told, closing(self._batches()) as batches:
+            self._progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
             due: Reason | None = None
             while due is None:
-                meters.add(self._train_step(batches), self.config.batch)
+                try:
+                    meters.add(self._train_step(batches), self.config.batch)
+                except LostWorkerError:
+                    if requests.received is None or self.accelerator.num_processes > 1:
+                        raise
+                    # Whoever asked this process to end has ended its readers, before the step that waited for them.
+                    due = "asked to stop"
+                    break
                 before, self.step = self.images, self.step + 1
                 if self.ema is not None:
                     self.ema.update(self.stage.nets, self.step - 1)
                 self._progress.advance(self.config.batch)
                 due = self._reason_to_stop(requests, began)
                 watch.after_step(before, meters, last=due is not None)
+            if self.step > first:
+                self.save()
         seconds = time.monotonic() - began
         return Ended(self.step, self.step - first, self.images, seconds, due, watch.figures)
 
@@ -181,17 +189,12 @@ class Trainer:
         self._saved_step = self.step
         self.accelerator.wait_for_everyone()
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[Batch, None, None]:
         here = self.accelerator
         passes = Passes(self.config.batch, self.config.accumulation, here.process_index, here.num_processes, self.step)
-        loader = open_loader(
-            self.data.train,
-            passes,
-            self.options.workers,
-            partner=self.data.partner,
-            pin=here.device.type == "cuda",
-        )
-        return (hardware.to_device(batch, here.device) for batch in loader)
+        pin = here.device.type == "cuda"
+        for batch in read_batches(self.data.train, passes, self.options.workers, pin=pin):
+            yield hardware.to_device(batch, here.device)
 
     def _train_step(self, batches: Iterator[Batch]) -> dict[str, torch.Tensor]:
         """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
@@ -246,11 +249,10 @@ class Trainer:
         if self._adversary is None or not outcome["fakes"]:
             return {}
         pairs = outcome["fakes"].values()
-        told = self._adversary.train_step(
+        told = self._adversary.teach(
             torch.cat([fake for fake, _ in pairs]).detach(),
             torch.cat([real for _, real in pairs]),
             backward=self.accelerator.backward,
-            last=False,
         )
         return {name: torch.as_tensor(value) for name, value in told.items()}
 
@@ -273,9 +275,9 @@ class Trainer:
         values = {name: float(value) for name, value in told.items()}
         rank = self.accelerator.process_index
         folder = self.options.out / "diverged" / f"step-{self.step:09d}-process-{rank}"
-        save_batch(folder, batch, {"step": self.step, "losses": {k: str(v) for k, v in values.items()}})
+        kept = keep_batch(folder, batch, {"step": self.step, "losses": {k: str(v) for k, v in values.items()}})
         broken = [name for name, value in values.items() if value - value != 0]
         raise TrainingError(
-            f"step {self.step}: {', '.join(broken)} is no finite number; the batch is in {folder};"
+            f"step {self.step}: {', '.join(broken)} is no finite number; {kept};"
             " lower --set optim.lr or optim.clip_norm, or use precision=fp32; checkpoints before are unharmed"
         )

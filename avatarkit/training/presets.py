@@ -56,8 +56,8 @@ def _tiny(config: Config) -> Config:
 BASE: Mapping[str, BaseTrain] = {
     PAPER_512: BaseTrain(steps=300_000, batch=16, checkpointing=True),
     PAPER_256: BaseTrain(steps=200_000, batch=24, checkpointing=True),
-    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL)),
-    TINY: _tiny(BaseTrain(steps=4_000, batch=4, loss=_BASE_PIXEL)),
+    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL, cycle_trains="encoder")),
+    TINY: _tiny(BaseTrain(steps=4_000, batch=4, loss=_BASE_PIXEL, cycle_trains="encoder")),
 }
 ENHANCER: Mapping[str, EnhancerTrain] = {
     PAPER_512: EnhancerTrain(steps=50_000, batch=16, checkpointing=True),

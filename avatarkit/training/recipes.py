@@ -40,21 +40,24 @@ class Parent:
     """A checkpoint that a stage builds on.
 
     stage: that made it. nets: which of its nets must be built as the preset builds them.
+    built_on: options whose checkpoints it must have been trained on itself.
     """
 
     stage: str
     required: bool
     nets: tuple[str, ...] = ()
+    built_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Ingredients:
     """What a stage is built from, all of it checked.
 
-    parents: checkpoints by option. perceptual: the frozen nets of its losses.
+    parents: checkpoints by option; None for an untrained net in its place (`--dry-run`). perceptual: the frozen nets of
+    its losses.
     """
 
-    parents: Mapping[str, Checkpoint]
+    parents: Mapping[str, Checkpoint | None]
     data: TrainData
     perceptual: Perceptual
 
@@ -158,13 +161,14 @@ def frozen_base(preset: str, checkpoint: Checkpoint | None) -> Base:
         InputError: the checkpoint does not fit the preset.
     """
     base = build.build_base(PRESETS[preset].base, 0)
-    if checkpoint is not None:
-        _fill(base, checkpoint, "base")
+    _fill(base, checkpoint, "base")
     freeze(base)
     return base
 
 
-def _fill(net: nn.Module, checkpoint: Checkpoint, name: str) -> None:
+def _fill(net: nn.Module, checkpoint: Checkpoint | None, name: str) -> None:
+    if checkpoint is None:
+        return
     averaged = f"{name}.ema"
     tensors = checkpoint.tensors(averaged if checkpoint.has(averaged) else name)
     load_into(net, tensors, checkpoint.folder, f"net {name}")
@@ -184,6 +188,7 @@ def _adversary(config: TrainConfig, kind: str) -> AdversarialLoss | None:
 
 _GAZE = Parent("gaze", required=False)
 _NEEDS_BASE = Parent("base", required=True, nets=("base",))
+_ENHANCER = Parent("enhancer", required=False, nets=("enhancer",), built_on=("base",))
 
 RECIPES: Mapping[str, Recipe] = {
     "base": Recipe("base", "videos", ("base",), _base, parents={"gaze": _GAZE}),
@@ -193,7 +198,7 @@ RECIPES: Mapping[str, Recipe] = {
         "videos",
         ("student",),
         _student,
-        parents={"base": _NEEDS_BASE, "enhancer": Parent("enhancer", False, ("enhancer",)), "gaze": _GAZE},
+        parents={"base": _NEEDS_BASE, "enhancer": _ENHANCER, "gaze": _GAZE},
     ),
     "gaze": Recipe("gaze", "videos", ("gaze",), _gaze, cross=False),
     "pose": Recipe("pose", "videos", ("pose",), _pose, cross=False),

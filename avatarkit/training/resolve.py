@@ -25,17 +25,21 @@ def resolve(base: Config, file: Path | None = None, sets: Sequence[str] = ()) ->
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    known = OmegaConf.structured(base)
+    merged = OmegaConf.structured(base)
     layers = [(_read_yaml(file), str(file))] if file is not None else []
     layers += [(_read_set(text), f"--set {text}") for text in sets]
-    merged = known
     for layer, where in layers:
         _check_keys(layer, base, where)
         try:
             merged = OmegaConf.merge(merged, layer)
-        except OmegaConfBaseException as error:
-            raise UsageError(f"{where}: {str(error).splitlines()[0]}") from error
-    found = OmegaConf.to_object(merged)
+        except (OmegaConfBaseException, TypeError) as error:
+            raise UsageError(f"{where}: {_first_line(error)}") from error
+    # References such as ${batch} are followed once all layers are there.
+    try:
+        found = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, RecursionError) as error:
+        key = getattr(error, "full_key", None) or "the configuration"
+        raise UsageError(f"{key}: cannot be worked out: {_first_line(error)}") from error
     assert isinstance(found, type(base))
     check(found)
     return found
@@ -49,8 +53,8 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> C
     _check_keys(values, kind(), where, all_keys=True)
     try:
         found = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(values)))
-    except OmegaConfBaseException as error:
-        raise UsageError(f"{where}: {str(error).splitlines()[0]}") from error
+    except (OmegaConfBaseException, TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: {_first_line(error)}") from error
     assert isinstance(found, kind)
     return found
 
@@ -73,10 +77,16 @@ def _flat_items(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _check_keys(layer: Mapping[str, Any], base: TrainConfig, where: str, *, all_keys: bool = False) -> None:
     known = list(flat(asdict(base)))
     sections = {item.name for item in fields(base) if is_dataclass(getattr(base, item.name))}
-    for key in flat(layer):
+    for key, value in flat(layer).items():
+        if value == "???":
+            raise UsageError(f"{where}: {key} is left open; give a value")
         if key in CHOSEN_ELSEWHERE and not all_keys:
             raise UsageError(f"{where}: {key} cannot be set here: {CHOSEN_ELSEWHERE[key]}")
         if key in sections:
@@ -101,8 +111,8 @@ def _read_set(text: str) -> dict[str, Any]:
         raise UsageError(f"--set {text}: expected key=value, such as --set optim.lr=1e-4")
     try:
         found = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise UsageError(f"--set {text}: {str(error).splitlines()[0]}") from error
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise UsageError(f"--set {text[:80]}: {_first_line(error)}") from error
     assert isinstance(found, dict)
     return {str(name): value for name, value in found.items()}
 
@@ -117,7 +127,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not text"
         raise InputError(f"{path}: cannot be read: {reason}") from error
-    except (OmegaConfBaseException, YAMLError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no keys; write lines such as batch: 8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from avatarkit.training.feed import Samples
@@ -21,10 +21,11 @@ def _no_frame(clip_id: str) -> Frame:
 class TrainData:
     """Samples and their origin.
 
-    kind: "videos" give pairs, "photos" single pictures. size: of the pictures in pixels.
-    sha256: of the dataset's manifest. val: None where the dataset has no such split.
-    partner: each sample brings an unrelated one along. clips: (clip id, identity) of the training split, in
-    the order of the samples' "clip" numbers. first_frame: the first frame of a clip, by clip id.
+    kind: "videos" give pairs, "photos" single pictures with a "partner". size: of the pictures in pixels.
+    sha256: of what is trained on: the dataset's content and the clips that its selection leaves.
+    val: None where the dataset has no such split. clips: (clip id, identity) of the training split, in the order of
+    the samples' "clip" numbers. first_frame: the first frame of a clip, by clip id.
+    origin: more about the dataset in plain values, for checkpoints; a changed one is told by them.
     """
 
     kind: DataKind
@@ -32,6 +33,10 @@ class TrainData:
     sha256: str
     train: Samples
     val: Samples | None = None
-    partner: bool = False
     clips: tuple[tuple[str, str], ...] = ()
     first_frame: Callable[[str], Frame] = _no_frame
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def described(self) -> dict[str, Any]:
+        """What checkpoints keep of it."""
+        return {"sha256": self.sha256, "kind": self.kind, "size": self.size, **self.origin}

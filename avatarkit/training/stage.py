@@ -54,6 +54,14 @@ class Stage(nn.Module, ABC):
         self.training = mode
         return self
 
+    def once(self, like: Tensor) -> Mapping[str, Tensor]:
+        """What it computes before the first sample, and keeps on the device beside its nets; nothing by default.
+
+        Args:
+            like: of the device and type of a batch's pictures.
+        """
+        return {}
+
     @abstractmethod
     def forward(self, batch: Batch) -> Outcome:
         """Losses on a batch."""

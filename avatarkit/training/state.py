@@ -44,14 +44,14 @@ def unpack(
     if set(plain) != set(optimisers):
         raise InputError(f"{where}: holds the optimisers {sorted(plain)}, not {sorted(optimisers)}")
     for name, optimiser in optimisers.items():
-        state: dict[int, dict[str, Any]] = {
-            int(number): dict(entries) for number, entries in plain[name]["values"].items()
-        }
-        for key, tensor in tensors.items():
-            owner, number, entry = key.split("/")
-            if owner == name:
-                state.setdefault(int(number), {})[entry] = tensor
         try:
+            state: dict[int, dict[str, Any]] = {
+                int(number): dict(entries) for number, entries in plain[name]["values"].items()
+            }
+            for key, tensor in tensors.items():
+                owner, number, entry = key.split("/")
+                if owner == name:
+                    state.setdefault(int(number), {})[entry] = tensor
             optimiser.load_state_dict({"state": state, "param_groups": plain[name]["groups"]})
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{where}: the state of the optimiser {name} does not fit: {error}") from error

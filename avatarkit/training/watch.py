@@ -77,7 +77,7 @@ class Watch:
     def _batches(self, count: int, size: int) -> Iterator[Batch]:
         """The first samples of the validation split, or of the training split where it is empty."""
         data = self._trainer.data
-        batches = fixed_batches(data.val or data.train, count, size, partner=data.partner)
+        batches = fixed_batches(data.val or data.train, count, size)
         return (hardware.to_device(batch, self._trainer.accelerator.device) for batch in batches)
 
     def _validate(self, step: int, images: int) -> None:

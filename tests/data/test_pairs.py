@@ -168,6 +168,24 @@ def test_photos_come_once_an_epoch(photos: Path) -> None:
     assert same(next(iter(data)), data[0])
 
 
+def test_a_photo_brings_one_of_another_person(tmp_path: Path) -> None:
+    people = "aaabc"
+    clips = [drawn_clip(f"{person}{n}", person, 1, seed=n) for n, person in enumerate(people)]
+    write_dataset(tmp_path / "photos", {"train": [clips[:2], clips[2:]]}, kind="photos")
+    data = PhotoDataset(tmp_path / "photos", "train", seed=0, size=8, with_matte=False)
+    samples = [data[position] for position in range(300)]
+    drawn = Counter((int(sample["clip"]), int(sample["partner"]["clip"])) for sample in samples)
+    # Sorted by person: 0 to 2 are a's.
+    others = {number: {3, 4} for number in range(3)} | {3: {0, 1, 2, 4}, 4: {0, 1, 2, 3}}
+    assert set(drawn) == {(clip, other) for clip in others for other in others[clip]}
+    again = PhotoDataset(tmp_path / "photos", "train", seed=0, size=8, with_matte=False)
+    assert all(same(again[position]["partner"], samples[position]["partner"]) for position in (299, 4, 5))
+    write_dataset(tmp_path / "alone", {"train": [clips[:3]]}, kind="photos")
+    with pytest.raises(InputError, match=r"split train has photos of one person only \(a\), two people are needed"):
+        PhotoDataset(tmp_path / "alone", "train", 0)
+    assert "partner" not in PhotoDataset(tmp_path / "alone", "train", 0, with_other=False)[0]
+
+
 def test_what_cannot_be_trained_on_is_refused(dataset: Path, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such dataset"):
         PairDataset(tmp_path / "none", "train", 0)

@@ -21,9 +21,9 @@ def write_dataset(
     people: int = 3,
     frames: int = 6,
     size: int = 64,
-    splits: tuple[str, ...] = ("train", "val"),
+    damaged: str = "",
 ) -> Path:
-    """A finished dataset: one clip of each person in each split."""
+    """A finished dataset: one clip of each person in each split; the frames of a damaged clip have another size."""
     folder.mkdir(parents=True, exist_ok=True)
     stats = []
     (folder / "shards").mkdir()
@@ -32,7 +32,10 @@ def write_dataset(
         temporary = folder / "shards" / f".{name}"
         with ShardWriter(temporary, {"kind": kind}) as writer:
             for person in range(people):
-                writer.append(clip(person, split, frames if kind == "videos" else 1, size))
+                made = clip(person, split, frames if kind == "videos" else 1, size)
+                if made.info.clip_id == damaged:
+                    made.images[:] = [encode_image(np.zeros((size // 2, size // 2, 3), np.uint8))] * len(made.images)
+                writer.append(made)
         stats.append(seal_shard(folder, name, temporary, writer.clips))
         assert shard_path(folder, name).is_file()
     write_manifest(

@@ -92,7 +92,7 @@ class Pairs:
 
 
 class Photos:
-    """One photo per person."""
+    """One photo per person, with that of the next."""
 
     def __init__(self, people: int = 6, size: int = 128) -> None:
         self.people, self.size = people, size
@@ -101,7 +101,8 @@ class Photos:
         return self.people
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        return frame(position % self.people, 0, self.size)
+        photos = [frame((position + more) % self.people, 0, self.size) for more in (0, 1)]
+        return {**photos[0], "partner": photos[1]}
 
 
 def video_data(people: int = 3, size: int = 64) -> TrainData:
@@ -119,4 +120,4 @@ def video_data(people: int = 3, size: int = 64) -> TrainData:
 
 def photo_data(people: int = 6, size: int = 128) -> TrainData:
     """Photos of some people, without a validation split."""
-    return TrainData(kind="photos", size=size, sha256="1" * 64, train=Photos(people, size), partner=True)
+    return TrainData(kind="photos", size=size, sha256="1" * 64, train=Photos(people, size))

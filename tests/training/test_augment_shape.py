@@ -48,7 +48,7 @@ def moved(points: Tensor, spline: Spline) -> Tensor:
     """Where points in pixels are found in the new picture: the spline inverted by steps."""
     wanted = normalised(points)
     found = wanted.clone()
-    for _ in range(200):
+    for _ in range(60):
         found = found - 0.5 * (spline(found) - wanted)
     torch.testing.assert_close(spline(found), wanted, rtol=0, atol=1e-4)
     return ((found + 1) * SIZE - 1) / 2

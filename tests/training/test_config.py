@@ -10,7 +10,7 @@ import pytest
 from avatarkit.errors import InputError, UsageError
 from avatarkit.training.config import BaseTrain, check
 from avatarkit.training.presets import TABLES, preset
-from avatarkit.training.resolve import from_mapping, keys, resolve
+from avatarkit.training.resolve import flat, from_mapping, keys, resolve
 
 
 def test_later_layers_win(tmp_path: Path) -> None:
@@ -75,8 +75,20 @@ def test_presets_make_sense_and_survive_json(stage: str, name: str) -> None:
         (["batch=0"], "batch=0: must be at least 1"),
         (["precision=fp8"], "one of fp32, bf16"),
         (["ema=1"], "below 1"),
-        (["optim.lr=-1"], "above 0"),
-        (["optim.lr=nan"], "above 0"),
+        (["optim.lr=-1"], "optim.lr=-1.0: must be 0 or more, and finite"),
+        (["optim.lr=nan"], "finite"),
+        (["optim.lr=0"], "above 0"),
+        (["optim.beta1=1.5"], "optim.beta1=1.5: must be 0 or more and below 1"),
+        (["optim.eps=0"], "optim.eps=0.0: must be between 1e-20 and 1"),
+        (["optim.weight_decay=-1"], "optim.weight_decay=-1.0: must be 0"),
+        (["optim.weight_decay=5000"], "below 1 / optim.lr"),
+        (["cycle_form=foo"], "cycle_form=foo: must be one of megaportraits, cosface"),
+        (["cycle_scale=inf"], "cycle_scale=inf: must be 0 or more, and finite"),
+        (["batch=100000"], "at most 65536"),
+        ([f"steps={10**13}"], "between 0 and"),
+        (["steps=${oops}"], "steps: cannot be worked out: .*oops"),
+        (["steps=???"], "steps is left open"),
+        ([f"steps={'9' * 5000}"], "--set steps=9*: Exceeds the limit"),
         (["loss.pixel=-1"], "loss.pixel=-1.0: must be 0"),
         (["accumulation=5"], "batch=16 does not divide by accumulation=5"),
         ([f"loss.{key}=0" for key in preset("base", "paper-512").weights], "all loss weights are 0"),
@@ -88,12 +100,47 @@ def test_what_cannot_be_is_refused(sets: list[str], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("stage", "text", "message"),
+    [
+        ("enhancer", "max_zoom=0", "max_zoom=0.0: must be between 1"),
+        ("enhancer", "max_roll_deg=181", "between 0 and 180"),
+        ("enhancer", "max_shift=0.5", "below 0.5"),
+        ("student", "avatars=[a,a]", "ids of different clips"),
+        ("student", "avatars={}", "avatars={}: "),
+    ],
+)
+def test_what_one_stage_alone_has_is_checked_too(stage: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(preset(stage, "tiny-64"), None, [text])
+
+
+def test_no_value_of_any_key_is_more_than_refused() -> None:
+    """Each key once, in a stage that has it."""
+    stages = {key: stage for stage in TABLES for key in keys(preset(stage, "tiny-64"))}
+    assert {"optim.eps", "loss.mae", "max_zoom", "avatars", "cycle_form"} <= set(stages)
+    for key, stage in stages.items():
+        kind = type(flat(asdict(preset(stage, "tiny-64")))[key])
+        for value in ("-1", "nan", "1e300", "text", "${oops}"):
+            if (kind, value) != (bool, "-1"):  # true, to YAML's habits
+                with pytest.raises(UsageError) as caught:
+                    resolve(preset(stage, "tiny-64"), None, [f"{key}={value}"])
+                assert "\n" not in str(caught.value)
+
+
+def test_a_reference_to_another_key_is_followed() -> None:
+    assert resolve(preset("base", "tiny-64"), None, ["checkpoint_every=${batch}"]).checkpoint_every == 4
+
+
 def test_a_loss_of_another_stage_is_unknown() -> None:
     with pytest.raises(UsageError, match=r"no key loss\.cycle"):
         resolve(preset("gaze", "tiny-64"), None, ["loss.cycle=1"])
 
 
-@pytest.mark.parametrize(("text", "message"), [("- 1\n", "holds no keys"), ("a: [", "is not YAML"), ("", "")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- 1\n", "holds no keys"), ("a: [", "is not YAML"), (f"a: {'9' * 5000}", "is not YAML"), ("", "")],
+)
 def test_files_that_hold_no_keys(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "my.yaml"
     file.write_text(text)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
-from synthetic_heads import Pairs, Photos
+from synthetic_heads import Pairs
+from toy_stage import train_toy
 
-from avatarkit.training.feed import Passes, fixed_batches, open_loader
+from avatarkit.errors import InputError
+from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
+from avatarkit.training.failures import TrainingError
+from avatarkit.training.feed import Passes, fixed_batches, read_batches
+from avatarkit.training.sources import TrainData
 
 
 def positions(batch: int, passes: int, rank: int, world: int, start: int, count: int) -> list[list[int]]:
@@ -28,8 +39,8 @@ def test_a_later_start_gives_the_same_steps() -> None:
 def test_loader_tells_positions_and_ignores_workers() -> None:
     found = []
     for workers in (0, 1):
-        loader = open_loader(Pairs(size=16), Passes(4, 1, 0, 1, 2), workers)
-        found.append(list(itertools.islice(loader, 2)))
+        batches = read_batches(Pairs(size=16), Passes(4, 1, 0, 1, 2), workers)
+        found.append(list(itertools.islice(batches, 2)))
     for one, other in zip(*found, strict=True):
         assert one["positions"] == other["positions"]
         assert torch.equal(one["driver"]["image"], other["driver"]["image"])
@@ -39,16 +50,56 @@ def test_loader_tells_positions_and_ignores_workers() -> None:
 
 def test_loader_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    next(iter(open_loader(Pairs(size=16), Passes(4, 1, 0, 1, 0), 0)))
+    next(read_batches(Pairs(size=16), Passes(4, 1, 0, 1, 0), 0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_partner_is_another_sample() -> None:
-    (batch,) = fixed_batches(Photos(people=4, size=16), 3, 4, partner=True)
-    photos = Photos(people=4, size=16)
-    for row in range(3):
-        assert torch.equal(batch["image"][row], photos[row]["image"])
-        assert torch.equal(batch["partner"]["image"][row], photos[row + 2]["image"])
+class Troubled(Pairs):
+    """Cannot read one sample, or sends signals to the trainer and the worker that reads it."""
+
+    signals: tuple[tuple[int, int], ...] = ()
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        if position == 5:
+            for process, number in self.signals:
+                os.kill(process or os.getpid(), number)
+            raise InputError("shard: frame 5 is damaged; run `avatarkit data verify`")
+        return super().__getitem__(position)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_sample_is_told_alike_by_all_processes(workers: int) -> None:
+    batches = read_batches(Troubled(size=16), Passes(4, 1, 0, 1, 0), workers)
+    assert next(batches)["positions"] == [0, 1, 2, 3]
+    with pytest.raises(InputError) as caught:
+        next(batches)
+    assert str(caught.value) == "shard: frame 5 is damaged; run `avatarkit data verify`"
+
+
+@pytest.fixture
+def deadly(videos: TrainData, monkeypatch: pytest.MonkeyPatch) -> TrainData:
+    """Data of which one sample kills its reader."""
+    loader = torch.utils.data.dataloader._MultiProcessingDataLoaderIter
+    look = loader._try_get_data
+    monkeypatch.setattr(loader, "_try_get_data", lambda self: look(self, 0.2))  # torch looks every 5 s
+    troubled = Troubled()
+    troubled.signals = ((0, signal.SIGKILL),)
+    return replace(videos, train=troubled)
+
+
+def test_a_killed_worker_says_what_to_lower(tmp_path: Path, deadly: TrainData) -> None:
+    with pytest.raises(TrainingError, match=r"reads ahead was lost .*lower --workers \(0 reads") as caught:
+        train_toy(tmp_path, deadly, workers=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_request_that_ends_the_workers_too_is_heeded(tmp_path: Path, deadly: TrainData) -> None:
+    assert isinstance(deadly.train, Troubled)
+    deadly.train.signals = ((os.getpid(), signal.SIGTERM), (0, signal.SIGTERM))
+    _, ended = train_toy(tmp_path, deadly, workers=1)
+    assert ended.reason == "asked to stop"
+    assert ended.step <= 1
+    assert [open_checkpoint(path).meta.step for path in list_checkpoints(tmp_path)] == [1][: ended.step]
 
 
 def test_fixed_batches_cover_the_count() -> None:

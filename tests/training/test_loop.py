@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from real_stages import configured, train_stage
 from synthetic_heads import video_data
 from toy_stage import CONFIG, tensors_of, train_toy, trainer_of
 
@@ -21,6 +22,10 @@ from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.logs import read_log
 from avatarkit.training.sources import TrainData
+
+ONE = ("one", "one-base")
+SMOOTH = ("optim.eps=1e-3", "augment=false")
+"""Steps that follow from small gradients as smoothly as from large ones; Adam's own magnify rounding."""
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -71,8 +76,10 @@ def test_workers_and_passes_do_not_change_the_result(tmp_path: Path, videos: Tra
 
 
 def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: TrainData) -> None:
+    """A toy in one pass, the real base model in two passes of one process; each sees what the other has."""
     config = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3)
     train_toy(tmp_path / "one", videos, config)
+    train_stage(tmp_path / "one-base", configured("base", *SMOOTH, "accumulation=2"), 1)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -80,26 +87,38 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\nfrom dataclasses import replace\n"
+        "from avatarkit.errors import InputError\nfrom avatarkit.training.hardware import check_alike\n"
+        "from real_stages import configured, train_stage\n"
         "from toy_stage import CONFIG, train_toy\nfrom synthetic_heads import video_data\n"
-        "config = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3)\n"
-        "trainer, _ = train_toy(Path(sys.argv[2]), video_data(), config)\n"
+        "config, out = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3), Path(sys.argv[2])\n"
+        "trainer, _ = train_toy(out / 'two', video_data(), config)\n"
         "assert trainer.accelerator.num_processes == 2\n"
+        f"trainer = train_stage(out / 'two-base', configured('base', *{SMOOTH}), 1)\n"
+        "check_alike(trainer.accelerator, {'--out': 'same', '--data': 'same'})\n"
+        "try:\n"
+        "    check_alike(trainer.accelerator, {'--out': str(trainer.accelerator.process_index), '--data': 'same'})\n"
+        "except InputError as error:\n"
+        "    print(error)\n"
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "two")],
+            [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)],
             env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    outputs, errors = zip(*(process.communicate(timeout=120) for process in processes), strict=True)
     assert [process.returncode for process in processes] == [0, 0], errors
-    one, two = tensors_of(tmp_path / "one"), tensors_of(tmp_path / "two")
-    assert one.keys() == two.keys()
-    for key in one:
-        torch.testing.assert_close(two[key], one[key], atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+    assert all(text.startswith("--out: process 1 of 2 does not find there what process 0 finds") for text in outputs)
+    for one, two in ((tensors_of(tmp_path / name), tensors_of(tmp_path / f"two{name[3:]}")) for name in ONE):
+        assert one.keys() == two.keys()
+        for key in one:
+            torch.testing.assert_close(
+                two[key], one[key], atol=1e-5, rtol=1e-5, msg=lambda text, key=key: f"{key}: {text}"
+            )
     losses = [[line["pixel"] for line in read_log(tmp_path / name)] for name in ("one", "two")]
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
@@ -143,6 +162,19 @@ def test_not_a_number_stops_with_the_batch(tmp_path: Path, videos: TrainData) ->
     newest = open_checkpoint(tmp_path)
     assert newest.meta.step == 2
     assert all(torch.isfinite(value).all() for value in newest.tensors("blur").values())
+
+
+def test_a_full_disk_does_not_hide_why_it_stopped(
+    tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(tensors: object, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("avatarkit.training.failures.save_file", full)
+    trainer = trainer_of(tmp_path, videos, poison_at=1)
+    told = r"step 0: .* no finite number; the batch could not be saved in .*: No space left on device; lower"
+    with pytest.raises(TrainingError, match=told):
+        trainer.run()
 
 
 def test_a_broken_discriminator_is_neither_stepped_nor_saved(tmp_path: Path, videos: TrainData) -> None:

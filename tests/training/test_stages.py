@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from real_stages import configured, stage_trainer, train_stage
 from synthetic_heads import photo_data, video_data
 from torch import nn
+from toy_stage import tensors_of
 
-from avatarkit.runtime import NullProgress
-from avatarkit.training.checkpoint import open_checkpoint
-from avatarkit.training.config import TrainConfig
+from avatarkit.training.checkpoint import list_checkpoints
 from avatarkit.training.feed import fixed_batches
-from avatarkit.training.hardware import open_accelerator
-from avatarkit.training.loop import Origin, RunOptions, Trainer
-from avatarkit.training.presets import preset
-from avatarkit.training.recipes import RECIPES, Ingredients
-from avatarkit.training.resolve import resolve
-from avatarkit.training.sources import TrainData
+from avatarkit.training.loop import Trainer
+from avatarkit.training.recipes import RECIPES
 from avatarkit.training.stages.frames import prepared
-from avatarkit.training.stages.perceptual import Perceptual
 
 STAGES = list(RECIPES)
-QUIET = ("pictures_every=0", "validate_every=0", "milestone_every=0", "checkpoint_every=0", "batch=2", "steps=4")
-
-
-def configured(stage: str, *sets: str) -> TrainConfig:
-    config = resolve(preset(stage, "tiny-64"), None, [*QUIET, *sets])
-    return replace(config, avatars=("clip-0", "clip-1")) if stage == "student" else config  # type: ignore[call-arg]
-
-
-def trainer_of(out: Path, config: TrainConfig, stop: int | None = None, data: TrainData | None = None) -> Trainer:
-    data = data or (photo_data() if config.stage == "enhancer" else video_data())
-    accelerator = open_accelerator("cpu", config)
-    stage = RECIPES[config.stage].make(config, Ingredients({}, data, Perceptual({})))
-    origin = Origin(RECIPES[config.stage].describe(config.preset, stage), {}, {}, {})
-    return Trainer(stage, config, data, origin, accelerator, RunOptions(out, stop_at_step=stop), NullProgress())
 
 
 def copied(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -49,7 +30,7 @@ def copied(module: nn.Module) -> dict[str, torch.Tensor]:
 def test_one_step_changes_all_that_trains_and_nothing_frozen(stage: str, tmp_path: Path) -> None:
     # Without decay, which would change a weight that gets no gradient.
     looks = ("log_every=1", "pictures_every=2", "validate_every=2", "validation_samples=2")
-    trainer = trainer_of(tmp_path, configured(stage, *looks, "optim.weight_decay=0", "optim.clip_norm=0"), stop=1)
+    trainer = stage_trainer(tmp_path, configured(stage, *looks, "optim.weight_decay=0", "optim.clip_norm=0"), stop=1)
     before = copied(trainer.stage)
     adversary = trainer.stage.adversary
     judged = copied(adversary.discriminator) if adversary is not None else {}
@@ -81,11 +62,12 @@ def check_what_is_told(trainer: Trainer, figures: dict[str, float], out: Path) -
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_batch_may_be_cut_at_will(stage: str, tmp_path: Path) -> None:
     """Losses are means over samples, so processes and passes can share a batch."""
+    data = photo_data() if stage == "enhancer" else video_data()
+    trained = stage_trainer(tmp_path, configured(stage, "augment=false")).stage.double().train()
     found = []
     for size in (2, 1):
-        trained = trainer_of(tmp_path, configured(stage, "augment=false")).stage.double().train()
-        data = photo_data() if stage == "enhancer" else video_data()
-        for batch in fixed_batches(data.train, 2, size, partner=data.partner):
+        trained.zero_grad()
+        for batch in fixed_batches(data.train, 2, size):
             outcome = trained(in_double(prepared(batch)))
             pictures = sum(fake.mean() for fake, _ in outcome["fakes"].values())
             ((sum(outcome["terms"].values()) + pictures) * size / 2).backward()
@@ -100,20 +82,23 @@ def in_double(value: Any) -> Any:
     return value.double() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
-def test_resuming_real_networks_is_exact(tmp_path: Path) -> None:
-    stage = "base"
-    trainer_of(tmp_path / "two", configured(stage), stop=1).run()
-    resumed = trainer_of(tmp_path / "two", configured(stage), stop=2)
-    resumed.restore(open_checkpoint(tmp_path / "two"))
-    resumed.run()
-    straight = trainer_of(tmp_path / "straight", configured(stage), stop=2)
-    straight.run()
-    one, other = straight.stage.state_dict(), resumed.stage.state_dict()
+@pytest.mark.parametrize("stage", ["base", "enhancer", "student"])
+def test_resuming_real_networks_is_exact(stage: str, tmp_path: Path) -> None:
+    """Two steps, an end and two more are four steps: weights, averages, discriminator, moments."""
+    config = configured(stage, "batch=1", "checkpoint_every=2")
+    train_stage(tmp_path / "straight", config, 4)
+    shutil.copytree(tmp_path / "straight", tmp_path / "two")
+    shutil.rmtree(list_checkpoints(tmp_path / "two")[-1])
+    resumed = stage_trainer(tmp_path / "two", config, 4)
+    assert resumed.step == 2
+    assert resumed.run().steps_here == 2
+    one, other = tensors_of(tmp_path / "straight"), tensors_of(tmp_path / "two")
+    assert {name.partition(":")[0] for name in one} == {stage, f"{stage}.ema", "discriminator", "trainer"}
     assert [key for key in one if not torch.equal(one[key], other[key])] == []
 
 
 def test_base_learns_from_foreground_only(tmp_path: Path) -> None:
-    stage = trainer_of(tmp_path, configured("base", "augment=false", "loss.cycle=0", "loss.pixel=1")).stage
+    stage = stage_trainer(tmp_path, configured("base", "augment=false", "loss.cycle=0", "loss.pixel=1")).stage
     (batch,) = fixed_batches(video_data().train, 2, 2)
     with torch.no_grad():
         ((fake, real),) = stage(batch)["fakes"].values()
@@ -123,10 +108,11 @@ def test_base_learns_from_foreground_only(tmp_path: Path) -> None:
     assert fake.abs().sum() > 0
 
 
-def test_student_never_learns_from_a_driver_of_the_same_person(tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path, configured("student"))
-    stage = trainer.stage
+def test_student_encodes_its_avatars_once_and_never_learns_from_a_driver_of_the_same_person(tmp_path: Path) -> None:
+    stage = stage_trainer(tmp_path, configured("student")).stage
     people = [identity for _, identity in video_data().clips]
+    runs: list[int] = []
+    stage.teacher.base.g3d.register_forward_hook(lambda net, inputs, output: runs.append(len(output)))
     for batch in fixed_batches(video_data().train, 24, 4):
         shown = prepared(batch)
         avatar, driver = stage._cross(shown, batch["positions"])
@@ -134,17 +120,44 @@ def test_student_never_learns_from_a_driver_of_the_same_person(tmp_path: Path) -
             own = torch.equal(driver["image"][row], shown["driver"]["image"][row])
             clip = shown["clip" if own else "other_clip"][row]
             assert people[int(clip)] != f"person-{number}"
+        assert torch.isfinite(stage._target(avatar, driver, 64)).all()
+    assert runs == [2]  # both avatars, before the first batch
+    assert {name: len(tensor) for name, tensor in stage.once(driver["image"]).items()} == {
+        "volume": 2, "descriptor": 2, "grid": 2,
+    }  # fmt: skip
 
 
 def test_student_keeps_its_teacher_in_evaluation_mode(tmp_path: Path) -> None:
-    stage = trainer_of(tmp_path, configured("student")).stage.train()
+    stage = stage_trainer(tmp_path, configured("student")).stage.train()
     assert stage.nets.training
     assert not any(module.training for module in stage.teacher.modules())
 
 
 def test_cycle_needs_nothing_of_the_pixels(tmp_path: Path) -> None:
     sets = [f"loss.{name}=0" for name in ("pixel", "adversarial", "feature_matching")]
-    trainer = trainer_of(tmp_path, configured("base", *sets, "loss.cycle=1", "log_every=1"), stop=1)
+    trainer = stage_trainer(tmp_path, configured("base", *sets, "loss.cycle=1", "log_every=1"), stop=1)
     figures = trainer.run().figures
     assert figures["cycle"] == figures["total"] > 0
     assert trainer.stage.adversary is None
+
+
+@pytest.mark.parametrize("taught", ["all", "encoder"])
+def test_cycle_sees_the_drivers_matte_and_teaches_whom_it_should(taught: str, tmp_path: Path) -> None:
+    stage = stage_trainer(tmp_path, configured("base", "augment=false", f"cycle_trains={taught}")).stage
+    batch = next(fixed_batches(video_data().train, 2, 2))
+    shown, base = prepared(batch), stage.nets["base"]
+    predicted = torch.rand_like(shown["driver"]["image"]).requires_grad_()
+    z_d = stage._driver_code(base, shown["driver"], batch["positions"], "driver")
+    stage._cycle(base, shown, predicted, z_d, batch["positions"]).backward()
+    assert all(parameter.grad is not None for parameter in base.expression_encoder.parameters())
+    drawing = [parameter.grad is not None for parameter in base.g2d.parameters()]
+    if taught == "encoder":
+        assert predicted.grad is None
+        assert not any(drawing)
+        return
+    assert all(drawing)
+    assert predicted.grad is not None
+    outside = (shown["driver"]["matte"] == 0).expand_as(predicted)
+    assert outside.any()
+    assert (predicted.grad[outside] == 0).all()
+    assert predicted.grad.abs().sum() > 0

@@ -38,6 +38,10 @@ def test_states_of_others_are_refused() -> None:
     tensors, plain = pack({"nets": stepped(0)[1]})
     with pytest.raises(InputError, match=r"here: holds the optimisers \['nets'\], not \['other'\]"):
         unpack({"other": stepped(0)[1]}, tensors, plain, "here")
+    for values in ([], {"x": {}}, {"0": 1}):
+        edited = {"nets": {**plain["nets"], "values": values}}
+        with pytest.raises(InputError, match="here: the state of the optimiser nets does not fit"):
+            unpack({"nets": stepped(0)[1]}, tensors, edited, "here")
     more = torch.optim.AdamW([*nn.Linear(3, 2).parameters(), nn.Parameter(torch.zeros(1))])
     with pytest.raises(InputError, match="here: the state of the optimiser nets does not fit"):
         unpack({"nets": more}, tensors, plain, "here")

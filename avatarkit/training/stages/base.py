@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from avatarkit.losses.adversarial import AdversarialLoss
@@ -56,11 +57,19 @@ class BaseStage(Stage):
         return {"terms": terms, "fakes": fakes}
 
     def _cycle(self, base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor, positions: list[int]) -> Tensor:
-        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame."""
-        config, driver = self._config, shown["driver"]
-        x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
-        z_sd = motion_code(base, x_sd, driver["landmarks"])
-        z_cross = motion_code(base, x_cross, driver["landmarks"])
+        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame.
+
+        Predictions are seen through the driver's matte, as in all losses: what is drawn outside it is never
+        trained, and would be a free place to carry the code in. Where only the encoder is taught, predictions are
+        given: nets that draw can meet the loss by carrying over the driver's looks, by which codes are told apart too.
+        """
+        config, driver, matte = self._config, shown["driver"], shown["driver"]["matte"]
+        draws = config.cycle_trains == "all"
+        with torch.set_grad_enabled(draws and torch.is_grad_enabled()):
+            x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
+        x_sd = x_sd if draws else x_sd.detach()
+        z_sd = motion_code(base, x_sd * matte, driver["landmarks"])
+        z_cross = motion_code(base, x_cross * matte, driver["landmarks"])
         z_other = self._driver_code(base, shown["other_driver"], positions, "other")
         return cycle_loss(
             [(z_sd, z_d), (z_cross, z_d)],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from avatarkit.errors import UsageError
+from avatarkit.errors import InputError, UsageError
 from avatarkit.losses.gaze import EYE_CROP_PX, gaze_loss
 from avatarkit.losses.perceptual import perceptual
 from avatarkit.nets.features.gaze import GazeFeatures
@@ -16,6 +16,7 @@ from avatarkit.training.checkpoint import Checkpoint
 
 SCALES = 4
 """Pictures of the pyramid, each half the size of the one before, as far as the size allows ("several", choice)."""
+LARGEST_EYE_PX = 1024
 
 
 class Perceptual(nn.Module):
@@ -52,7 +53,7 @@ def open_perceptual(weights: Mapping[str, float], gaze: Checkpoint | None) -> Pe
 
     Raises:
         MissingWeights, DamagedWeights: a net's weights are not here; the message says how to get them, and
-            how to train without. UsageError: the gaze loss has no checkpoint.
+            how to train without. UsageError: the gaze loss has no checkpoint. InputError: it is damaged.
     """
     found: dict[str, VGGFeatures] = {
         name: open_features(name, without=f"--set loss.{name}=0") for name in FEATURE_NETS if weights.get(name)
@@ -65,7 +66,9 @@ def open_perceptual(weights: Mapping[str, float], gaze: Checkpoint | None) -> Pe
                 " or train without it: --set loss.gaze=0"
             )
         name = "gaze.ema" if gaze.has("gaze.ema") else "gaze"
-        eye_px = int(gaze.meta.nets["gaze"]["config"]["eye_size"])
+        eye_px = gaze.meta.nets.get("gaze", {}).get("config", {}).get("eye_size")
+        if not isinstance(eye_px, int) or not SMALLEST_PX <= eye_px <= LARGEST_EYE_PX:
+            raise InputError(f"{gaze.folder}: is damaged: the gaze net's eye_size is {eye_px}; use another checkpoint")
         found["gaze"] = GazeFeatures.of_net(gaze.tensors(name), gaze.folder)
     return Perceptual(found, eye_px)
 

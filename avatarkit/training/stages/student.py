@@ -117,17 +117,23 @@ class StudentStage(Stage):
     @torch.no_grad()
     def _target(self, avatar: Tensor, driver: Mapping[str, Any], size: int) -> Tensor:
         """The teacher's picture at the student's size."""
-        if self._sources is None:
-            self._sources = self._encoded(driver["image"])
-        drawn = self.teacher.drive_code(rows(self._sources, avatar), driver)
+        drawn = self.teacher.drive_code(rows(self._encoded(driver["image"]), avatar), driver)
         return drawn if drawn.shape[-1] == size else F.interpolate(drawn, size=(size, size), mode="area")
 
+    def once(self, like: Tensor) -> Mapping[str, Tensor]:
+        """The avatars as the teacher encodes them."""
+        return vars(self._encoded(like))
+
+    @torch.no_grad()
     def _encoded(self, like: Tensor) -> SourceCode:
         """All avatars through the part of the teacher that no driver changes: once, since it is frozen."""
+        if self._sources is not None:
+            return self._sources
         keys = ("image", "landmarks", "head")
         codes = []
         for first in range(0, len(self._avatars), AT_ONCE):
             some = [{key: frame[key] for key in keys} for frame in self._avatars[first : first + AT_ONCE]]
             frames = {key: value.to(like) for key, value in prepared(default_collate(some)).items()}
             codes.append(encode(self.teacher.base, frames))
-        return joined(codes)
+        self._sources = joined(codes)
+        return self._sources
