@@ -25,6 +25,7 @@ from avatarkit.training.seeds import derive
 from avatarkit.training.sources import Frame, TrainData
 from avatarkit.training.stages.frames import prepared
 from avatarkit.training.stages.perceptual import Perceptual
+from avatarkit.weights.load import load_into
 
 OPEN_ENDED = 10_000_000
 """Stands for the steps of a run that its time limits, until they are known."""
@@ -47,7 +48,7 @@ class StderrProgress:
     def __init__(self, every: int = 2000) -> None:
         self._every, self._count, self._name = every, 0, ""
 
-    def stage(self, name: str, total: int | None) -> None:
+    def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
         """Begin to count anew."""
         self._name, self._count = name, 0
 
@@ -127,7 +128,7 @@ def clip_data(dataset: PairDataset, samples: Samples, size: int) -> TrainData:
 
 def photo_data(dataset: PhotoDataset, count: int, size: int) -> TrainData:
     """The first so many photos, again and again."""
-    return TrainData("photos", size, dataset.dataset.hash, _First(dataset, count), partner=True)
+    return TrainData("photos", size, dataset.dataset.hash, _First(dataset, count))
 
 
 class _First:
@@ -149,18 +150,25 @@ def configured(stage: str, preset_name: str, sets: Sequence[str], limits: Limits
 
 
 def train_stage(
-    config: TrainConfig, data: TrainData, out: Path, limits: Limits, parents: Mapping[str, Checkpoint] | None = None
+    config: TrainConfig,
+    data: TrainData,
+    out: Path,
+    limits: Limits,
+    parents: Mapping[str, Checkpoint] | None = None,
+    start: Checkpoint | None = None,
 ) -> tuple[Trainer, Ended]:
-    """Train, or go on where the run in `out` stands.
+    """Train, or go on where the run in `out` stands; `start` gives a new run its first weights.
 
     Minutes become steps after a few of them were timed, so that the learning rate falls to its end.
     """
     torch.set_num_threads(limits.threads)
     out.mkdir(parents=True, exist_ok=True)
     if limits.minutes is not None and config.steps == OPEN_ENDED:
-        pace_s = _known_pace_s(out) or _timed_pace_s(_trainer(config, data, out, limits, parents, TIMED_STEPS), out)
+        pace_s = _known_pace_s(out) or _timed_pace_s(
+            _trainer(config, data, out, limits, parents, start, TIMED_STEPS), out
+        )
         config = replace(config, steps=max(TIMED_STEPS + 1, int(60 * limits.minutes / pace_s)))
-    trainer = _trainer(config, data, out, limits, parents)
+    trainer = _trainer(config, data, out, limits, parents, start)
     ended = trainer.run()
     trainer.stage.eval()
     return trainer, ended
@@ -172,10 +180,14 @@ def _trainer(
     out: Path,
     limits: Limits,
     parents: Mapping[str, Checkpoint] | None,
+    start: Checkpoint | None,
     stop_at_step: int | None = None,
 ) -> Trainer:
     accelerator = open_accelerator(limits.device, config)
     stage = RECIPES[config.stage].make(config, Ingredients(parents or {}, data, Perceptual({})))
+    if start is not None:
+        for name, net in stage.nets.items():
+            load_into(net, start.tensors(name), start.folder, f"net {name}")
     origin = Origin(
         nets=RECIPES[config.stage].describe(config.preset, stage),
         parents={name: parent.sha256 for name, parent in (parents or {}).items()},
