@@ -14,8 +14,8 @@ from avatarkit.training.resolve import flat
 from avatarkit.training.stage import DataKind
 
 KINDS: Mapping[DataKind, str] = {
-    "videos": "videos (avatarkit prepare-data videos, or one of the video sets)",
-    "photos": "photos (avatarkit prepare-data photos, or one of the photo sets)",
+    "videos": "videos (avatarkit prepare-data videos or voxceleb2)",
+    "photos": "photos (avatarkit prepare-data ffhq)",
 }
 
 
