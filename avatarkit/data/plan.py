@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from avatarkit.errors import InputError, OutputError
 
 FORMAT, VERSION = "avatarkit-plan", 1
 FILE = "plan.json"
+PARTIAL = re.compile(r"\.plan\.json-[0-9a-f]{8}")
+"""What a plan's file is called while it is written; a killed process leaves it so."""
 PlanKind = Literal["voxceleb2", "ffhq", "videos"]
 KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
 EDGE_BYTES = 1 << 16

@@ -128,6 +128,28 @@ def test_folder_with_other_things_is_refused(tmp_path: Path) -> None:
         prepare(job_of(write_videos(tmp_path / "in", ["ok 1"]), tmp_path / "out"))
 
 
+def test_run_that_was_killed_while_it_wrote_its_plan_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(write_videos(tmp_path / "in", ["ok 1"]), tmp_path / "out")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(handle: int) -> None:
+        raise Killed
+
+    # What a signal that nobody can catch leaves: the file as it is written, under its passing name.
+    with monkeypatch.context() as patch:
+        patch.setattr("avatarkit.data.plan.os.fsync", killed)
+        patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+        with pytest.raises(Killed):
+            prepare(job)
+    left = [path.name for path in job.out.iterdir() if path.name.startswith(".plan.json-")]
+    assert len(left) == 1
+    prepare(job)
+    assert (job.out / "manifest.json").exists()
+    assert not (job.out / left[0]).exists()
+
+
 def test_second_run_on_one_output_is_refused(tmp_path: Path) -> None:
     job = job_of(write_videos(tmp_path / "in", ["ok 1"]), tmp_path / "out")
     job.out.mkdir()
