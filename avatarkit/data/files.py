@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,27 +13,44 @@ from typing import Any
 
 from avatarkit.errors import InputError
 
+_PASSING = re.compile(r"\.(.+)-[0-9a-f]{8}")
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write json under a temporary name, flush it to the disk, and rename it; the same value gives the same bytes.
 
-    The temporary name is `.NAME-` with eight hexadecimal digits; a killed program leaves it behind.
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it.
+
+    The temporary name is `.NAME-` with eight hexadecimal digits; a killed program leaves it behind (`left_over_of`).
 
     Raises:
         OSError: the place cannot be written, or the disk is full; `path` is then as it was.
-        ValueError: a number in it is not finite.
     """
-    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        with temporary.open("wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
+        with temporary.open("xb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def left_over_of(name: str) -> str | None:
+    """The file that a temporary of `write_whole` was to become, None for any other name."""
+    match = _PASSING.fullmatch(name)
+    return match[1] if match else None
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """`write_whole` for json; the same value gives the same bytes.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full; `path` is then as it was.
+        ValueError: a number in it is not finite.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

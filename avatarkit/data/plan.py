@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +15,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from avatarkit.data.clip import SPLITS, Rejected, Split
-from avatarkit.data.files import read_json, sync_folder
+from avatarkit.data.files import read_json, write_whole
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
 
 FORMAT, VERSION = "avatarkit-plan", 1
 FILE = "plan.json"
-PARTIAL = re.compile(r"\.plan\.json-[0-9a-f]{8}")
-"""What a plan's file is called while it is written; a killed process leaves it so."""
 PlanKind = Literal["voxceleb2", "ffhq", "videos"]
 KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
 EDGE_BYTES = 1 << 16
@@ -210,18 +205,10 @@ def pack(
 def write_plan(dataset: Path, plan: Plan) -> Plan:
     """Write plan.json, whole or not at all; returns the plan with its hash. Raises OutputError where it cannot be."""
     text, path = canonical_json(_to_json(plan)), dataset / FILE
-    part = path.with_name(f".{FILE}-{secrets.token_hex(4)}")
     try:
-        with part.open("xb") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; free some space") from error
-    finally:
-        part.unlink(missing_ok=True)
-    sync_folder(dataset)
     return _with_hash(plan, text)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 import filelock
 
 from avatarkit.data.clip import ClipInfo
+from avatarkit.data.files import left_over_of, write_whole
 from avatarkit.data.ledger import FILE as LEDGER
 from avatarkit.data.ledger import Ledger
 from avatarkit.data.manifest import NAME as MANIFEST
@@ -29,7 +28,7 @@ from avatarkit.prepare.failures import RETRYABLE
 from avatarkit.runtime import versions
 
 ATTRIBUTION = "attribution.csv"
-_LEFT_OVER = re.compile(r"\.(plan|manifest|selection|attribution|(train|val|test)-\d{5})\.(json|csv)-[0-9a-f]{8}")
+_OURS = re.compile(r"(plan|manifest|selection|attribution|(train|val|test)-\d{5})\.(json|csv)")
 
 
 def is_sealed(dataset: Path, name: str) -> bool:
@@ -70,7 +69,7 @@ def sweep(dataset: Path) -> None:
                 path.unlink(missing_ok=True)
     for folder in (dataset, dataset / FOLDER):
         for path in folder.glob(".*") if folder.is_dir() else ():
-            match = _LEFT_OVER.fullmatch(path.name)
+            match = _OURS.fullmatch(left_over_of(path.name) or "")
             if match:
                 with _free_lock(dataset, match[1]) as free:
                     if free:
@@ -103,7 +102,7 @@ def finish(job: PrepareJob, plan: Plan, ledger: Ledger) -> None:
     try:
         reselect(dataset, job.rule, shards=[shard.name for shard in plan.shards])
         if plan.kind != "videos":
-            _write_text(dataset / ATTRIBUTION, attribution(clips))
+            write_whole(dataset / ATTRIBUTION, attribution(clips).encode("utf-8"))
         write_manifest(
             dataset,
             stats,
@@ -139,18 +138,6 @@ def attribution(clips: Iterable[ClipInfo]) -> str:
 def ledger_path(job: PrepareJob, part: str = "") -> Path:
     """Where a run's ledger lies; `part` names a task's own."""
     return job.out / WORK / f"ledger-{part}.sqlite" if part else job.out / LEDGER
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove_ledger(path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import filelock
 
 from avatarkit.data.clip import Split
+from avatarkit.data.files import left_over_of
 from avatarkit.data.hold import LOCK
 from avatarkit.data.plan import (
     FILE,
-    PARTIAL,
     Dropped,
     Plan,
     PlanKind,
@@ -97,7 +97,7 @@ def existing_plan(job: PrepareJob) -> Plan | None:
 
 def is_bare(out: Path) -> bool:
     """Whether an output's folder holds nothing yet but what a run needs for itself."""
-    return all(path.name in (WORK, LOCK) or PARTIAL.fullmatch(path.name) for path in out.iterdir())
+    return all(path.name in (WORK, LOCK) or left_over_of(path.name) == FILE for path in out.iterdir())
 
 
 def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progress: Progress) -> Plan:
@@ -123,10 +123,6 @@ def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progres
         plan = existing_plan(job)
         if plan is not None:
             return plan
-        # Under the lock nobody else is writing one: these were left by a process that was killed.
-        for path in job.out.iterdir():
-            if PARTIAL.fullmatch(path.name):
-                path.unlink(missing_ok=True)
         plan = write_plan(job.out, make_plan(job, tools(), progress))
     tell_problems(plan.problems, progress)
     return plan

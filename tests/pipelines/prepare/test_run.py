@@ -139,7 +139,7 @@ def test_run_that_was_killed_while_it_wrote_its_plan_goes_on(tmp_path: Path, mon
 
     # What a signal that nobody can catch leaves: the file as it is written, under its passing name.
     with monkeypatch.context() as patch:
-        patch.setattr("avatarkit.data.plan.os.fsync", killed)
+        patch.setattr("os.fsync", killed)
         patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
         with pytest.raises(Killed):
             prepare(job)
