@@ -59,11 +59,10 @@ def check_same_run(
     """Raise UsageError where a run's newest checkpoint was trained otherwise than asked now.
 
     Args:
-        saved: the checkpoint's configuration. data: as `TrainData.described`. parents: hashes by option.
+        found: of the same stage. saved: the checkpoint's configuration. data: as `TrainData.described`.
+        parents: hashes by option.
     """
     run = found.folder.parent.parent
-    if found.meta.stage != config.stage:
-        raise UsageError(f"--out {run}: holds a run of train {found.meta.stage}; choose another folder")
     now, before = flat(asdict(config)), flat(asdict(saved))
     changed = [key for key in now if now[key] != before[key] and key.split(".")[0] not in MAY_CHANGE]
     if changed:
