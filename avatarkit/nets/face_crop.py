@@ -12,13 +12,14 @@ from torch import Tensor
 from avatarkit.face.landmarks import MESH, UPPER_LIDS
 from avatarkit.nets.precision import full_precision
 
-__all__ = ["eye_crops", "face_crops", "landmarks_in_face_crop"]
+__all__ = ["eye_crops", "face_crops", "face_disc", "landmarks_in_face_crop"]
 
 FACE_MARGIN = 1.25
 """Side of a face crop in extents of the face's landmarks (choice): brows and chin with room for a thin-plate spline."""
 EYE_MARGIN = 1.8
 """Side of an eye crop in eye widths (choice)."""
 
+_DISC_RADIUS, _DISC_EDGE = 0.42, 0.04  # in sides of a face crop: the face's own extent and a little more (choice)
 _FINER = 2  # samples per pixel along each axis, then averaged: crops may shrink the picture up to four times
 _LEAST_PX = 1.0
 
@@ -65,6 +66,16 @@ def eye_crops(image_B3HW: Tensor, landmarks: Tensor, size: int) -> Tensor:
         width = along.norm(dim=-1).clamp(min=_LEAST_PX)
         crops.append(_cut(image_B3HW, ends.mean(dim=1), along / width[:, None], EYE_MARGIN * width, size))
     return torch.stack(crops, dim=1)
+
+
+def face_disc(size: int) -> Tensor:
+    """Share of each pixel of a face crop that counts: size x size, 1 in a disc about the centre, 0 in the corners.
+
+    Hair, clothes and backgrounds outside it say who somebody is, and nothing of the expression.
+    """
+    steps = (torch.arange(size) + 0.5) / size - 0.5
+    radius = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
+    return ((_DISC_RADIUS - radius) / _DISC_EDGE + 0.5).clamp(0, 1)
 
 
 def _face_square(landmarks: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,17 @@ def encode(base: Base, inputs: Inputs) -> SourceCode:
     return base.encode_source(image, heads, base.expression(face))
 
 
+def test_expression_is_read_from_a_disc(base: Base, inputs: Inputs) -> None:
+    """What is in a crop's corners says nothing; what is in its middle does."""
+    face = inputs[1]
+    corners, middle = face.clone(), face.clone()
+    for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1), (2, 1)):
+        corners[:, :, y, x] = 1 - face[:, :, y, x]
+    middle[:, :, 8, 8] = 1 - face[:, :, 8, 8]
+    assert torch.equal(base.expression(corners), base.expression(face))
+    assert not torch.equal(base.expression(middle), base.expression(face))
+
+
 def test_shapes_and_range(base: Base, inputs: Inputs) -> None:
     source = encode(base, inputs)
     assert source.volume.shape == (2, 6, 4, 8, 8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from avatarkit.face.landmarks import LEFT_UPPER_LID, RIGHT_UPPER_LID
-from avatarkit.nets.face_crop import EYE_MARGIN, FACE_MARGIN, eye_crops, face_crops, landmarks_in_face_crop
+from avatarkit.nets.face_crop import EYE_MARGIN, FACE_MARGIN, eye_crops, face_crops, face_disc, landmarks_in_face_crop
 
 
 def ramps(height: int = 96, width: int = 128) -> torch.Tensor:
@@ -62,6 +62,17 @@ def test_shrinking_averages_instead_of_skipping() -> None:
     board = ((x + y) % 2).float().expand(1, 3, 128, 128)
     crop = face_crops(board, face(20, 20, 64 / FACE_MARGIN), 16)
     assert (crop - 0.5).abs().max() < 0.05
+
+
+def test_disc_reaches_the_outermost_landmarks_and_not_the_corners() -> None:
+    disc = face_disc(100)
+    assert torch.allclose(disc, disc.T)
+    assert torch.allclose(disc, disc.flip(0), atol=1e-5)
+    ends = round(50 - 50 / FACE_MARGIN)  # where a row through the centre crosses the landmarks' extent
+    assert disc[50, ends] == disc[50, 50] == 1
+    assert disc[50, 0] == disc[0, 0] == disc[15, 15] == 0
+    # 0.42 of the side from the centre it is half.
+    assert disc[50, 7:9].mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_face_crop_ignores_the_irises() -> None:
