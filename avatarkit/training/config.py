@@ -150,7 +150,8 @@ class BaseTrain(TrainConfig):
     """Training of G_base.
 
     scale, margin, form: of the cycle loss; form is "megaportraits" (eq. 6-7 as written) or "cosface".
-    cycle_trains: whom it teaches: "all" nets, or the expression "encoder" alone. The paper names no one.
+    cycle_trains: whom it teaches: "all" nets, as the paper is commonly read, or the expression "encoder" alone, on
+        pictures of the other person in its own pose; docs/benchmarks.md, "Learning", has what either does.
     """
 
     loss: BaseLoss = field(default_factory=BaseLoss)

@@ -13,6 +13,7 @@ from synthetic_heads import photo_data, video_data
 from torch import nn
 from toy_stage import tensors_of
 
+from avatarkit.nets.base import Base, Driven, SourceCode
 from avatarkit.training.checkpoint import list_checkpoints
 from avatarkit.training.feed import fixed_batches
 from avatarkit.training.loop import Trainer
@@ -141,23 +142,53 @@ def test_cycle_needs_nothing_of_the_pixels(tmp_path: Path) -> None:
     assert trainer.stage.adversary is None
 
 
-@pytest.mark.parametrize("taught", ["all", "encoder"])
-def test_cycle_sees_the_drivers_matte_and_teaches_whom_it_should(taught: str, tmp_path: Path) -> None:
+def drawn_by(base: Base, monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """What is asked of the base model from now on: head transforms, and the pictures that it draws."""
+    asked: list[tuple[torch.Tensor, torch.Tensor]] = []
+    drive = base.drive
+
+    def kept(source: SourceCode, head: torch.Tensor, z: torch.Tensor) -> Driven:
+        driven = drive(source, head, z)
+        asked.append((head, driven.image))
+        return driven
+
+    monkeypatch.setattr(base, "drive", kept)
+    return asked
+
+
+def cycle_of(taught: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    """The base model, frames and prediction of a cycle loss after its backward pass, and what it asked to be drawn."""
     stage = stage_trainer(tmp_path, configured("base", "augment=false", f"cycle_trains={taught}")).stage
     batch = next(fixed_batches(video_data().train, 2, 2))
     shown, base = prepared(batch), stage.nets["base"]
     predicted = torch.rand_like(shown["driver"]["image"]).requires_grad_()
     z_d = stage._driver_code(base, shown["driver"], batch["positions"], "driver")
+    asked = drawn_by(base, monkeypatch)
     stage._cycle(base, shown, predicted, z_d, batch["positions"]).backward()
     assert all(parameter.grad is not None for parameter in base.expression_encoder.parameters())
-    drawing = [parameter.grad is not None for parameter in base.g2d.parameters()]
-    if taught == "encoder":
-        assert predicted.grad is None
-        assert not any(drawing)
-        return
-    assert all(drawing)
+    return base, shown, predicted, asked
+
+
+def test_published_cycle_sees_the_drivers_matte_and_teaches_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, shown, predicted, asked = cycle_of("all", tmp_path, monkeypatch)
+    assert [torch.equal(head, shown["driver"]["head"]) for head, _ in asked] == [True]
+    assert all(parameter.grad is not None for parameter in base.g2d.parameters())
     assert predicted.grad is not None
     outside = (shown["driver"]["matte"] == 0).expand_as(predicted)
     assert outside.any()
     assert (predicted.grad[outside] == 0).all()
     assert predicted.grad.abs().sum() > 0
+
+
+def test_cycle_of_the_encoder_alone_draws_the_other_person_in_its_own_pose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, shown, predicted, asked = cycle_of("encoder", tmp_path, monkeypatch)
+    assert not torch.equal(shown["other_source"]["head"], shown["driver"]["head"])
+    assert [torch.equal(head, shown["other_source"]["head"]) for head, _ in asked] == [True]
+    assert not any(image.requires_grad for _, image in asked)
+    assert predicted.grad is None
+    untaught = (base.appearance, base.warp_source, base.warp_driver, base.g3d, base.projection, base.g2d)
+    assert all(parameter.grad is None for net in untaught for parameter in net.parameters())

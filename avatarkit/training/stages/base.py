@@ -57,23 +57,14 @@ class BaseStage(Stage):
         return {"terms": terms, "fakes": fakes}
 
     def _cycle(self, base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor, positions: list[int]) -> Tensor:
-        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame.
-
-        Predictions are seen through the driver's matte, as in all losses: what is drawn outside it is never
-        trained, and would be a free place to carry the code in. Where only the encoder is taught, predictions are
-        given: nets that draw can meet the loss by carrying over the driver's looks, by which codes are told apart too.
-        """
-        config, driver, matte = self._config, shown["driver"], shown["driver"]["matte"]
-        draws = config.cycle_trains == "all"
-        with torch.set_grad_enabled(draws and torch.is_grad_enabled()):
-            x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
-        x_sd = x_sd if draws else x_sd.detach()
-        z_sd = motion_code(base, x_sd * matte, driver["landmarks"])
-        z_cross = motion_code(base, x_cross * matte, driver["landmarks"])
+        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame."""
+        config = self._config
+        read = _read_by_all if config.cycle_trains == "all" else _read_by_encoder
+        z_predicted = read(base, shown, x_sd, z_d)
         z_other = self._driver_code(base, shown["other_driver"], positions, "other")
         return cycle_loss(
-            [(z_sd, z_d), (z_cross, z_d)],
-            [(z_sd, z_other), (z_cross, z_other)],
+            [(z, z_d) for z in z_predicted],
+            [(z, z_other) for z in z_predicted],
             scale=config.cycle_scale,
             margin=config.cycle_margin,
             form=config.cycle_form,
@@ -120,3 +111,28 @@ class BaseStage(Stage):
         base = nets["base"]
         assert isinstance(base, Base)
         return base
+
+
+def _read_by_all(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor) -> tuple[Tensor, Tensor]:
+    """z_sd and z_s*d as published, with gradients to all nets.
+
+    Predictions are seen through the driver's matte, as in all losses: what is drawn outside it is never trained,
+    and would be a free place to carry the code in.
+    """
+    driver = shown["driver"]
+    x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
+    z_sd, z_cross = (motion_code(base, x * driver["matte"], driver["landmarks"]) for x in (x_sd, x_cross))
+    return z_sd, z_cross
+
+
+def _read_by_encoder(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor) -> tuple[Tensor, Tensor]:
+    """z_sd and z_s*d of given pictures, the other person's in its own pose.
+
+    Nets that draw can meet the loss by drawing the driver's looks, by which codes are told apart too; and codes
+    that need only agree with pictures in the driver's pose become codes of pose.
+    """
+    other = shown["other_source"]
+    with torch.no_grad():
+        x_cross = base.drive(encode(base, other), other["head"], z_d).image
+    z_sd = motion_code(base, x_sd.detach(), shown["driver"]["landmarks"])
+    return z_sd, motion_code(base, x_cross, other["landmarks"])
