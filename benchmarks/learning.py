@@ -35,8 +35,10 @@ from learning_runs import (
     without_head_turn,
 )
 from tables import Bar, Row, Verdict, markdown, verdict_table
+from torch import Tensor
 
 from avatarkit.data.pairs import PairDataset, PhotoDataset
+from avatarkit.face.landmarks import OUTER_LIP_LOWER, OUTER_LIP_UPPER
 from avatarkit.training.augment import augment_driver
 from avatarkit.training.checkpoint import open_checkpoint
 from avatarkit.training.loop import Trainer
@@ -108,7 +110,9 @@ def cycle(options: argparse.Namespace) -> Found:
     """How much of the driver's colours and identity leaks into the output, with the cycle loss and without.
 
     Both runs begin with the weights of one that learnt the clips without augmentation: a net this young would
-    hardly heed its driver's expression otherwise, and what does not heed the driver does not leak either.
+    hardly heed its driver's expression otherwise, and what does not heed the driver does not leak either. Drivers
+    then change colours and shape on their way to the expression encoder, as published; `--set augment=false` shows
+    what the loss does alone.
     """
     dataset = _pairs(options)
     clips = pick_clips(dataset, options.clips or "4")
@@ -121,8 +125,6 @@ def cycle(options: argparse.Namespace) -> Found:
     start = open_checkpoint(options.work / "cycle-start")
     rows: list[Row] = [{"run": "start", "steps": first.steps, **_cycle_figures(trainer, samples, options.seed)}]
     for name, weight in (("with", options.cycle_weight), ("without", 0.0)):
-        # Drivers change colours and shape on their way to the expression net, as published: a net that could tell
-        # people apart by their looks would meet the loss by carrying the looks over.
         sets = [*NO_ADVERSARY, f"loss.cycle={weight}", *options.sets]
         config = configured("base", options.preset, sets, limits)
         trainer, ended = train_stage(config, data, options.work / f"cycle-{name}", limits, start=start)
@@ -143,28 +145,53 @@ def _cycle_figures(trainer: Trainer, samples: ClipPairs, seed: int) -> dict[str,
 
 @torch.no_grad()
 def _leakage(trainer: Trainer, samples: ClipPairs, seed: int) -> dict[str, float]:
-    """Change of the output when only the driver's looks change, that when only its expression does, and the ratio.
+    """What the driver's looks change in the output, beside what its expression does.
 
-    A net that does not heed its driver's expression yet hardly leaks either: see all three.
+    looks_change, motion_change: of the output, when only the driver's looks change, and when its expression becomes
+    that of another moment; leak_ratio: the one over the other. A net that does not heed its driver hardly leaks
+    either, so mouth_error and mouth_error_of_other_moment tell how far the mouth is from the driver's, drawn by the
+    right expression and by the other. All but the ratio are mean absolute differences, inside the driver's matte or
+    in a box around its mouth.
     """
     base = averaged(trainer)["base"]
-    looks = motion = 0.0
+    looks = motion = error = error_of_other = 0.0
     count = max(64, 4 * len(samples))
     for position in range(count):
         batch = batch_of(trainer, [samples[position]])
-        driver = batch["driver"]
+        driver, other_moment = batch["driver"], batch["source"]
         code = encode(base, batch["source"])
-        drawn = base.drive(code, driver["head"], motion_code(base, driver["image"], driver["landmarks"])).image
         # Colour planes change places, and a spline gives the face another shape.
         seeds = sample_seeds(seed, [position], "leak")
         other_looks = augment_driver(driver["image"][:, [2, 0, 1]], driver["landmarks"], seeds)
-        same_motion = base.drive(code, driver["head"], motion_code(base, other_looks, driver["landmarks"])).image
-        other_moment = batch["source"]
-        z_other = motion_code(base, other_moment["image"], other_moment["landmarks"])
-        other_motion = base.drive(code, driver["head"], z_other).image
+        drawn, same_motion, other_motion = (
+            base.drive(code, driver["head"], motion_code(base, image, landmarks)).image
+            for image, landmarks in (
+                (driver["image"], driver["landmarks"]),
+                (other_looks, driver["landmarks"]),
+                (other_moment["image"], other_moment["landmarks"]),
+            )
+        )
         looks += float(((same_motion - drawn) * driver["matte"]).abs().mean()) / count
         motion += float(((other_motion - drawn) * driver["matte"]).abs().mean()) / count
-    return {"looks_change": looks, "motion_change": motion, "leak_ratio": looks / max(motion, 1e-9)}
+        mouth = _mouth_box(driver["landmarks"][0])
+        error += float((drawn - driver["image"])[mouth].abs().mean()) / count
+        error_of_other += float((other_motion - driver["image"])[mouth].abs().mean()) / count
+    return {
+        "looks_change": looks,
+        "motion_change": motion,
+        "leak_ratio": looks / max(motion, 1e-9),
+        "mouth_error": error,
+        "mouth_error_of_other_moment": error_of_other,
+    }
+
+
+def _mouth_box(landmarks: Tensor) -> tuple[slice, ...]:
+    """Of a batch of pictures, the pixels around the lips, with a margin of a tenth of the box on each side."""
+    lips = landmarks[[*OUTER_LIP_UPPER, *OUTER_LIP_LOWER], :2]
+    low, high = lips.amin(dim=0), lips.amax(dim=0)
+    margin = (high - low) / 10
+    (left, top), (right, bottom) = (low - margin).clamp(min=0).int().tolist(), (high + margin).ceil().int().tolist()
+    return slice(None), slice(None), slice(top, bottom + 1), slice(left, right + 1)
 
 
 def enhancer(options: argparse.Namespace) -> Found:
@@ -249,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cycle-weight", type=float, default=0.2, help="the small presets' own by default")
-    parser.add_argument("--start-steps", type=int, default=1800, help="of the run that both of cycle begin with")
+    parser.add_argument("--start-steps", type=int, default=5000, help="of the run that both of cycle begin with")
     parser.add_argument("--no-cut", action="store_true", help="leave out the run without rotation field")
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
