@@ -119,8 +119,9 @@ def cycle(options: argparse.Namespace) -> Found:
     limits = _limits(options)
     samples = ClipPairs(dataset, clips, options.seed)
     data = clip_data(dataset, samples, _size(options))
-    first = configured("base", options.preset, [*PIXEL_ONLY, "loss.cycle=0", *options.sets], limits)
-    first = replace(first, steps=options.start_steps)
+    # The start knows no cycle loss: runs with other settings of it may go on from the same one.
+    of_start = [*(text for text in options.sets if not text.startswith("cycle_")), *PIXEL_ONLY, "loss.cycle=0"]
+    first = replace(configured("base", options.preset, of_start, limits), steps=options.start_steps)
     trainer, _ = train_stage(first, data, options.work / "cycle-start", replace(limits, minutes=None))
     start = open_checkpoint(options.work / "cycle-start")
     rows: list[Row] = [{"run": "start", "steps": first.steps, **_cycle_figures(trainer, samples, options.seed)}]
@@ -275,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cycle-weight", type=float, default=0.2, help="the small presets' own by default")
+    parser.add_argument("--cycle-weight", type=float, default=1.0, help="the small presets' own by default")
     parser.add_argument("--start-steps", type=int, default=5000, help="of the run that both of cycle begin with")
     parser.add_argument("--no-cut", action="store_true", help="leave out the run without rotation field")
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE")

@@ -30,7 +30,7 @@ _GAZE_OPTIM = OptimConfig(lr=0.8e-3, schedule="one-cycle", rise=0.1, beta1=0.9, 
 _POSE_OPTIM = OptimConfig(lr=1e-3, beta1=0.9, weight_decay=1e-2)
 
 # Small presets train where no perceptual weights are at hand.
-_BASE_PIXEL = BaseLoss(vgg19=0, vggface=0, gaze=0, adversarial=0.1, feature_matching=4, cycle=0.2, pixel=10)
+_BASE_PIXEL = BaseLoss(vgg19=0, vggface=0, gaze=0, adversarial=0.1, feature_matching=4, cycle=1, pixel=10)
 _STUDENT_PIXEL = StudentLoss(vgg19=0, vggface=0, gaze=0, adversarial=0.1, pixel=10)
 
 
