@@ -25,5 +25,5 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, crop_B3HW: Tensor) -> Tensor:
         """Return z, B x E, of face crops, RGB in [0, 1]; see `face_crop.face_crops`."""
-        code: Tensor = self.head(self.net(crop_B3HW * self.disc.to(crop_B3HW.dtype)))
+        code: Tensor = self.head(self.net(crop_B3HW * self.disc))
         return code

@@ -19,7 +19,7 @@ FACE_MARGIN = 1.25
 EYE_MARGIN = 1.8
 """Side of an eye crop in eye widths (choice)."""
 
-_DISC_RADIUS, _DISC_EDGE = 0.42, 0.04  # in sides of a face crop: the face's own extent and a little more (choice)
+_DISC_EDGE = 0.04  # over which the disc fades, in sides of a face crop (choice)
 _FINER = 2  # samples per pixel along each axis, then averaged: crops may shrink the picture up to four times
 _LEAST_PX = 1.0
 
@@ -71,11 +71,12 @@ def eye_crops(image_B3HW: Tensor, landmarks: Tensor, size: int) -> Tensor:
 def face_disc(size: int) -> Tensor:
     """Share of each pixel of a face crop that counts: size x size, 1 in a disc about the centre, 0 in the corners.
 
-    Hair, clothes and backgrounds outside it say who somebody is, and nothing of the expression.
+    It reaches as far as the landmarks, whose extent `FACE_MARGIN` tells, and fades beyond them. Hair, clothes and
+    backgrounds outside it say who somebody is, and nothing of the expression.
     """
     steps = (torch.arange(size) + 0.5) / size - 0.5
     radius = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
-    return ((_DISC_RADIUS - radius) / _DISC_EDGE + 0.5).clamp(0, 1)
+    return ((0.5 / FACE_MARGIN - radius) / _DISC_EDGE + 1).clamp(0, 1)
 
 
 def _face_square(landmarks: Tensor) -> tuple[Tensor, Tensor]:
