@@ -43,6 +43,7 @@ def test_ends_are_not_standardised() -> None:
 @pytest.mark.parametrize("style", [BOTH, SN])
 @pytest.mark.parametrize("make", [Conv2d, Conv3d])
 def test_spectral_norm_reaches_1(make, style: Style) -> None:
+    torch.manual_seed(0)  # the nearer the two largest singular values are, the more iterations it takes
     conv = make(6, 8, 3, style).train()
     for _ in range(60):
         with torch.no_grad():
