@@ -1,8 +1,14 @@
-"""Where networks run: the one place that knows about accelerators."""
+"""Where networks run and in which precision: the one place that knows about accelerators."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
 from avatarkit.errors import DependencyError, UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -26,3 +32,15 @@ def choose_device(wanted: str = "auto") -> str:
     if not there[wanted]:
         raise DependencyError(f"--device {wanted}: torch {torch.__version__} finds none here; use --device cpu")
     return wanted
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Switch automatic mixed precision off for a while, on devices that have it.
+
+    Coordinates and norms of weights stay in float32 while the rest of a network runs in half precision.
+    """
+    import torch
+
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -37,14 +37,14 @@ from learning_runs import (
 from tables import Bar, Row, Verdict, markdown, verdict_table
 from torch import Tensor
 
+from avatarkit.checkpoint import open_checkpoint
 from avatarkit.data.pairs import PairDataset, PhotoDataset
 from avatarkit.face.landmarks import OUTER_LIP_LOWER, OUTER_LIP_UPPER
-from avatarkit.training.augment import augment_driver
-from avatarkit.training.checkpoint import open_checkpoint
+from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
+from avatarkit.systems.megaportraits.stages.recipes import RECIPES
+from avatarkit.training.augment.pairs import augment_driver
 from avatarkit.training.loop import Trainer
-from avatarkit.training.recipes import RECIPES
 from avatarkit.training.seeds import sample_seeds
-from avatarkit.training.stages.drive import encode, motion_code
 
 NO_ADVERSARY = ("loss.adversarial=0", "loss.feature_matching=0")
 PIXEL_ONLY = (*NO_ADVERSARY, "augment=false")

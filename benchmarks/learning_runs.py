@@ -12,19 +12,19 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
+from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint
 from avatarkit.data.pairs import PairDataset, PhotoDataset
-from avatarkit.training.checkpoint import Checkpoint, list_checkpoints, open_checkpoint
+from avatarkit.systems.megaportraits.stages.frames import prepared
+from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
+from avatarkit.systems.megaportraits.stages.presets import preset
+from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.feed import Samples
 from avatarkit.training.hardware import open_accelerator, to_device
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
-from avatarkit.training.presets import preset
-from avatarkit.training.recipes import RECIPES, Ingredients
 from avatarkit.training.resolve import resolve
 from avatarkit.training.seeds import derive
 from avatarkit.training.sources import Frame, TrainData
-from avatarkit.training.stages.frames import prepared
-from avatarkit.training.stages.perceptual import Perceptual
 from avatarkit.weights.load import load_into
 
 OPEN_ENDED = 10_000_000

@@ -31,9 +31,9 @@ from avatarkit.data.dataset import Dataset
 from avatarkit.data.reader import ShardReader
 from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.types import Face, face_from_landmarks
+from avatarkit.head.coordinates import head_frame
+from avatarkit.head.framing import Window, inside, smoothed, wanted
 from avatarkit.media.image import write_image
-from avatarkit.motion.head import head_frame
-from avatarkit.prepare.framing import Window, inside, smoothed, wanted
 
 COLUMNS = ("driver", "rate", "scale", "frame", "stored", "unread", "face_mean", "face_max", "square_mean", "square_max",
            "cut_max", "spill_max", "off_screen_ms", "start_off_ms")  # fmt: skip

@@ -62,7 +62,7 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """Write one page about the dataset, and its figures as json beside it."""
-    from avatarkit.pipelines.data_report import report as write_report
+    from avatarkit.pipelines.data_report.report import report as write_report
 
     with Console(quiet=quiet) as console:
         console.summary(write_report(dataset, output, console).summary_lines())

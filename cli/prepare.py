@@ -54,7 +54,7 @@ def voxceleb2(
     from avatarkit.data.split import SplitConfig
     from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
     from avatarkit.prepare.config import PrepareConfig
-    from avatarkit.prepare.fetch_config import FetchConfig
+    from avatarkit.prepare.fetch.config import FetchConfig
 
     job = PrepareJob(
         kind="voxceleb2",

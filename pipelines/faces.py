@@ -6,8 +6,8 @@ from pathlib import Path
 
 from avatarkit.face.open import open_dense_tracker
 from avatarkit.geometry.rotation import to_euler_deg
+from avatarkit.head.coordinates import head_frame
 from avatarkit.media.image import read_image
-from avatarkit.motion.head import head_frame
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.spec import BackgroundSpec, parse_background
-from avatarkit.engines.protocol import Engine
-from avatarkit.engines.warp import WarpEngine
 from avatarkit.errors import UsageError
 from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.geometry.crop import Crop, head_crop, union
+from avatarkit.head.coordinates import eye_opening
 from avatarkit.media.containers import choose_codec, output_kind
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import check_distinct, check_output, pending_output
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import ON_MISSING, MotionConfig
-from avatarkit.motion.head import eye_opening
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer, check
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver
@@ -31,6 +29,8 @@ from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
 from avatarkit.pipelines.source import Portrait, Source, open_portrait
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
+from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.protocol import Engine
 from avatarkit.weights.choice import AUTO
 
 Picture = NDArray[np.uint8]

@@ -8,9 +8,9 @@ from itertools import chain, repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.engines.protocol import Engine
 from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines.source import Source
+from avatarkit.systems.protocol import Engine
 
 Picture = NDArray[np.uint8]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import avatarkit
-from avatarkit.engines.protocol import Engine
 from avatarkit.media.rate import format_rate
 from avatarkit.motion.columns import STATE_NAMES
 from avatarkit.motion.smooth import EYE_WINDOW_S, ORDER, WINDOW_S
@@ -16,6 +15,7 @@ from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.source import SOFT_FACE_PX, Source
 from avatarkit.runtime import StageTimer, sha256_file, versions
+from avatarkit.systems.protocol import Engine
 
 if TYPE_CHECKING:
     from avatarkit.pipelines.reenact import ReenactConfig

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from avatarkit.background.composite import composite, foreground_colors, make_plate, to_rgba
 from avatarkit.background.spec import BackgroundSpec, load_background
-from avatarkit.engines.protocol import SourceLayers
 from avatarkit.errors import InputError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
@@ -16,6 +15,7 @@ from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.pipelines.layer_tools import LayerTools
+from avatarkit.systems.protocol import SourceLayers
 
 Picture = NDArray[np.uint8]
 

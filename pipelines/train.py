@@ -10,20 +10,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.runtime import NullProgress, Progress, versions
-from avatarkit.training.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
+from avatarkit.systems.megaportraits.stages.perceptual import open_perceptual
+from avatarkit.systems.megaportraits.stages.presets import preset
+from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients, Recipe, net_config
 from avatarkit.training.checks import check_parent, check_same_parent, check_same_run
 from avatarkit.training.config import StudentTrain, TrainConfig, check
 from avatarkit.training.failures import out_of_memory_told
 from avatarkit.training.hardware import check_alike, open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
 from avatarkit.training.open_data import choose_avatars, open_data
-from avatarkit.training.presets import preset
-from avatarkit.training.recipes import RECIPES, Ingredients, Recipe, net_config
 from avatarkit.training.resolve import from_mapping, resolve
 from avatarkit.training.sources import TrainData
-from avatarkit.training.stages.perceptual import open_perceptual
 
 CONFIG_NAME = "config.yaml"
 _LOCK = ".training.lock"

@@ -9,23 +9,24 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from avatarkit.nets.count import count_base, count_preset, parameters_of
-from avatarkit.nets.features.gaze import GazeFeatures
+from avatarkit.nets.count import parameters_of
 from avatarkit.nets.features.open import FEATURE_NETS
 from avatarkit.nets.features.vgg import VGGFeatures
-from avatarkit.nets.gaze import GazeNet
-from avatarkit.nets.presets import PRESETS, Preset
 from avatarkit.pipelines.train import TrainJob, configured
+from avatarkit.systems.megaportraits.config import PRESETS, Preset
+from avatarkit.systems.megaportraits.count import count_base, count_preset
+from avatarkit.systems.megaportraits.gaze import GazeNet
+from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
+from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
+from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients, Recipe
 from avatarkit.training.config import StudentTrain, TrainConfig
 from avatarkit.training.estimate import MemoryEstimate, estimate_step
 from avatarkit.training.feed import Samples, fixed_batches
 from avatarkit.training.open_data import DEFAULT_AVATARS, read_avatars
-from avatarkit.training.recipes import RECIPES, Ingredients, Recipe
 from avatarkit.training.resolve import CHOSEN_ELSEWHERE, flat
 from avatarkit.training.schedule import learning_rate
 from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Stage
-from avatarkit.training.stages.perceptual import Perceptual
 from avatarkit.weights.load import present
 
 GIB = 2**30
@@ -36,7 +37,7 @@ _COUNTED = {
     "gaze": ("gaze and blink",),
     "pose": ("E_mtn, pose",),
 }
-"""Nets of each stage as `avatarkit.nets.count` names them; the base model's own come first."""
+"""Nets of each stage as `avatarkit.systems.megaportraits.count` names them; the base model's own come first."""
 Row = tuple[str, ...]
 
 

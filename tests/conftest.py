@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from hypothesis import settings
 from avatarkit.errors import DependencyError
 from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.tracker import FaceTracker
+from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.media.image import read_image
 
 if TYPE_CHECKING:
@@ -136,3 +137,19 @@ def tracker() -> Iterator[FaceTracker]:
 def hopper_landmarks(tracker: FaceTracker, grace_hopper: np.ndarray) -> np.ndarray:
     """Landmarks (478, 3) of the portrait in its pixels, float64."""
     return tracker.detect(grace_hopper)[0].landmarks.astype(np.float64)
+
+
+@pytest.fixture(scope="session")
+def dense_face(astronaut: np.ndarray, tracker: FaceTracker) -> Face:
+    """A face with 478 landmarks: that of the photo."""
+    return tracker.detect(astronaut)[0]
+
+
+@pytest.fixture(scope="session")
+def moved() -> Callable[..., Face]:
+    """`moved(face, x, y, factor)`: the face enlarged about the picture's corner, then shifted."""
+
+    def move(face: Face, x: float, y: float, factor: float = 1.0) -> Face:
+        return face_from_landmarks(face.landmarks * factor + np.array([x, y, 0.0]), face.score)
+
+    return move

@@ -21,10 +21,13 @@ FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avata
 LAYERS = (
     ("", "errors", "runtime", "devices"),
     ("media", "geometry"),
-    ("weights",),
-    ("face", "background", "quality", "nets", "losses", "metrics", "data"),
+    ("weights", "checkpoint"),
+    ("face", "background", "quality"),
+    ("head",),
+    ("nets", "losses", "metrics", "data"),
     ("motion",),
-    ("training", "engines", "prepare"),
+    ("training", "prepare", "work"),
+    ("systems",),
     ("pipelines",),
     ("cli", "__main__"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,15 @@ FRAME_COLUMNS: Mapping[str, Column] = {
     "head_px": Column("<f4", (), "pixels of the original: side of the head"),
     "score": Column("<f4", (), "the scorer's unit; NaN where the frame was not scored", optional=True),
 }
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+    """The rows as one array per column, in the types that shards have."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name, column in FRAME_COLUMNS.items():
+        values = np.array([row[name] for row in rows], column.dtype)
+        columns[name] = values.reshape((len(rows), *column.shape))
+    return columns
 
 
 def check_columns(columns: Mapping[str, NDArray[Any]], frames: int, where: str) -> dict[str, NDArray[Any]]:

@@ -11,11 +11,11 @@ from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.pictures import Pixels, reduction, resize
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, UsageError
-from avatarkit.geometry.head_matrix import head_matrix, resized_px
+from avatarkit.head.matrix import head_matrix, resized_px
 
 Frame = dict[str, torch.Tensor]
 """A frame of side S: "image" uint8 (3, S, S) RGB; "matte" uint8 (1, S, S); "landmarks" float32 (478, 3) in pixels of S;
-"head" float32 (4, 4), see geometry/head_matrix.py; "gaze" float32 (2, 2); "eye_opening" float32 (2,); "mouth_opening"
+"head" float32 (4, 4), see head/matrix.py; "gaze" float32 (2, 2); "eye_opening" float32 (2,); "mouth_opening"
 float32 ()."""
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.face.landmarks import UPPER_LIDS
+from avatarkit.head.face_crop import eye_crops
 from avatarkit.losses.foreground import foreground, weighted_l1
 from avatarkit.losses.perceptual import LAYER_WEIGHTS
-from avatarkit.nets.face_crop import eye_crops
 from avatarkit.nets.features.vgg import FeatureNet
 
 __all__ = ["EYE_CROP_PX", "GazeLoss", "eye_mask", "gaze_loss"]

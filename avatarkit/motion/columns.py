@@ -24,8 +24,8 @@ class Motion:
 
     rate: frames per second, exact. width, height: of the driver's frames in pixels.
     rotation: (F, 3, 3). translation: (F, 3) pixels of the driver. scale: (F,) pixels per head unit.
-    expression: (F, 478, 3) offsets from `identity` in head coordinates (see `motion.head`).
-    mouth_opening: (F,), eye_opening: (F, 2), gaze: (F, 2, 2), see `motion.head.FaceState`; the eye openings
+    expression: (F, 478, 3) offsets from `identity` in head coordinates (see `head.coordinates`).
+    mouth_opening: (F,), eye_opening: (F, 2), gaze: (F, 2, 2), see `head.coordinates.FaceState`; the eye openings
     are measured in head coordinates, so that a nod does not count as a blink.
     presence: (F,) 1 where the motion applies, falling to 0 where the source's own pose is shown instead.
     state: (F,) how each row was obtained, a number into `STATE_NAMES`. shot: (F,) number of the shot.

@@ -15,8 +15,8 @@ from avatarkit.face.sequence import TrackedFrame
 from avatarkit.face.types import LANDMARKS
 from avatarkit.geometry.rotation import from_vector, nearest, to_vector
 from avatarkit.geometry.similarity import fit
+from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion import columns as c
-from avatarkit.motion.head import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion.smooth import EYE_WINDOW_S, WINDOW_S, gap_ends, savitzky_golay, window_frames
 
 Array = NDArray[np.float64]

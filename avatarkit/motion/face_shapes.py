@@ -1,7 +1,7 @@
 """Elementary expressions of any face, as landmark offsets in head coordinates: jaw, lips, smile, brows.
 
 Each is built from groups of landmarks with smooth falloffs around them. Lengths are in head units (see
-`motion.head`).
+`head.coordinates`).
 """
 
 from dataclasses import dataclass

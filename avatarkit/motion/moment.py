@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.geometry.similarity import Similarity
+from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.columns import Motion
-from avatarkit.motion.head import head_frame
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import angle_deg, to_euler_deg
 from avatarkit.geometry.similarity import fit
+from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion.columns import Motion, chunks
-from avatarkit.motion.head import eye_opening, gaze, head_frame, mouth_opening
 
 Array = NDArray[np.float64]
 

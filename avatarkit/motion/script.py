@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
 from avatarkit.geometry.rotation import from_euler_deg
+from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion.columns import TRACKED, Motion
 from avatarkit.motion.face_shapes import FaceShapes, face_shapes
-from avatarkit.motion.head import eye_opening, gaze, head_frame, mouth_opening
 
 Array = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import from_euler_deg, scaled
 from avatarkit.geometry.similarity import Similarity
+from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
-from avatarkit.motion.head import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.motion.moment import Reference, moment, pose_of
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from avatarkit.devices import full_precision
 from avatarkit.nets.convs import Conv2d, Conv3d, Style
-from avatarkit.nets.precision import full_precision
 
 __all__ = [
     "AdaptiveGroupNorm", "AdaptiveResBlock3D", "Bottleneck2D", "ResBlock2D", "ResBlock3D", "conv", "down", "group_norm",

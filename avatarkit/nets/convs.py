@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avatarkit.nets.precision import full_precision
+from avatarkit.devices import full_precision
 
 __all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "fold_weights", "standardised"]
 

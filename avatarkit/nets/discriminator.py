@@ -6,15 +6,29 @@ spectral normalisation in place of instance norms (choice).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avatarkit.nets.convs import Conv2d, Style
-from avatarkit.nets.presets import DiscriminatorConfig
 
-__all__ = ["Discriminator", "PatchDiscriminator"]
+__all__ = ["Discriminator", "DiscriminatorConfig", "PatchDiscriminator"]
 
 _KERNEL, _SLOPE = 4, 0.2
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A multi-scale patch discriminator.
+
+    scales: pictures that it sees, each half the size of the one before. widths: of the convolutions before the last;
+    all but the last of them halve the map.
+    """
+
+    scales: int = 3
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    spectral: bool = True
 
 
 class PatchDiscriminator(nn.Module):

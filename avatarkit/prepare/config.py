@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
+from avatarkit.data.clip import FRAME_RATE
 from avatarkit.errors import UsageError
 
-__all__ = ["IMAGE_FORMATS", "PrepareConfig"]
+__all__ = ["GRID_RATE", "IMAGE_FORMATS", "PrepareConfig"]
 
+GRID_RATE = Fraction(FRAME_RATE)
+"""Frames a second of all clips; VoxCeleb counts its frame numbers at this rate."""
 IMAGE_FORMATS = ("jpeg", "webp")
 
 

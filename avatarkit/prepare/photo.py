@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected, Stage
+from avatarkit.data.columns import columns_of
 from avatarkit.data.pictures import encode_image, encode_matte, levels
 from avatarkit.errors import InputError
 from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.geometry.crop import Crop
+from avatarkit.head.annotate import Row, annotation, yaw_deg
+from avatarkit.head.coordinates import head_frame
 from avatarkit.media.image import read_image
-from avatarkit.motion.head import head_frame
-from avatarkit.prepare.annotate import Row, annotation, columns_of, yaw_deg
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.ffhq import Quad, align, quad_of
 from avatarkit.prepare.follow import share_inside

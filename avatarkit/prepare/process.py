@@ -15,8 +15,7 @@ from avatarkit.face.sequence import CutDetector
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import MediaInfo, VideoStream, probe
 from avatarkit.media.rate import format_rate
-from avatarkit.prepare.annotate import GRID_RATE
-from avatarkit.prepare.config import PrepareConfig
+from avatarkit.prepare.config import GRID_RATE, PrepareConfig
 from avatarkit.prepare.job import Track, VideoJob
 from avatarkit.prepare.photo import process_photo
 from avatarkit.prepare.piece import PieceLabel

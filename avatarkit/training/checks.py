@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avatarkit.checkpoint import Checkpoint
 from avatarkit.errors import InputError, UsageError
-from avatarkit.training.checkpoint import Checkpoint
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.resolve import flat
 from avatarkit.training.stage import DataKind

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator
 
+from avatarkit.checkpoint import Checkpoint, Meta, prune, write_checkpoint
 from avatarkit.runtime import Progress
 from avatarkit.training import hardware, state
-from avatarkit.training.checkpoint import Checkpoint, Meta, prune, write_checkpoint
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.ema import Ema
 from avatarkit.training.failures import LostWorkerError, TrainingError, keep_batch, out_of_memory_told

@@ -11,7 +11,7 @@ from avatarkit.data.select import SelectionRule
 from avatarkit.data.split import SplitConfig
 from avatarkit.errors import UsageError
 from avatarkit.prepare.config import PrepareConfig
-from avatarkit.prepare.fetch_config import FetchConfig
+from avatarkit.prepare.fetch.config import FetchConfig
 
 EngineName = Literal["local", "slurm", "ray"]
 IdentityFrom = Literal["file", "folder"]

@@ -24,7 +24,7 @@ from avatarkit.data.select import reselect
 from avatarkit.data.shard import FOLDER, ShardStats, read_stats, shard_path, stats_path
 from avatarkit.errors import OutputError
 from avatarkit.pipelines.prepare.config import ORIGINALS, WORK, PrepareJob
-from avatarkit.prepare.failures import RETRYABLE
+from avatarkit.prepare.fetch.failures import RETRYABLE
 from avatarkit.runtime import versions
 
 ATTRIBUTION = "attribution.csv"

@@ -18,12 +18,12 @@ from avatarkit.data.voxceleb import Utterance, UtteranceFile
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import ORIGINALS, WORK, PrepareJob, Sources
 from avatarkit.pipelines.prepare.files import original_path, what_changed
-from avatarkit.pipelines.prepare.plan_voxceleb import HEAD_PER_BOX, add_digest, read_checked
-from avatarkit.prepare.fetch_config import FetchConfig, video_url
+from avatarkit.pipelines.prepare.planning.voxceleb import HEAD_PER_BOX, add_digest, read_checked
+from avatarkit.prepare.fetch.config import FetchConfig, video_url
 from avatarkit.prepare.job import PhotoJob, Track, VideoJob
 
 if TYPE_CHECKING:
-    from avatarkit.prepare.limiter import Limiter
+    from avatarkit.prepare.fetch.limiter import Limiter
 
 UNKNOWN = "unknown"
 
@@ -62,7 +62,7 @@ class JobMaker:
 
     def limiter(self) -> Limiter:
         """The request budget that all workers share."""
-        from avatarkit.prepare.limiter import Limiter
+        from avatarkit.prepare.fetch.limiter import Limiter
 
         path = self.dataset / WORK / "limiter.json"
         return Limiter(path, self.fetch.rate_per_hour, hold_s=self.fetch.hold_s)
@@ -76,7 +76,7 @@ class JobMaker:
             Refused: it could not be had, with its class as the reason, or its metadata has changed.
             OutputError: the disk is full.
         """
-        from avatarkit.prepare.fetch import FetchError, fetch
+        from avatarkit.prepare.fetch.run import FetchError, fetch
 
         # The head as a share of the picture's height: the box's, since the width's share needs the aspect.
         tops = [float(utterance.boxes[:, 3].max()) * HEAD_PER_BOX for utterance in self._utterances(item).values()]
@@ -118,7 +118,7 @@ class JobMaker:
 
     def fetched(self, key: str) -> Path | None:
         """A downloaded video that is complete and still here."""
-        from avatarkit.prepare.fetch import fetched
+        from avatarkit.prepare.fetch.run import fetched
 
         return fetched(key, self.originals)
 
@@ -152,7 +152,7 @@ class JobMaker:
     def _voxceleb(self, item: PlannedItem, path: Path, tracks: tuple[Track, ...]) -> VideoJob:
         licence, author, extra = UNKNOWN, UNKNOWN, {}
         if item.original is None:
-            from avatarkit.prepare.fetch import read_note
+            from avatarkit.prepare.fetch.run import read_note
 
             note = read_note(item.key, self.originals)
             if note is not None:

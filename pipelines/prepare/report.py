@@ -13,7 +13,7 @@ from avatarkit.data.marks import read_selection
 from avatarkit.data.plan import Plan, PlannedShard
 from avatarkit.data.shard import ShardStats, read_stats
 from avatarkit.pipelines.prepare.config import PrepareJob
-from avatarkit.pipelines.prepare.planning import frame_bytes
+from avatarkit.pipelines.prepare.planning.common import frame_bytes
 
 FRAMES_PER_S = 30.0
 """Of one worker, assumed for the estimate of a dry run; `avatarkit data report` tells what a finished run had."""

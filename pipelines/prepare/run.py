@@ -21,7 +21,7 @@ from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
 from avatarkit.pipelines.prepare.finish import clear, finish, is_sealed, ledger_path, reopen_failed, sweep, unsealed
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.planning import existing_plan, is_bare, make_plan, settle_plan
+from avatarkit.pipelines.prepare.planning.common import existing_plan, is_bare, make_plan, settle_plan
 from avatarkit.pipelines.prepare.pool import Pool
 from avatarkit.pipelines.prepare.processor import find_opener
 from avatarkit.pipelines.prepare.report import PlanReport, PrepareReport, plan_report, report_of
@@ -109,7 +109,7 @@ class _Tools:
         """Keep what would be better for the report."""
         every = list(advice)
         if self._job.sources.download:
-            from avatarkit.prepare.fetch_ytdlp import advice as of_fetching
+            from avatarkit.prepare.fetch.ytdlp import advice as of_fetching
 
             every += [line for line in [of_fetching()] if line]
         self.advice = tuple(dict.fromkeys([*self.advice, *every]))

@@ -13,8 +13,8 @@ from boxes_tree import Embedded, Truth, _composed, write_metadata
 
 from avatarkit.data.voxceleb import walk
 from avatarkit.face.types import face_from_landmarks
-from avatarkit.prepare.crops import cut_window
-from avatarkit.prepare.framing import Window
+from avatarkit.head.crops import cut_window
+from avatarkit.head.framing import Window
 
 PLACE = Embedded("d", "d__________", Path("d.mkv"), "25", Fraction(25), (480, 400), (100, 60), (320, 256), (640, 512))
 

@@ -18,7 +18,7 @@ from avatarkit.data.marks import write_selection
 from avatarkit.data.order import positions
 from avatarkit.data.pairs import PairDataset, PhotoDataset
 from avatarkit.errors import InputError, UsageError
-from avatarkit.geometry.head_matrix import head_matrix
+from avatarkit.head.matrix import head_matrix
 
 FRAMES = ("source", "driver", "other_source", "other_driver")
 

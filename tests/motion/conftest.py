@@ -12,10 +12,10 @@ import pytest
 from avatarkit.face import landmarks as lm
 from avatarkit.face.sequence import TrackedFrame
 from avatarkit.geometry.rotation import from_euler_deg
+from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.extract import DriverInfo, extract
-from avatarkit.motion.head import head_frame
 from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
 
 INFO = DriverInfo("driver.mp4", Fraction(25), 512, 600, "synthetic 1")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.head import head_frame
+from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.reshape import MOST_CLOSING, closing_lips, region_weights, with_lids, with_lips_apart
 
 UPPER, LOWER = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)

@@ -12,10 +12,10 @@ from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.geometry.rotation import angle_deg, to_euler_deg
+from avatarkit.head.coordinates import head_frame, mouth_opening
 from avatarkit.motion.columns import COLUMNS, Motion
 from avatarkit.motion.face_shapes import FaceShapes, face_shapes
 from avatarkit.motion.file import read_motion, write_motion
-from avatarkit.motion.head import head_frame, mouth_opening
 from avatarkit.motion.script import BLINKS_S, PERIOD_S, SHUT, Script, curves, scripted_motion
 
 MIRROR = (-1.0, 1.0, 1.0)

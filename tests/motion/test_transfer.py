@@ -11,9 +11,9 @@ import pytest
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import angle_deg, from_euler_deg
+from avatarkit.head.coordinates import eye_axes, gaze, head_frame
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import REGIONS, MotionConfig
-from avatarkit.motion.head import eye_axes, gaze, head_frame
 from avatarkit.motion.transfer import GAZE_GAIN, Framing, Transfer, check, without_motion
 
 from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_eyes, with_gaze, with_mouth

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import torch
 
-from avatarkit.nets.build import build_discriminator
-from avatarkit.nets.presets import PRESETS, DiscriminatorConfig
+from avatarkit.nets.discriminator import DiscriminatorConfig
+from avatarkit.systems.megaportraits.build import build_discriminator
+from avatarkit.systems.megaportraits.config import PRESETS
 
 CONFIG = DiscriminatorConfig(scales=3, widths=(8, 12, 16))
 

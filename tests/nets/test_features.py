@@ -11,13 +11,13 @@ import torchvision
 from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
-from avatarkit.nets.build import build_gaze_net
-from avatarkit.nets.features.gaze import GazeFeatures
 from avatarkit.nets.features.open import open_features
 from avatarkit.nets.features.vgg import FeatureNet, VGGFeatures, sequential_places
 from avatarkit.nets.features.vgg19 import VGG19
 from avatarkit.nets.features.vggface import VGGFace
-from avatarkit.nets.presets import PRESETS
+from avatarkit.systems.megaportraits.build import build_gaze_net
+from avatarkit.systems.megaportraits.config import PRESETS
+from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
 from avatarkit.weights.errors import MissingWeights, WrongFile
 
 THIN = (2, 3, 4, 5, 6)

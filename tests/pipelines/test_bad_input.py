@@ -15,9 +15,9 @@ import pytest
 from skimage import data
 
 from avatarkit.cli.app import run as command
-from avatarkit.engines.warp import WarpEngine
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
+from avatarkit.systems.landmark_warp import WarpEngine
 
 from .conftest import run_ffmpeg
 

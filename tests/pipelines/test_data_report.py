@@ -26,7 +26,7 @@ from avatarkit.data.shard import seal_shard
 from avatarkit.data.voxceleb import Problem
 from avatarkit.data.writer import ShardWriter
 from avatarkit.errors import InputError, OutputError
-from avatarkit.pipelines import data_report
+from avatarkit.pipelines.data_report import report as data_report
 
 EVIL = "<script>alert('x')</script>&\"<img src=http://127.0.0.1/x>"
 

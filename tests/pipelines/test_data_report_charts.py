@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from avatarkit.pipelines.data_report_charts import Bars, Mark, binned, histogram, number, round_step, shares, ticks
-from avatarkit.pipelines.data_report_page import duration, gigabytes
+from avatarkit.pipelines.data_report.charts import Bars, Mark, binned, histogram, number, round_step, shares, ticks
+from avatarkit.pipelines.data_report.page import duration, gigabytes
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 from avatarkit.data.clip import ClipInfo, Rejected
-from avatarkit.pipelines.data_report_facts import MAX_DETAIL, MAX_EXAMPLES, examples, failures, flat, why_not
-from avatarkit.prepare.failures import FAILURE_CLASSES, MEANINGS
+from avatarkit.pipelines.data_report.facts import MAX_DETAIL, MAX_EXAMPLES, examples, failures, flat, why_not
+from avatarkit.prepare.fetch.failures import FAILURE_CLASSES, MEANINGS
 
 CLIP = ClipInfo("a", "anna", "v", "1", "train", "x", "", "", "25", 0.0, 5, 500.0, 900.0, 300.0, 0.5, 50.0, 3.0)
 RULE = {"keep_top": 0.5, "min_head_px": 500.0, "min_sharpness": 0.4, "scorer": "hyperiqa"}

@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from avatarkit.data.ledger import Ledger
-from avatarkit.pipelines.data_report_facts import flat
-from avatarkit.pipelines.data_report_ledger import throughput
+from avatarkit.pipelines.data_report.facts import flat
+from avatarkit.pipelines.data_report.ledger import throughput
 
 
 def ledger(folder: Path) -> Path:

@@ -142,7 +142,7 @@ def test_result_speaks_like_the_driver(
     pngs: list[np.ndarray], driver: Path, tracker: MediaPipeTracker
 ) -> None:
     """Mouth openings over time, measured on the result, rise and fall with the driver's."""
-    from avatarkit.motion.head import mouth_opening
+    from avatarkit.head.coordinates import mouth_opening
 
     rows = []
     for frames in (frames_of(driver), pngs):

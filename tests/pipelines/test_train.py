@@ -23,19 +23,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from synthetic_dataset import write_dataset
 from toy_stage import tensors_of
 
+from avatarkit.checkpoint import open_checkpoint
 from avatarkit.cli.app import run
 from avatarkit.data.marks import Removed, write_selection
 from avatarkit.data.remove import remove
 from avatarkit.data.select import SelectionRule, reselect
 from avatarkit.errors import AvatarkitError, DependencyError, InputError, OutputError, UsageError
-from avatarkit.nets.count import count_preset
-from avatarkit.nets.presets import PRESETS
 from avatarkit.pipelines.train import TrainJob, train
 from avatarkit.pipelines.train_plan import plan
-from avatarkit.training.checkpoint import open_checkpoint
+from avatarkit.systems.megaportraits.config import PRESETS
+from avatarkit.systems.megaportraits.count import count_preset
+from avatarkit.systems.megaportraits.stages.pose import PoseStage
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.logs import read_log
-from avatarkit.training.stages.pose import PoseStage
 
 Refused = Callable[[type[AvatarkitError], str, TrainJob], None]
 OF_STAGE: dict[str, dict[str, Any]] = {

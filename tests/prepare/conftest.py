@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.ffmpeg import ffmpeg_binary
 from avatarkit.motion.script import Script
@@ -133,19 +132,3 @@ def tools() -> Iterator[Tools]:
 def face_box(talking_frames: list[np.ndarray], tools: Tools) -> tuple[float, float, float, float]:
     """The face's box in the talking photo's first frame, in pixels."""
     return tools.tracker.detect(talking_frames[0])[0].box
-
-
-@pytest.fixture(scope="session")
-def dense_face(astronaut: np.ndarray, tools: Tools) -> Face:
-    """A face with 478 landmarks: that of the photo."""
-    return tools.tracker.detect(astronaut)[0]
-
-
-@pytest.fixture(scope="session")
-def moved() -> Callable[..., Face]:
-    """`moved(face, x, y, factor)`: the face enlarged about the picture's corner, then shifted."""
-
-    def move(face: Face, x: float, y: float, factor: float = 1.0) -> Face:
-        return face_from_landmarks(face.landmarks * factor + np.array([x, y, 0.0]), face.score)
-
-    return move

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from avatarkit.errors import InputError, OutputError
-from avatarkit.prepare.fetch import FetchConfig, FetchError, fetch, fetched, read_note
-from avatarkit.prepare.limiter import Limiter
+from avatarkit.prepare.fetch.limiter import Limiter
+from avatarkit.prepare.fetch.run import FetchConfig, FetchError, fetch, fetched, read_note
 
 ID = "abcDEF-_123"
 
@@ -327,7 +327,7 @@ def test_stop(site: Any, folder: Path, limiter: Limiter) -> None:
 def test_stop_in_the_middle_of_a_download(
     site: Any, folder: Path, limiter: Limiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avatarkit.prepare.fetch_ytdlp._ASK_EVERY_S", 0.0)
+    monkeypatch.setattr("avatarkit.prepare.fetch.ytdlp._ASK_EVERY_S", 0.0)
     site.videos[ID].media = ["slow:0.1"]
     with pytest.raises(InterruptedError):
         fetch(ID, folder, FetchConfig(proxy=site.address), limiter, stop=lambda: bool(site.media_requests()))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from avatarkit.errors import InputError
-from avatarkit.prepare.fetch import FetchConfig, fetch, video_key, video_url
-from avatarkit.prepare.limiter import Limiter
+from avatarkit.prepare.fetch.limiter import Limiter
+from avatarkit.prepare.fetch.run import FetchConfig, fetch, video_key, video_url
 
 ID = "abcDEF-_123"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from avatarkit.prepare.failures import FAILURE_CLASSES, RETRYABLE, classify, one_line
-from avatarkit.prepare.fetch import FetchConfig, FetchError, fetch
-from avatarkit.prepare.limiter import Limiter
+from avatarkit.prepare.fetch.failures import FAILURE_CLASSES, RETRYABLE, classify, one_line
+from avatarkit.prepare.fetch.limiter import Limiter
+from avatarkit.prepare.fetch.run import FetchConfig, FetchError, fetch
 
 VIDEO = "abcDEF-_123"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from avatarkit.prepare import fetch_ytdlp
-from avatarkit.prepare.fetch_ytdlp import advice, causes, choose_format
+from avatarkit.prepare.fetch import ytdlp as fetch_ytdlp
+from avatarkit.prepare.fetch.ytdlp import advice, causes, choose_format
 
 
 def test_choice_among_equals() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
-from avatarkit.prepare.annotate import GRID_RATE
+from avatarkit.prepare.config import GRID_RATE
 
 BITS, CELL = 8, 16
 

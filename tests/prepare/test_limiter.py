@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatarkit.errors import OutputError, UsageError
-from avatarkit.prepare.limiter import LONGEST_HOLD_S, Limiter
+from avatarkit.prepare.fetch.limiter import LONGEST_HOLD_S, Limiter
 
 
 class Clock:
@@ -192,7 +192,7 @@ def test_workers_at_the_same_moment_take_different_tokens(path: Path) -> None:
                 return
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("avatarkit.prepare.limiter._LONGEST_NAP_S", 0.0)
+        patch.setattr("avatarkit.prepare.fetch.limiter._LONGEST_NAP_S", 0.0)
         workers = [threading.Thread(target=work) for _ in range(8)]
         for worker in workers:
             worker.start()

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from synthetic_heads import photo_data, video_data
 
+from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.runtime import NullProgress
-from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
+from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
+from avatarkit.systems.megaportraits.stages.presets import preset
+from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.hardware import open_accelerator
 from avatarkit.training.loop import Origin, RunOptions, Trainer
-from avatarkit.training.presets import preset
-from avatarkit.training.recipes import RECIPES, Ingredients
 from avatarkit.training.resolve import resolve
 from avatarkit.training.sources import TrainData
-from avatarkit.training.stages.perceptual import Perceptual
 
 QUIET = ("pictures_every=0", "validate_every=0", "milestone_every=0", "checkpoint_every=0", "batch=2", "steps=4")
 

@@ -12,7 +12,7 @@ from avatarkit.data.manifest import write_manifest
 from avatarkit.data.pictures import encode_image, encode_matte
 from avatarkit.data.shard import seal_shard, shard_name, shard_path
 from avatarkit.data.writer import ShardWriter
-from avatarkit.geometry.head_matrix import CANONICAL_UNITS
+from avatarkit.head.matrix import CANONICAL_UNITS
 
 
 def write_dataset(

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.head import measure
-from avatarkit.training.augment import augment_driver, augment_pair
-from avatarkit.training.augment_color import DRIVER_COLORS, PAIR_COLORS, ColorStrength, change_colors, color_change
-from avatarkit.training.augment_flip import flip_frame
+from avatarkit.head.coordinates import measure
+from avatarkit.training.augment.color import DRIVER_COLORS, PAIR_COLORS, ColorStrength, change_colors, color_change
+from avatarkit.training.augment.flip import flip_frame
+from avatarkit.training.augment.pairs import augment_driver, augment_pair
 
 SIZE = 40
 NO_COLORS = ColorStrength(0, 0, 0, 0, 0)

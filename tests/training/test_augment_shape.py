@@ -9,9 +9,9 @@ from torch import Tensor
 
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import from_euler_deg
-from avatarkit.motion.head import FaceState, measure
-from avatarkit.training.augment_shape import DRAWS, ShapeStrength, change_shape, control_points
-from avatarkit.training.augment_spline import Spline, fit_spline, warp
+from avatarkit.head.coordinates import FaceState, measure
+from avatarkit.training.augment.shape import DRAWS, ShapeStrength, change_shape, control_points
+from avatarkit.training.augment.spline import Spline, fit_spline, warp
 
 SIZE, SAMPLES = 128, 16
 EYES_AND_LIPS = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from avatarkit.errors import InputError, UsageError
+from avatarkit.systems.megaportraits.stages.presets import TABLES, preset
 from avatarkit.training.config import BaseTrain, check
-from avatarkit.training.presets import TABLES, preset
 from avatarkit.training.resolve import flat, from_mapping, keys, resolve
 
 

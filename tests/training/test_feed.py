@@ -14,8 +14,8 @@ import torch
 from synthetic_heads import Pairs
 from toy_stage import train_toy
 
+from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.errors import InputError
-from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.feed import Passes, fixed_batches, read_batches
 from avatarkit.training.sources import TrainData

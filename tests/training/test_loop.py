@@ -17,8 +17,8 @@ from real_stages import configured, train_stage
 from synthetic_heads import video_data
 from toy_stage import CONFIG, tensors_of, train_toy, trainer_of
 
+from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.runtime import NullProgress
-from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.logs import read_log
 from avatarkit.training.sources import TrainData

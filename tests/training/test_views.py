@@ -7,7 +7,7 @@ import math
 import torch
 from synthetic_heads import FACE, frame
 
-from avatarkit.training.stages.frames import prepared
+from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.training.views import ViewRange, draw_transforms, shrink, view
 
 LIMITS = ViewRange(max_roll_deg=15, max_zoom=1.15, max_shift=0.08)

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.runtime import NullProgress
-from avatarkit.training.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.training.config import BaseLoss, BaseTrain, OptimConfig
 from avatarkit.training.hardware import open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer

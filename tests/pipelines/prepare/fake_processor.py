@@ -16,8 +16,8 @@ import numpy as np
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.errors import OutputError
-from avatarkit.prepare import fetch as fetch_module
 from avatarkit.prepare.config import PrepareConfig
+from avatarkit.prepare.fetch import run as fetch_module
 from avatarkit.prepare.job import PhotoJob, VideoJob
 
 

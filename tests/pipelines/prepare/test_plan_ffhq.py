@@ -13,7 +13,7 @@ from avatarkit.data.dataset import Dataset
 from avatarkit.data.plan import Plan
 from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.planning import make_plan
+from avatarkit.pipelines.prepare.planning.common import make_plan
 from avatarkit.pipelines.prepare.run import prepare
 from avatarkit.prepare.job import PhotoJob
 

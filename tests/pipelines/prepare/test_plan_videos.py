@@ -14,8 +14,8 @@ from avatarkit.data.clip import check_id
 from avatarkit.data.plan import PlannedItem, PlannedTrack
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob, Sources
-from avatarkit.pipelines.prepare.plan_videos import keys_of
-from avatarkit.pipelines.prepare.planning import Draft, make_plan
+from avatarkit.pipelines.prepare.planning.common import Draft, make_plan
+from avatarkit.pipelines.prepare.planning.videos import keys_of
 
 
 def keys(*names: str) -> list[str]:
@@ -102,6 +102,6 @@ def test_a_person_in_two_splits_is_no_plan(tmp_path: Path, monkeypatch: pytest.M
     tracks = {key: (PlannedTrack(person, "", 9),) for key, person in (("a", "ann"), ("b", "bob"), ("c", "ann"))}
     items = [(split, PlannedItem(key, tracks[key]), 1) for split, key in (("train", "a"), ("val", "b"), ("val", "c"))]
     drafters = {"videos": lambda job, progress: Draft(items)}
-    monkeypatch.setattr("avatarkit.pipelines.prepare.planning._drafters", lambda: drafters)
+    monkeypatch.setattr("avatarkit.pipelines.prepare.planning.common._drafters", lambda: drafters)
     with pytest.raises(InputError, match="ann is in train and in val"):
         make_plan(PrepareJob("videos", tmp_path, Sources()), {})

@@ -16,12 +16,12 @@ from avatarkit.data.dataset import Dataset
 from avatarkit.data.ledger import read_table
 from avatarkit.data.split import SplitConfig
 from avatarkit.pipelines.data import verify
-from avatarkit.pipelines.data_report import report as data_report
+from avatarkit.pipelines.data_report.report import report as data_report
 from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
 from avatarkit.prepare.config import PrepareConfig
-from avatarkit.prepare.fetch_config import FetchConfig
+from avatarkit.prepare.fetch.config import FetchConfig
 
 GOOD, PRIVATE, REMOVED, BROKEN, SMALL = "good0000000", "private0000", "removed0000", "brokenoff00", "toosmall000"
 CUT_AT = 5000

@@ -1,5 +1,0 @@
-"""The landmark-warp engine: moves the source's own pixels, needs no weights and no GPU."""
-
-from avatarkit.engines.warp.engine import WarpEngine
-
-__all__ = ["WarpEngine"]

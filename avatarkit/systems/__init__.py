@@ -1,0 +1,1 @@
+"""Published systems, one folder each, and what they share: the engine protocol and the registry."""

@@ -1,0 +1,1 @@
+"""Changes to the pictures of a sample, drawn from its own seed."""

@@ -1,0 +1,1 @@
+"""`avatarkit data report`: a dataset's facts, charts and pictures as one page."""

@@ -1,0 +1,1 @@
+"""Plans of prepare-data, one module for each kind of original."""

@@ -1,0 +1,152 @@
+"""Makes a plan from metadata and folders, or takes the one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import filelock
+
+from avatarkit.data.clip import Split
+from avatarkit.data.files import left_over_of
+from avatarkit.data.hold import LOCK
+from avatarkit.data.plan import (
+    FILE,
+    Dropped,
+    Plan,
+    PlanKind,
+    PlannedItem,
+    check_same,
+    pack,
+    read_plan,
+    write_plan,
+)
+from avatarkit.data.split import check_disjoint, draw
+from avatarkit.data.voxceleb import Problem
+from avatarkit.errors import InputError, OutputError
+from avatarkit.pipelines.prepare.config import WORK, PrepareJob
+from avatarkit.runtime import NullProgress, Progress
+
+LEAST_SHARDS = 8
+"""Of a split that has so many items: a small set is made by several workers too, on any machine in the same way."""
+
+BYTES_PER_PIXEL = 0.35
+"""Of a stored frame with its matte, at JPEG quality 95; it only sizes shards and estimates."""
+COLUMN_BYTES = 5900
+"""Of a frame's annotations."""
+SHOWN_PROBLEMS = 10
+
+
+
+@dataclass
+class Draft:
+    """A plan in the making: items with their splits and expected bytes, what is left out, what is malformed."""
+
+    items: list[tuple[Split, PlannedItem, int]] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def frame_bytes(job: PrepareJob) -> int:
+    """Expected bytes of a stored frame."""
+    return round(BYTES_PER_PIXEL * job.config.size**2) + COLUMN_BYTES
+
+
+def limited(keys: Sequence[str], job: PrepareJob) -> list[str]:
+    """Keys in their order, or as many of them as `--limit` allows, drawn by the seed."""
+    if job.limit is None or len(keys) <= job.limit:
+        return list(keys)
+    chosen = set(sorted(keys, key=lambda key: (draw(key, job.split.seed), key))[: job.limit])
+    return [key for key in keys if key in chosen]
+
+
+def make_plan(job: PrepareJob, tools: Mapping[str, str], progress: Progress | None = None) -> Plan:
+    """Make a plan without writing it.
+
+    Raises:
+        InputError: the material cannot be read at all, or holds nothing, or puts a person into two splits.
+    """
+    progress = progress or NullProgress()
+    draft = _drafters()[job.kind](job, progress)
+    if not draft.items:
+        raise InputError(_nothing(job.kind, draft))
+    check_disjoint((track.identity, split) for split, item, _ in draft.items for track in item.tracks)
+    shards = pack(draft.items, target_bytes=job.shard_mb * 10**6, least=LEAST_SHARDS)
+    problems = tuple(sorted(draft.problems, key=lambda one: (one.file, one.line)))
+    return Plan(job.kind, job.plan_config(), dict(tools), shards, tuple(draft.dropped), problems)
+
+
+def existing_plan(job: PrepareJob) -> Plan | None:
+    """The plan in the output, if there is one.
+
+    Raises:
+        OutputError: the output was planned with other options, or holds something else.
+        InputError: the plan is damaged or of another version.
+    """
+    if job.out.exists() and not job.out.is_dir():
+        raise OutputError(f"{job.out}: is a file; --out takes a folder")
+    if not (job.out / FILE).exists():
+        if job.out.is_dir() and not is_bare(job.out):
+            raise OutputError(f"{job.out}: holds other things than a dataset; choose an empty or a new folder")
+        return None
+    plan = read_plan(job.out)
+    check_same(plan, job.kind, job.plan_config(), job.out)
+    return plan
+
+
+def is_bare(out: Path) -> bool:
+    """Whether an output's folder holds nothing yet but what a run needs for itself."""
+    return all(path.name in (WORK, LOCK) or left_over_of(path.name) == FILE for path in out.iterdir())
+
+
+def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progress: Progress) -> Plan:
+    """The output's plan, made and written where there is none; of several tasks that begin at once, one makes it.
+
+    Args:
+        job: the command.
+        tools: opens the tools and tells their names, called where a plan is made.
+        progress: is told what was malformed.
+
+    Raises:
+        InputError, OutputError: as `make_plan`, `existing_plan` and `write_plan`.
+    """
+    plan = existing_plan(job)
+    if plan is not None:
+        return plan
+    work = job.out / WORK
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --out") from error
+    with filelock.FileLock(work / "plan.lock"):
+        plan = existing_plan(job)
+        if plan is not None:
+            return plan
+        plan = write_plan(job.out, make_plan(job, tools(), progress))
+    tell_problems(plan.problems, progress)
+    return plan
+
+
+def tell_problems(problems: Iterable[Problem], progress: Progress) -> None:
+    """Tell the first of the malformed lines and files, and how many more there are."""
+    every = list(problems)
+    for problem in every[:SHOWN_PROBLEMS]:
+        progress.notice(f"left out: {problem}")
+    if len(every) > SHOWN_PROBLEMS:
+        progress.notice(f"{len(every) - SHOWN_PROBLEMS} more malformed lines or files are listed in {FILE}")
+
+
+def _drafters() -> dict[PlanKind, Callable[[PrepareJob, Progress], Draft]]:
+    from avatarkit.pipelines.prepare.planning.ffhq import draft_ffhq
+    from avatarkit.pipelines.prepare.planning.videos import draft_videos
+    from avatarkit.pipelines.prepare.planning.voxceleb import draft_voxceleb
+
+    return {"voxceleb2": draft_voxceleb, "ffhq": draft_ffhq, "videos": draft_videos}
+
+
+def _nothing(kind: PlanKind, draft: Draft) -> str:
+    what = "no photo" if kind == "ffhq" else "no video"
+    why = f"; {len(draft.dropped)} were left out, the first: {draft.dropped[0].detail}" if draft.dropped else ""
+    malformed = f"; {len(draft.problems)} are malformed, the first: {draft.problems[0]}" if draft.problems else ""
+    return f"there is {what} to prepare{why}{malformed}"

@@ -1,0 +1,141 @@
+"""Plans FFHQ: photos matched with their records and attributes; crowds and children left out at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from avatarkit.data.clip import Split
+from avatarkit.data.ffhq_json import Faces, FfhqRecord, PhotoFile, Place, read_faces, read_records
+from avatarkit.data.plan import Dropped, PlannedItem, PlannedTrack
+from avatarkit.data.split import split_of
+from avatarkit.data.voxceleb import Problem
+from avatarkit.errors import InputError
+from avatarkit.pipelines.prepare.config import PrepareJob
+from avatarkit.pipelines.prepare.files import PHOTO_SUFFIXES, find, original_of
+from avatarkit.pipelines.prepare.planning.common import Draft, frame_bytes, limited
+from avatarkit.pipelines.prepare.planning.videos import keys_of
+from avatarkit.runtime import Progress
+
+Match = tuple[str, Split, str, str, Place | None]
+"""Key, split, relative path, form, and place of the record of one photo."""
+
+
+def draft_ffhq(job: PrepareJob, progress: Progress) -> Draft:
+    """Match photos with the json, or take all photos of the folder where there is none."""
+    draft = Draft()
+    images = job.sources.images
+    if images is None:
+        raise InputError("--images: give the folder of photos")
+    progress.stage("read photo list", None, "photos")
+    present = find(images, PHOTO_SUFFIXES, draft.problems)
+    found = _by_record(job.sources.json, present, images, draft) if job.sources.json else _by_file(present, job)
+    matches = {match[0]: match for match in found}
+    for key in limited(sorted(matches), job):
+        _add(draft, job, images, matches[key])
+        progress.advance()
+    if job.limit is not None:
+        draft.dropped = [one for one in draft.dropped if one.reason != "no-original"]
+    return draft
+
+
+def _by_record(path: Path, present: list[str], images: Path, draft: Draft) -> Iterator[Match]:
+    bad: list[tuple[str, str]] = []
+    by_tail = _tails(present)
+    for record, place in read_records(path, bad):
+        found = _find(record, by_tail, images)
+        if found is None:
+            detail = f"no file {record.wild.path} or {record.aligned.path}, in whole or in part, in the folder"
+            draft.dropped.append(_dropped(record.number, record.split, "no-original", detail))
+        elif not found[1]:
+            detail = f"{found[0]} has neither the size of the published photo nor of its 1024 px form"
+            draft.dropped.append(_dropped(record.number, record.split, "not-the-published-file", detail))
+        else:
+            yield record.number, record.split, found[0], found[1], place
+    draft.problems += [Problem(path.name, 0, what) for _, what in bad]
+
+
+def _by_file(present: list[str], job: PrepareJob) -> Iterator[Match]:
+    keys = keys_of([PurePosixPath(path) for path in present])
+    stems = [PurePosixPath(path).stem for path in present]
+    # FFHQ's own numbers are kept where they are unique, so that attributes are found.
+    count = Counter(stems)
+    for path, key, stem in zip(present, keys, stems, strict=True):
+        key = stem if count[stem] == 1 and stem.isascii() and stem.isdigit() else key
+        yield key, split_of(key, job.split), path, "wild", None
+
+
+def _tails(present: list[str]) -> dict[str, list[str]]:
+    """Files by each of their last one to three path parts, endings left out: people convert photos."""
+    tails: dict[str, list[str]] = {}
+    for path in present:
+        parts = PurePosixPath(path).with_suffix("").parts
+        for count in range(1, min(3, len(parts)) + 1):
+            tails.setdefault("/".join(parts[-count:]), []).append(path)
+    return tails
+
+
+def _find(record: FfhqRecord, by_tail: dict[str, list[str]], images: Path) -> tuple[str, str] | None:
+    """The photo's file and its form, "wild" or "aligned"; the form is "" where neither fits; None: no file.
+
+    The longest part of the published path that fits decides; where both forms fit, the size does.
+    """
+    for count in (3, 2, 1):
+        forms = {"wild": _tail(record.wild, count), "aligned": _tail(record.aligned, count)}
+        if forms["wild"] != forms["aligned"]:
+            for form, tail in forms.items():
+                if tail in by_tail:
+                    return by_tail[tail][0], form
+        elif forms["wild"] in by_tail:
+            path = by_tail[forms["wild"]][0]
+            size = (images / path).stat().st_size
+            fits = {record.aligned.bytes: "aligned", record.wild.bytes: "wild"}
+            return path, fits.get(size, "")
+    return None
+
+
+def _tail(file: PhotoFile, count: int) -> str:
+    parts = PurePosixPath(file.path).with_suffix("").parts
+    return "/".join(parts[-count:]) if len(parts) >= count else ""
+
+
+def _add(draft: Draft, job: PrepareJob, images: Path, match: Match) -> None:
+    key, split, path, form, place = match
+    faces: Faces | None = None
+    if job.sources.features is not None:
+        try:
+            faces = read_faces(job.sources.features, key)
+        except InputError as error:
+            draft.problems.append(Problem(f"{key}.json", 0, str(error)))
+    refused = _refused(faces, job)
+    if refused:
+        draft.dropped.append(_dropped(key, split, *refused))
+        return
+    notes = {}
+    if faces is not None and faces.count:
+        notes["faces"] = str(faces.count)
+        if faces.youngest is not None:
+            notes["age"] = repr(faces.youngest)
+    original = original_of(0, images, path)
+    digest = place.digest if place else ""
+    record = (place.start, place.length) if place else None
+    track = PlannedTrack(key, "", 1)
+    item = PlannedItem(key, (track,), original, digest, record, form, tuple(sorted(notes.items())))
+    draft.items.append((split, item, frame_bytes(job)))
+
+
+def _refused(faces: Faces | None, job: PrepareJob) -> tuple[str, str] | None:
+    """Reason and detail why the attributes rule a photo out. A list of nobody says nothing: we look ourselves."""
+    if faces is None:
+        return None
+    if faces.count > job.config.max_faces:
+        return "several-people", f"the attributes list {faces.count} faces, --max-faces is {job.config.max_faces}"
+    known = [age for age in faces.ages if age is not None]
+    if known and min(known) < job.config.min_age:
+        return "child", f"the attributes say {min(known):g} years, --min-age is {job.config.min_age:g}"
+    return None
+
+
+def _dropped(key: str, split: Split, reason: str, detail: str) -> Dropped:
+    return Dropped(key, split, ((key, ""),), reason, detail)

@@ -1,0 +1,241 @@
+"""Eyes and mouth, on a painted face whose colours tell what is seen: skin, lips, white of the eye, iris."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import cv2
+import numpy as np
+import pytest
+
+from avatarkit.face import landmarks as lm
+from avatarkit.geometry.crop import head_crop
+from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.protocol import SourceLayers
+
+from ..conftest import Move, moves_of
+
+SIZE = 512
+SKIN, LIPS, WHITE, IRIS = (205, 150, 120), (165, 55, 70), (240, 238, 235), (30, 60, 190)
+
+
+def polygon(picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int]) -> None:
+    cv2.fillPoly(picture, [np.round(points[:, :2] * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
+
+
+@pytest.fixture(scope="module")
+def landmarks(hopper_landmarks: np.ndarray) -> np.ndarray:
+    """A real face at 512 px, eyes wide open, irises in their middle, lips just closed."""
+    points = head_crop(hopper_landmarks, 512, 600, SIZE).to_crop(hopper_landmarks)
+    for upper, lower, centre, rim in zip(
+        lm.UPPER_LIDS, lm.LOWER_LIDS, lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True
+    ):
+        corners = points[[upper[0], upper[-1]]]
+        width = np.linalg.norm(corners[1] - corners[0])
+        arch = np.sin(np.linspace(0.0, np.pi, len(upper)))[1:-1]
+        along = corners[0] + np.linspace(0, 1, len(upper))[1:-1, None] * (corners[1] - corners[0])
+        points[list(upper[1:-1])] = along - arch[:, None] * [0.0, 0.22 * width, 0.0]
+        points[list(lower[1:-1])] = along + arch[:, None] * [0.0, 0.14 * width, 0.0]
+        points[centre] = corners.mean(0) - [0.0, 0.04 * width, 0.0]
+        radius = 0.18 * width
+        points[list(rim)] = points[centre] + np.array([[1, 0, 0], [0, -1, 0], [-1, 0, 0], [0, 1, 0]]) * radius
+    points[list(lm.INNER_LIP_LOWER)] = points[list(lm.INNER_LIP_UPPER)] + [0.0, 0.5, 0.0]
+    return points
+
+
+@pytest.fixture(scope="module")
+def picture(landmarks: np.ndarray) -> np.ndarray:
+    """The painted face, RGB (512, 512, 3)."""
+    picture = np.full((SIZE, SIZE, 3), SKIN, np.uint8)
+    for upper, lower, centre, rim in zip(
+        lm.UPPER_LIDS, lm.LOWER_LIDS, lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True
+    ):
+        ball, iris = picture.copy(), landmarks[centre, :2]
+        polygon(ball, landmarks[list(lm.ring(upper, lower))], WHITE)
+        radius = np.linalg.norm(landmarks[rim[0], :2] - iris)
+        shown = np.hypot(*np.moveaxis(np.mgrid[0:SIZE, 0:SIZE][::-1].T.swapaxes(0, 1) - iris, 2, 0)) < radius
+        ball[shown & (np.abs(ball.astype(int) - WHITE).sum(2) < 12)] = IRIS
+        picture[:] = ball
+    polygon(picture, landmarks[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    return picture
+
+
+@pytest.fixture(scope="module")
+def engine(picture: np.ndarray, landmarks: np.ndarray) -> WarpEngine:
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(picture, picture, np.ones((SIZE, SIZE), np.float32), landmarks))
+    return engine
+
+
+@pytest.fixture(scope="module")
+def act(landmarks: np.ndarray) -> Move:
+    return moves_of(landmarks)
+
+
+def near(picture: np.ndarray, colour: tuple[int, int, int], tolerance: float) -> np.ndarray:
+    return np.linalg.norm(picture.astype(float) - colour, axis=2) < tolerance
+
+
+def iris_seen(frame: np.ndarray, motion: DriveFrame, eye: int) -> tuple[int, np.ndarray]:
+    """Number of iris-coloured pixels around one eye, and their centre of mass (x, y)."""
+    corners = motion.landmarks[[lm.UPPER_LIDS[eye][0], lm.UPPER_LIDS[eye][-1]], :2]
+    middle, half = corners.mean(0), 0.7 * np.linalg.norm(corners[1] - corners[0])
+    y, x = np.mgrid[0 : frame.shape[0], 0 : frame.shape[1]]
+    close = (np.abs(x - middle[0]) < half) & (np.abs(y - middle[1]) < half)
+    seen = near(frame, IRIS, 70.0) & close
+    return int(seen.sum()), np.array([x[seen].mean(), y[seen].mean()]) if seen.any() else np.full(2, np.nan)
+
+
+def opening(motion: DriveFrame, shrink_px: int) -> np.ndarray:
+    """The pixels between the inner lips, without a rim."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    outline = motion.landmarks[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER)), :2]
+    cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
+    return cv2.erode(mask, np.ones((2 * shrink_px + 1, 2 * shrink_px + 1), np.uint8)).astype(bool)
+
+
+EYES = pytest.mark.parametrize("eye", [0, 1], ids=["right", "left"])
+
+
+@EYES
+def test_open_eyes_look_as_they_did(
+    engine: WarpEngine, picture: np.ndarray, landmarks: np.ndarray, eye: int
+) -> None:
+    motion = without_motion(landmarks)
+    frame, _ = engine.drive(motion)
+    count, centre = iris_seen(frame, motion, eye)
+    own, own_centre = iris_seen(picture, motion, eye)
+    assert own > 120
+    assert count == pytest.approx(own, rel=0.2)
+    np.testing.assert_allclose(centre, own_centre, atol=1.0)
+
+
+@EYES
+def test_closed_eyes_show_neither_iris_nor_white(engine: WarpEngine, act: Move, eye: int) -> None:
+    """Only the line in which the lids meet, at most three pixels high, keeps some of the eye's colours."""
+    open_count, _ = iris_seen(engine.drive(act())[0], act(), eye)
+    motion = act(lids=0.0)
+    frame, _ = engine.drive(motion)
+    assert iris_seen(frame, motion, eye)[0] < 0.25 * open_count
+    low = motion.landmarks[list(lm.UPPER_LIDS[eye]), :2].min(0).astype(int) - 10
+    high = motion.landmarks[list(lm.LOWER_LIDS[eye]), :2].max(0).astype(int) + 10
+    around = frame[low[1] : high[1], low[0] : high[0]]
+    eyeball = near(around, WHITE, 60.0) | near(around, IRIS, 70.0)
+    assert eyeball.sum(0).max() <= 3
+
+
+@EYES
+def test_the_iris_disappears_little_by_little(engine: WarpEngine, act: Move, eye: int) -> None:
+    counts = [
+        iris_seen(engine.drive(act(lids=lids))[0], act(lids=lids), eye)[0] for lids in (1.0, 0.7, 0.4, 0.15)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert 0.1 * counts[0] < counts[2] < 0.7 * counts[0]
+    assert counts[3] < 0.35 * counts[0]
+
+
+@EYES
+@pytest.mark.parametrize(("dx", "dy"), [(6.0, 0.0), (-6.0, 0.0), (3.0, 0.0), (0.0, 3.0)])
+def test_the_iris_moves_with_the_gaze(engine: WarpEngine, act: Move, eye: int, dx: float, dy: float) -> None:
+    _, before = iris_seen(engine.drive(act())[0], act(), eye)
+    motion = act(gaze=dx, gaze_y=dy)
+    frame, _ = engine.drive(motion)
+    count, after = iris_seen(frame, motion, eye)
+    shift, wanted = after - before, np.array([dx, dy])
+    length = float(np.hypot(dx, dy))
+    assert 0.5 * length < shift @ wanted / length < 1.2 * length
+    assert abs(shift[0] * dy - shift[1] * dx) / length < 0.35 * length
+    assert count > 100
+
+
+@EYES
+def test_a_moved_iris_keeps_its_size(engine: WarpEngine, act: Move, eye: int) -> None:
+    still, _ = iris_seen(engine.drive(act())[0], act(), eye)
+    moved, _ = iris_seen(engine.drive(act(gaze=4.0))[0], act(gaze=4.0), eye)
+    assert moved == pytest.approx(still, rel=0.25)
+
+
+@EYES
+def test_the_iris_stays_between_the_lids(engine: WarpEngine, act: Move, eye: int) -> None:
+    for options in (
+        {"gaze": 14.0},
+        {"gaze": -14.0},
+        {"lids": 0.5, "gaze": 5.0},
+        {"yaw_deg": 20.0, "gaze": 4.0},
+    ):
+        motion = act(**options)
+        frame, _ = engine.drive(motion)
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        outline = motion.landmarks[list(lm.ring(lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye])), :2]
+        cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
+        half = np.s_[:, : SIZE // 2] if outline[:, 0].mean() < SIZE / 2 else np.s_[:, SIZE // 2 :]
+        outside = cv2.dilate(mask, np.ones((7, 7), np.uint8)) == 0
+        assert (near(frame, IRIS, 70.0) & outside)[half].sum() < 5, options
+
+
+def test_a_closed_mouth_stays_closed(engine: WarpEngine, picture: np.ndarray, landmarks: np.ndarray) -> None:
+    frame, _ = engine.drive(without_motion(landmarks))
+    low = landmarks[list(lm.OUTER_LIP_UPPER), :2].min(0).astype(int)
+    high = landmarks[list(lm.OUTER_LIP_LOWER), :2].max(0).astype(int)
+    part = np.s_[low[1] : high[1], low[0] : high[0]]
+    assert np.abs(frame[part].astype(int) - picture[part]).mean() < 4.0
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"yaw_deg": 20.0}, {"roll_deg": -25.0, "dx": 10.0}, {"scale": 1.3}], ids=str
+)
+@pytest.mark.parametrize("wide", [0.12, 0.25, 0.45])
+def test_an_opened_mouth_shows_no_skin(
+    engine: WarpEngine, act: Move, wide: float, options: dict[str, float]
+) -> None:
+    motion = act(mouth=wide, **options)
+    frame, _ = engine.drive(motion)
+    inside = opening(motion, 3)
+    assert inside.sum() > 100
+    assert near(frame, SKIN, 30.0)[inside].mean() < 0.01
+    # The lips' own colour ends at their edge.
+    assert near(frame, LIPS, 30.0)[inside].mean() < 0.05
+    light = frame[inside].mean(1)
+    assert light.min() < 0.5 * np.mean(SKIN)
+
+
+def test_lips_stay_lips_around_the_opening(engine: WarpEngine, act: Move) -> None:
+    motion = act(mouth=0.25)
+    frame, _ = engine.drive(motion)
+    for inner, outer in ((lm.INNER_LIP_UPPER, lm.OUTER_LIP_UPPER), (lm.INNER_LIP_LOWER, lm.OUTER_LIP_LOWER)):
+        for a, b in zip(inner[3:8], outer[3:8], strict=True):
+            x, y = (0.4 * motion.landmarks[a, :2] + 0.6 * motion.landmarks[b, :2]).round().astype(int)
+            assert np.linalg.norm(frame[y, x].astype(float) - LIPS) < 40.0
+
+
+def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, act: Move) -> None:
+    """Its teeth are turquoise and its throat violet: nothing else may be seen when it closes a little."""
+    teeth, throat = (90, 200, 190), (90, 20, 110)
+    opened = act(mouth=0.3).landmarks
+    painted = picture.copy()
+    polygon(painted, opened[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, opened[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], throat)
+    upper = opened[list(lm.INNER_LIP_UPPER)]
+    below = 0.35 * (opened[list(lm.INNER_LIP_LOWER)] - upper)
+    polygon(painted, np.concatenate([upper, (upper + below)[::-1]]), teeth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), opened))
+    move = moves_of(opened)
+    for options in ({}, {"yaw_deg": 12.0}, {"mouth": -0.08}):
+        motion = move(**options)
+        frame, _ = engine.drive(motion)
+        inside = opening(motion, 5)
+        known = near(frame, teeth, 60.0) | near(frame, throat, 60.0)
+        assert known[inside].mean() > 0.85, options
+        assert near(frame, SKIN, 30.0)[inside].mean() < 0.01, options
+    assert near(engine.drive(move())[0], teeth, 40.0)[opening(move(), 3)].sum() > 100
+
+
+def test_no_driver_pixels_reach_the_engine() -> None:
+    """A drive frame is a few numbers: there is no room for a picture."""
+    names = {field.name for field in fields(DriveFrame)}
+    assert {"pose", "landmarks", "eye_openness"} <= names
+    motion = without_motion(np.random.default_rng(0).normal(size=(478, 3)))
+    sizes = [np.size(getattr(motion, name)) for name in names]
+    assert sum(sizes) < 5000
