@@ -18,12 +18,21 @@ def point(text: str, option: str) -> tuple[float, float]:
     Raises:
         UsageError: the text is not two numbers with a comma between them.
     """
+    return pair(text, option, "two numbers in pixels, such as 640,360")
+
+
+def pair(text: str, option: str, expected: str = "two numbers, such as 0.1,-0.05") -> tuple[float, float]:
+    """Read "X,Y" as two numbers.
+
+    Raises:
+        UsageError: it is not `expected`.
+    """
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError:
         x = y = math.nan
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise UsageError(f"{option} {text}: expected two numbers in pixels, such as 640,360")
+        raise UsageError(f"{option} {text}: expected {expected}")
     return x, y
 
 

@@ -74,6 +74,15 @@ OnMissing = Annotated[
     Literal["interpolate", "hold", "source", "fail"],
     typer.Option(help="Frames in which the driver's face is lost.", rich_help_panel=MOTION),
 ]
+Start = Annotated[
+    float, typer.Option(min=0.0, metavar="SECONDS", help="Where in the driver to begin.", rich_help_panel=MOTION)
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", show_default="the driver's", help="Where in the driver to end.", rich_help_panel=MOTION
+    ),
+]
 Face = Annotated[
     int | None,
     typer.Option(
@@ -129,6 +138,20 @@ Size = Annotated[
         min=64, max=8192, help="Side of the square picture, in pixels.", rich_help_panel=PICTURE
     ),
 ]
+CropScale = Annotated[
+    float,
+    typer.Option(
+        min=1.2, max=8.0, help="Side of the picture in heights of the face, forehead to chin.", rich_help_panel=PICTURE
+    ),
+]
+CropOffset = Annotated[
+    str,
+    typer.Option(
+        metavar="X,Y",
+        help="Move the face to the right and down by these shares of the picture's side.",
+        rich_help_panel=PICTURE,
+    ),
+]
 Background = Annotated[
     str,
     typer.Option(
@@ -149,6 +172,20 @@ SideBySide = Annotated[
     bool,
     typer.Option(
         "--side-by-side", help="Show source, driver and result together.", rich_help_panel=PICTURE
+    ),
+]
+Preview = Annotated[
+    bool,
+    typer.Option(
+        "--preview",
+        help="Write one picture instead: the neutral frame and six of the driver's extremes.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Audio = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Sound to use instead of the driver's, such as a motion file's.", rich_help_panel=OUTPUT
     ),
 ]
 Codec = Annotated[

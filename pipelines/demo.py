@@ -25,14 +25,15 @@ from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import read_image, write_image
 from avatarkit.media.mux import add_sound
-from avatarkit.media.output import check_output, pending_output, replace_folder
+from avatarkit.media.output import check_output, parents_made, pending_output, replace_folder
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.file import write_motion
 from avatarkit.motion.script import Script, scripted_motion
 from avatarkit.pipelines.contact_sheet import contact_sheet
 from avatarkit.pipelines.demo_sound import voice, write_wav
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.render import beside
 from avatarkit.pipelines.report import synthetic_marks
 from avatarkit.runtime import Progress
@@ -206,15 +207,16 @@ def _pending_folder(out_dir: Path, overwrite: bool) -> Iterator[Path]:
         raise OutputError(f"{out_dir}: exists and is not a folder; choose another name")
     else:
         check_output(out_dir, overwrite=False, directory=True)
-    try:
-        holder = tempfile.TemporaryDirectory(prefix=f".{target.name}-partial-", dir=target.parent)
-    except OSError as error:
-        raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
-    with holder as name:
-        fresh = Path(name) / "new"
-        fresh.mkdir()
-        yield fresh
+    with parents_made(target):
         try:
-            replace_folder(fresh, target)
+            holder = tempfile.TemporaryDirectory(prefix=f".{target.name}-partial-", dir=target.parent)
         except OSError as error:
             raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
+        with holder as name:
+            fresh = Path(name) / "new"
+            fresh.mkdir()
+            yield fresh
+            try:
+                replace_folder(fresh, target)
+            except OSError as error:
+                raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import InputError
+from avatarkit.errors import InputError, UsageError
 from avatarkit.face.sequence import track
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice
@@ -26,10 +26,45 @@ PHOTO_RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
+class DriverPart:
+    """Which part of a driver is used: from `start_s` on, up to `end_s`, in seconds; None is its end."""
+
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start_s < float("inf"):
+            raise UsageError(f"--start {self.start_s:g}: use seconds from 0 on")
+        if self.end_s is not None and not self.start_s < self.end_s:
+            raise UsageError(f"--end {self.end_s:g}: must be later than --start {self.start_s:g}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.start_s == 0.0 and self.end_s is None
+
+    def frames(self, rate: Fraction, total: int, path: Path) -> tuple[int, int]:
+        """First frame and the frame after the last one, of `total` at that rate.
+
+        Raises:
+            UsageError: the driver ends before the part begins.
+        """
+        first = round(self.start_s * rate)
+        if first >= total:
+            raise UsageError(f"--start {self.start_s:g}: {path} is only {float(total / rate):.2f} s long")
+        stop = total if self.end_s is None else min(total, max(first + 1, round(self.end_s * rate)))
+        return first, stop
+
+
+WHOLE = DriverPart()
+
+
+@dataclass(frozen=True)
 class Driver:
     """A driver's motion and where it came from.
 
     kind: "video", "image" or "motion". info: of the media file, None for a motion file. warnings: one line each.
+    part: first frame of the file that is used and the one after the last, None for all of it.
     """
 
     path: Path
@@ -37,13 +72,19 @@ class Driver:
     motion: Motion
     info: MediaInfo | None
     warnings: list[str] = field(default_factory=list)
+    part: tuple[int, int] | None = None
+
+    @property
+    def start(self) -> Fraction:
+        """Where in the file the motion begins, in seconds."""
+        return (self.part[0] if self.part else 0) / self.motion.rate
 
     def frames(self, max_side: int) -> Iterator[NDArray[np.uint8]]:
         """The driver's own pictures, for showing beside the result."""
         if self.kind == "image":
             yield read_image(self.path)
         elif self.info is not None:
-            with FrameReader(self.path, max_side=max_side, info=self.info) as reader:
+            with FrameReader(self.path, max_side=max_side, info=self.info, part=self.part) as reader:
                 yield from reader
 
 
@@ -61,15 +102,24 @@ def driver_kind(path: Path) -> tuple[str, MediaInfo | None]:
     return info.kind, info
 
 
-def load_driver(path: Path, tracker: FaceTracker, face: FaceChoice, on_missing: str, progress: Progress) -> Driver:
+def load_driver(
+    path: Path,
+    tracker: FaceTracker,
+    face: FaceChoice,
+    on_missing: str,
+    progress: Progress,
+    part: DriverPart = WHOLE,
+) -> Driver:
     """Read a motion file, or track a video or photo.
 
     Raises:
-        InputError: the file cannot be used, or shows no face.
+        InputError: the file cannot be used, or shows no face. UsageError: it ends before the part begins.
     """
     kind, info = driver_kind(path)
-    if kind == "motion" or info is None:
-        return Driver(path, "motion", read_motion(path), None)
+    if kind == "motion" or info is None or info.video is None:
+        motion = read_motion(path)
+        bounds = None if part.whole else part.frames(motion.rate, len(motion), path)
+        return Driver(path, "motion", motion.part(*bounds) if bounds else motion, None, part=bounds)
     if kind == "image":
         picture = read_image(path)
         progress.stage("track", 1, "photos")
@@ -77,14 +127,15 @@ def load_driver(path: Path, tracker: FaceTracker, face: FaceChoice, on_missing: 
         motion = extract(track([picture], tracker, face, str(path)), about, on_missing)
         progress.advance()
         return Driver(path, kind, motion, info)
-    with FrameReader(path, max_side=TRACKING_SIDE_PX, info=info) as reader:
+    bounds = None if part.whole else part.frames(info.video.rate, info.video.frames, path)
+    with FrameReader(path, max_side=TRACKING_SIDE_PX, info=info, part=bounds) as reader:
         progress.stage("track", reader.frames_expected)
         about = DriverInfo(path.name, reader.rate, reader.width, reader.height, tracker.name)
         motion = extract(track(_counted(reader, progress), tracker, face, str(path)), about, on_missing)
         warnings = [text for text in (reader.warning or info.warning,) if text]
     for text in warnings:
         progress.notice(text)
-    return Driver(path, kind, motion, info, warnings)
+    return Driver(path, kind, motion, info, warnings, bounds)
 
 
 def _counted(reader: FrameReader, progress: Progress) -> Iterator[NDArray[np.uint8]]:

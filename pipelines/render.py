@@ -1,7 +1,7 @@
 """Frames from the engine into a file: several drawn at once, written in order."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, repeat
 
@@ -15,8 +15,10 @@ from avatarkit.systems.protocol import Engine
 Picture = NDArray[np.uint8]
 
 
-def rendered(engine: Engine, source: Source, transfer: Transfer, workers: int) -> Iterator[Picture]:
-    """Finished frames in the driver's order; at most `workers + 1` of them exist at a time."""
+def rendered(
+    engine: Engine, source: Source, transfer: Transfer, order: Iterable[int], workers: int
+) -> Iterator[Picture]:
+    """Finished frames by the driver's frame numbers in `order`; at most `workers + 1` of them exist at a time."""
 
     def draw(index: int) -> Picture:
         return source.finish(*engine.drive(transfer.frame(index)))
@@ -24,7 +26,7 @@ def rendered(engine: Engine, source: Source, transfer: Transfer, workers: int) -
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="draw") as pool:
         waiting: deque[Future[Picture]] = deque()
         try:
-            for index in range(len(transfer)):
+            for index in order:
                 waiting.append(pool.submit(draw, index))
                 if len(waiting) > workers:
                     yield waiting.popleft().result()

@@ -12,13 +12,14 @@ from avatarkit.media.rate import format_rate
 from avatarkit.motion.columns import STATE_NAMES
 from avatarkit.motion.smooth import EYE_WINDOW_S, ORDER, WINDOW_S
 from avatarkit.motion.transfer import Transfer
+from avatarkit.pipelines import preview
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.source import SOFT_FACE_PX, Source
 from avatarkit.runtime import StageTimer, sha256_file, versions
 from avatarkit.systems.protocol import Engine
 
 if TYPE_CHECKING:
-    from avatarkit.pipelines.reenact import ReenactConfig
+    from avatarkit.pipelines.reenact_config import ReenactConfig
 
 SMOOTHING = f"Savitzky-Golay, order {ORDER}, centred, {WINDOW_S:g} s (eyes {EYE_WINDOW_S:g} s)"
 
@@ -83,7 +84,7 @@ class ReenactReport:
                     "width": size[0],
                     "height": size[1],
                     "rate": format_rate(motion.rate),
-                    "frames": len(motion),
+                    "frames": preview.FRAMES if config.preview else len(motion),
                     "audio": audio,
                 },
                 "engine": engine.name,

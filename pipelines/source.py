@@ -126,6 +126,11 @@ class Source:
         return self.portrait.size if self._paste_back else self.crop.shown
 
     @property
+    def shown(self) -> Picture:
+        """What finished frames show of the source at rest, RGB."""
+        return self.portrait.picture if self._paste_back else self.layers.picture
+
+    @property
     def transparent(self) -> bool:
         """Whether finished frames have an alpha channel."""
         return self._kind == "transparent"

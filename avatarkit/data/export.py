@@ -24,7 +24,7 @@ from avatarkit.data.files import sync_file, sync_folder
 from avatarkit.data.pictures import JPEG_START
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError
-from avatarkit.media.output import check_output, pending_output
+from avatarkit.media.output import check_output, parents_made, pending_output
 from avatarkit.runtime import NullProgress, Progress
 
 ExportFormat = Literal["webdataset", "folder", "csv"]
@@ -163,7 +163,7 @@ def _in_new_folder(out: Path, fill: Callable[[Path], None]) -> int:
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise OutputError(f"{out}: exists already; choose another name, or an empty folder")
     check_output(out, overwrite=True, directory=True)
-    with _temporary_folder(out) as temporary:
+    with parents_made(out), _temporary_folder(out) as temporary:
         fill(temporary)
         files = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
         for path in files:

@@ -60,7 +60,8 @@ class Crop:
 
 
 def head_crop(
-    landmarks_px: NDArray[np.floating[Any]], width: int, height: int, size: int, *, margin: float = 2.4
+    landmarks_px: NDArray[np.floating[Any]], width: int, height: int, size: int, *, margin: float = 2.4,
+    offset: tuple[float, float] = (0.0, 0.0),
 ) -> Crop:
     """The square around head and shoulders, as large as the picture allows, shifted to stay inside it.
 
@@ -69,6 +70,7 @@ def head_crop(
         width, height: of the picture, in pixels.
         size: of the crop as shown, in pixels.
         margin: side of the square in heights of the face (forehead to chin).
+        offset: how far the face is moved from its usual place, to the right and down, in sides of the square.
 
     The face stands slightly above the middle, where portraits have it.
     """
@@ -76,8 +78,8 @@ def head_crop(
     extent = float(max(high - low))
     side = min(margin * extent, float(width), float(height))
     centre_x, centre_y = (low + high) / 2.0
-    left = float(np.clip(centre_x - side / 2.0, 0.0, width - side))
-    top = float(np.clip(centre_y - 0.47 * side, 0.0, height - side))
+    left = float(np.clip(centre_x - (0.5 + offset[0]) * side, 0.0, width - side))
+    top = float(np.clip(centre_y - (0.47 + offset[1]) * side, 0.0, height - side))
     return Crop.square(round(left), round(top), float(int(side)), size)
 
 

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -32,7 +33,8 @@ class FrameReader:
     Decoding runs ahead of the consumer by a few frames in another process. Every frame is an array of its
     own.
 
-    `rate` sets another rate than the file's own; `max_side` (pixels) scales down, never up. A decoder that
+    `rate` sets another rate than the file's own; `max_side` (pixels) scales down, never up; `part` gives only
+    the frames from the first number up to the second, which must be within the file. A decoder that
     gives no frame for `timeout_s` seconds is ended and raises InputError. `info` saves a second probe. After
     the last frame `frames_lost` and `warning` tell what a truncated file lacks. Raises InputError where the
     file has no video that can be read.
@@ -44,6 +46,7 @@ class FrameReader:
         *,
         rate: Fraction | None = None,
         max_side: int | None = None,
+        part: tuple[int, int] | None = None,
         timeout_s: float = 60,
         info: MediaInfo | None = None,
     ) -> None:
@@ -54,7 +57,9 @@ class FrameReader:
         self._video: VideoStream = self.info.video
         self.rate = rate or self._video.rate
         self.width, self.height = _fit(self._video.width, self._video.height, max_side)
-        self.frames_expected = self._video.frames_at(self.rate)
+        self._part = part
+        self._first, end = part or (0, self._video.frames_at(self.rate))
+        self.frames_expected = end - self._first
         self.frames_lost = 0
         self.frames_read = 0
         self.warning: str | None = None
@@ -87,7 +92,8 @@ class FrameReader:
 
     def _account(self) -> None:
         """Compare what came with what the file promised."""
-        promised_lost = round_half_up(self._video.frames_lost * self.rate / self._video.rate)
+        lost = 0 if self._part else self._video.frames_lost
+        promised_lost = round_half_up(lost * self.rate / self._video.rate)
         total = self.frames_expected + promised_lost
         self.frames_lost = total - self.frames_read
         if self.frames_lost:
@@ -140,7 +146,8 @@ class FrameReader:
             for _ in range(self.frames_expected):
                 yield picture.copy()
         elif self.info.container in ("gif", "webp", "png", "avif"):
-            for frame in animation_frames(self.path, self.rate, self.frames_expected):
+            end = self._first + self.frames_expected
+            for frame in islice(animation_frames(self.path, self.rate, end), self._first, None):
                 yield self._resize(frame)
         else:
             yield from self._decoded()
@@ -168,7 +175,7 @@ class FrameReader:
             if count < self.frames_expected and not self._stop.is_set():
                 self._check_end(child, count)
         # ffmpeg versions differ in how long they hold the last frame; a hold is no loss.
-        last_index = round_half_up(self._video.last_start * self.rate)
+        last_index = round_half_up(self._video.last_start * self.rate) - self._first
         while last is not None and last_index < count < self.frames_expected:
             count += 1
             yield last.copy()
@@ -204,6 +211,7 @@ class FrameReader:
             # Repeating the last frame keeps older versions of fps from dropping one of next to no duration.
             f"tpad=stop_duration={float(1 / self.rate):.6f}:stop_mode=clone",
             f"fps=fps={format_rate(self.rate)}:round=near{start}",
+            *self._trim(),
             "setpts=N",
             # By way of planar RGB: swscale's accurate path to it uses all cores; packing is nearly free.
             f"scale=w={self.width}:h={self.height}:flags=bicubic+accurate_rnd+full_chroma_int{assumed}",
@@ -221,6 +229,11 @@ class FrameReader:
             r=format_rate(self.rate),
         )
         return command(stream)
+
+    def _trim(self) -> list[str]:
+        if self._part is None:
+            return []
+        return [f"trim=start_frame={self._first}:end_frame={self._first + self.frames_expected}"]
 
 
 def assumed_matrix(video: VideoStream) -> str | None:

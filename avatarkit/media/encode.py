@@ -29,9 +29,9 @@ class FrameWriter:
     The suffix of `path` names the container; a path without suffix is a folder, which gets 000000.png and so
     on. `rate` is exact frames a second; `crf` and `preset` are the encoder's, and `codec` one that the
     container takes. Video is 4:2:0 BT.709 limited range, converted and tagged so; it needs even sides. The
-    first sound stream of `audio_from` is put under it by presentation time and cut to the video's length;
-    `audio` then says what became of it: "none", "copied" or "encoded". `metadata` entries go into the
-    container.
+    first sound stream of `audio_from` is put under it by presentation time, from `audio_start` seconds on, and
+    cut to the video's length; `audio` then says what became of it: "none", "copied" or "encoded". `metadata`
+    entries go into the container.
 
     Use as a context manager: leaving it normally finishes the file, leaving it by an exception ends ffmpeg
     and removes the file. An ffmpeg that takes no data for `timeout_s` seconds is ended. Raises UsageError for
@@ -51,6 +51,7 @@ class FrameWriter:
         preset: str = "veryfast",
         alpha: bool = False,
         audio_from: Path | str | MediaInfo | None = None,
+        audio_start: Fraction = Fraction(0),
         metadata: Mapping[str, str] | None = None,
         timeout_s: float = 120,
     ) -> None:
@@ -62,6 +63,7 @@ class FrameWriter:
         self._shape = (height, width, 4 if alpha else 3)
         self._metadata = dict(metadata or {})
         self._timeout_s = timeout_s
+        self._audio_start = audio_start
         self._container = CONTAINERS.get(self.path.suffix.lower())
         if (
             width < 1
@@ -159,6 +161,7 @@ class FrameWriter:
                     duration=self.frames / self.rate,
                     metadata=self._metadata,
                     timeout_s=self._timeout_s,
+                    start=self._audio_start,
                 )
                 self._target.unlink()
         except BaseException:

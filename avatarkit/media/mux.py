@@ -53,12 +53,13 @@ def add_sound(
     duration: Fraction,
     metadata: Mapping[str, str],
     timeout_s: float,
+    start: Fraction = Fraction(0),
 ) -> str:
     """Write `output`: the video of `silent` and the first sound stream of `sound`; "copied" or "encoded".
 
-    The sound is moved by as much as the first frame of its own video was, and ends with the video
-    (`duration`, seconds). Copied sound can only end between packets: it goes on for at most 15 ms. Raises
-    OutputError.
+    The sound is moved by as much as the first frame of its own video was, begins `start` seconds later, and
+    ends with the video (`duration`, seconds). Copied sound can only end between packets: it goes on for at most
+    15 ms. Raises OutputError.
     """
     audio = sound.audio
     assert audio is not None
@@ -68,12 +69,12 @@ def add_sound(
         "pcm_"
     )  # uncompressed sound can be cut at any sample and stays as is
     picture = ffmpeg.input(file_url(silent))
-    source = media_input(sound.path, itsoffset=f"{float(-origin):.9f}")
+    source = media_input(sound.path, itsoffset=f"{float(-origin - start):.9f}")
     options: dict[str, Any] = {"c:v": "copy", **metadata_options(container, metadata)}
     if recut:
         options |= {"c:a": audio.codec, "af": _sample_cut(duration)}
     elif copied:
-        options |= {"c:a": "copy", "bsf:a": _packet_filter(audio, container, duration)}
+        options |= {"c:a": "copy", "bsf:a": _packet_filter(audio, container, duration, cut_before=start > 0)}
     else:
         options |= _encoding(audio, container, duration)
     stream = ffmpeg.output(picture["v:0"], source["a:0"], file_url(output), format=container.muxer, **options)
@@ -84,15 +85,15 @@ def add_sound(
     return "copied" if copied else "encoded"
 
 
-def _packet_filter(audio: AudioStream, container: Container, duration: Fraction) -> str:
-    """A bitstream filter that drops the packets after the end of the video.
+def _packet_filter(audio: AudioStream, container: Container, duration: Fraction, *, cut_before: bool) -> str:
+    """A bitstream filter that drops the packets after the end of the video, and with `cut_before` those before it.
 
     Matroska stores no times below zero and would move the picture instead, so there those packets go too.
     """
     packet = audio.packet_duration
     last_start = duration - max(packet / 2, packet - _MAX_OVERHANG_S)
     drop = f"gte(pts*tb,{float(last_start):.6f})"
-    if container.muxer in ("matroska", "webm"):
+    if cut_before or container.muxer in ("matroska", "webm"):
         drop += f"+lt(pts*tb,{float(-packet / 2):.6f})"
     return f"noise=drop='{drop}'"
 

@@ -29,16 +29,15 @@ def check_distinct(output: Path | str, inputs: Iterable[Path | str]) -> None:
 
 
 def check_output(path: Path | str, *, overwrite: bool, directory: bool = False) -> None:
-    """Raise OutputError where `path` may not be written: it exists, or its folder is missing or read-only.
+    """Raise OutputError where `path` may not be written: it exists, or its folder is read-only or cannot be made.
 
     With `overwrite` a file replaces a file; a folder is only replaced if it is empty or holds nothing but
     numbered PNGs.
     """
     path = Path(path)
-    parent = path.parent
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not parent.is_dir():
-        problem = "is not a folder" if parent.exists() else "does not exist"
-        raise OutputError(f"{path}: the folder {parent} {problem}; make it first or choose another")
+        raise OutputError(f"{path}: {parent} is not a folder; choose another")
     if path.is_dir() and not directory:
         raise OutputError(f"{path}: is a folder; give a file name")
     if os.path.lexists(path):
@@ -60,36 +59,57 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
     ends well.
 
     The file (or with `directory` the folder) exists from the start, so an unwritable place fails at once. On
-    any exception, KeyboardInterrupt too, it is removed. Raises OutputError as `check_output`, and where the
-    finished file cannot be moved into place.
+    any exception, KeyboardInterrupt too, it is removed, and so are the folders that were made for it. Raises
+    OutputError as `check_output`, and where the finished file cannot be moved into place.
     """
     path = Path(path)
     check_output(path, overwrite=overwrite, directory=directory)
     target = path.resolve() if path.is_symlink() else path
     # A folder's temporary name has no dot inside, so that it still has no suffix.
     temporary = target.with_name(f".{target.stem}-partial-{secrets.token_hex(4)}{target.suffix}")
-    try:
-        if directory:
-            temporary.mkdir()
-        else:
-            temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        yield temporary
+    with parents_made(target):
         try:
-            _sync(temporary)
-            if not overwrite and os.path.lexists(path):
-                raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
             if directory:
-                replace_folder(temporary, target)
+                temporary.mkdir()
             else:
-                os.replace(temporary, target)
+                temporary.touch(exist_ok=False)
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-        _sync_folder(target.parent)
-    finally:
-        _remove(temporary)
+        try:
+            yield temporary
+            try:
+                _sync(temporary)
+                if not overwrite and os.path.lexists(path):
+                    raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
+                if directory:
+                    replace_folder(temporary, target)
+                else:
+                    os.replace(temporary, target)
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+            _sync_folder(target.parent)
+        finally:
+            _remove(temporary)
+
+
+@contextlib.contextmanager
+def parents_made(path: Path) -> Iterator[None]:
+    """Make the folders that `path` lies in; those made are removed again, where empty, if the block fails.
+
+    Raises OutputError where one cannot be made.
+    """
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _sync(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from types import TracebackType
@@ -61,6 +61,12 @@ class Motion:
     def cuts(self) -> list[int]:
         """Numbers of the frames with which a new shot begins."""
         return [int(i) + 1 for i in np.flatnonzero(np.diff(self.shot))]
+
+    def part(self, first: int, stop: int) -> "Motion":
+        """The frames from `first` up to `stop` as a motion of their own; at least one frame."""
+        rows = {name: getattr(self, name)[first:stop] for name in COLUMNS if name not in ("shot", "identity")}
+        shown, shot = np.unique(self.shot[first:stop], return_inverse=True)
+        return replace(self, **rows, shot=shot.astype(np.int32), identity=self.identity[shown])
 
     def shot_ranges(self) -> list[tuple[int, int]]:
         """First frame and the frame after the last one, of every shot."""

@@ -8,7 +8,8 @@ from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver, portrait
 from avatarkit.pipelines.motion import extract_motion, show_motion
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver, portrait
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 
 

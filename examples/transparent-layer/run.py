@@ -9,7 +9,8 @@ from avatarkit.background.composite import composite
 from avatarkit.media.image import read_image_rgba, write_image
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver, portrait
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from avatarkit.errors import OutputError
 from avatarkit.media.containers import output_kind
-from avatarkit.media.output import check_distinct, pending_output
+from avatarkit.media.output import check_distinct, check_output, pending_output
 
 
 def left_in(folder: Path) -> list[str]:
@@ -111,12 +111,26 @@ def test_file_over_folder_and_folder_over_file(tmp_path: Path) -> None:
         pass
 
 
-def test_missing_parent(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OutputError, match="does not exist"),
-        pending_output(tmp_path / "no" / "out.mp4", overwrite=False),
-    ):
-        pass
+def test_folders_are_made_and_removed_again_when_the_block_fails(tmp_path: Path) -> None:
+    output = tmp_path / "no" / "such" / "out.mp4"
+
+    def fail() -> None:
+        with pending_output(output, overwrite=False):
+            assert output.parent.is_dir()
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with pending_output(output, overwrite=False) as temporary:
+        temporary.write_text("done")
+    assert output.read_text() == "done"
+
+
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is not a folder"):
+        check_output(tmp_path / "file" / "more" / "out.mp4", overwrite=False)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -19,7 +19,8 @@ from avatarkit.media.image import read_image, write_image
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver
 from avatarkit.pipelines.motion import extract_motion
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
 from avatarkit.runtime import NullProgress
 

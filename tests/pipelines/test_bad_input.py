@@ -100,7 +100,7 @@ Invoke = Callable[..., tuple[int, str]]
         ("missing.png", "no such file"), ("empty.png", "empty"), ("text.png", "text.png"),
         ("cut.jpg", "cut.jpg"),
         ("folder", "folder"), ("coffee.png", "no face"), ("tiny.png", "px"), ("sound.m4a", "sound.m4a"),
-        ("driver.motion", "driver.motion"),
+        ("driver.motion", "swapped"),
     ],
 )  # fmt: skip
 def test_sources(invoke: Invoke, tmp_path: Path, source: str, words: str) -> None:
@@ -136,7 +136,7 @@ def test_photo_without_a_face_as_driver(invoke: Invoke, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("out.xyz", ".mp4"), ("out.txt", ".mp4"), ("nowhere/out.mp4", "nowhere"),
+        ("out.xyz", ".mp4"), ("out.txt", ".mp4"),
         ("text.png/out.mp4", "text.png"),
         ("folder", "folder"), ("portrait.jpg", "portrait.jpg"), ("driver.mp4", "input"),
         ("grey.mp4", "--overwrite"),
@@ -178,6 +178,10 @@ def test_unwritable_folder(invoke: Invoke) -> None:
         (["--reference-frame", "999"], "999"), (["--reference-frame", "soon"], "soon"),
         (["--face", "1", "--face-at", "3,4"], "--face"), (["--face-at", "here"], "here"),
         (["--wrong"], "--wrong"),
+        (["--start", "99"], "--start"), (["--start", "0.5", "--end", "0.2"], "--end"),
+        (["--crop-scale", "0.5"], "--crop-scale"), (["--crop-offset", "left"], "--crop-offset"),
+        (["--crop-offset", "0.7,0"], "--crop-offset"), (["--audio", "portrait.jpg"], "no sound"),
+        (["--preview"], "picture name"),
         (["--on-missing", "panic"], "panic"),
     ],
 )  # fmt: skip
@@ -202,6 +206,15 @@ def test_options(invoke: Invoke, tmp_path: Path, options: list[str], words: str)
 def test_combinations(invoke: Invoke, tmp_path: Path, name: str, output: str, options: list[str]) -> None:
     code, line = invoke("reenact", "portrait.jpg", name, "-o", str(tmp_path / output), *options)
     assert code == USAGE, line
+
+
+def test_swapped_arguments(invoke: Invoke, tmp_path: Path) -> None:
+    for source, driver in (("driver.mp4", "portrait.jpg"), ("driver.motion", "portrait.jpg")):
+        code, line = invoke("reenact", source, driver, "-o", str(tmp_path / "out.mp4"))
+        assert code == INPUT, line
+        assert "swapped" in line
+        assert source in line
+        assert driver in line
 
 
 def test_a_face_that_is_not_there(invoke: Invoke, tmp_path: Path) -> None:

@@ -102,11 +102,6 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         demo.run_demo(tmp_path / "out", size=SIZE, overwrite=True, progress=NullProgress())
 
 
-def test_missing_parent(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="does not exist"):
-        demo.run_demo(tmp_path / "no" / "out", size=SIZE, overwrite=False, progress=NullProgress())
-
-
 @pytest.mark.parametrize("size", [255, 0, 10000])
 def test_impossible_size_is_refused_first(tmp_path: Path, size: int) -> None:
     with pytest.raises(UsageError, match="even number"):

@@ -12,7 +12,8 @@ import torch
 
 from avatarkit.background.modnet_net import MODNet
 from avatarkit.errors import UsageError
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 from avatarkit.weights import cache, lock
 from avatarkit.weights.errors import MissingWeights

@@ -11,7 +11,8 @@ import pytest
 from avatarkit.errors import InputError
 from avatarkit.media.probe import probe
 from avatarkit.pipelines.faces import list_faces
-from avatarkit.pipelines.reenact import ReenactConfig, reenact
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
 from avatarkit.runtime import NullProgress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from avatarkit.face.mediapipe_tracker import MediaPipeTracker
 from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
+from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.report import ReenactReport
 
 from .conftest import FRAMES, RATE, SIZE, Notices, Run, frames_of, run_ffmpeg
@@ -177,6 +179,63 @@ def test_photo_as_driver_gives_a_picture(
     assert report.content["output"]["frames"] == 1
     with Image.open(folder / "photo.png") as opened:
         assert "ynthetic" in " ".join(str(value) for value in opened.info.values())
+
+
+def test_part_of_a_driver(run: Run, driver: Path, motion_file: Path, folder: Path) -> None:
+    """Frames, sound and the driver beside them begin at --start; a motion file is cut at the same frames."""
+    part = DriverPart(float(8 / RATE), float(20 / RATE))
+    report = run(folder / "part.mp4", part=part, side_by_side=True)
+    video, audio = probe(folder / "part.mp4").video, probe(folder / "part.mp4").audio
+    assert video is not None
+    assert audio is not None
+    assert report.content["output"]["frames"] == video.frames == 12
+    assert abs(float(audio.duration - 12 / RATE)) < 0.06
+    assert abs(float(audio.start)) < 0.03
+    shown = frames_of(folder / "part.mp4")[0][:, SIZE : 2 * SIZE].astype(int)
+    far = [np.abs(shown - frame).mean() for frame in frames_of(driver)]
+    assert int(np.argmin(far)) == 8
+    run(folder / "part-motion", driver=motion_file, part=part, codec="png")
+    assert len(frames_of(folder / "part-motion")) == 12
+
+
+def test_sound_of_a_part_is_that_part(folder: Path, run: Run, motion_file: Path) -> None:
+    """A click at 0.5 s is heard 0.3 s after a start at 0.2 s, under a motion file that has no sound of its own."""
+    click, output = folder / "click.wav", folder / "clicked.mov"
+    samples = np.zeros(48000, np.int16)
+    samples[24000:24480] = 20000
+    with wave.open(str(click), "wb") as file:
+        file.setparams((1, 2, 48000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    report = run(output, driver=motion_file, audio=click, part=DriverPart(start_s=0.2), size=96)
+    assert report.content["output"]["audio"] in ("copied", "encoded")
+    raw = run_ffmpeg("-i", f"file:{output}", "-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "s16le", "-")
+    heard = np.flatnonzero(np.abs(np.frombuffer(raw, np.int16).astype(int)) > 8000)
+    wanted = 0.5 - float(round(0.2 * RATE) / RATE)
+    assert heard[0] / 48000 == pytest.approx(wanted, abs=0.03)
+
+
+def test_preview_is_one_picture_of_eight_cells(run: Run, folder: Path) -> None:
+    report = run(folder / "preview.png", preview=True)
+    assert read_image(folder / "preview.png").shape == (2 * SIZE, 4 * SIZE, 3)
+    assert report.content["output"]["frames"] == 7
+
+
+def test_crop_scale_and_offset_move_the_face(run: Run, photo: Path, folder: Path, tracker: MediaPipeTracker) -> None:
+    faces = []
+    for name, options in (
+        ("plain", {}), ("wide", {"crop_scale": 2.8}), ("moved", {"crop_offset": (0.1, 0.0), "crop_scale": 2.0}),
+        ("still", {"crop_scale": 2.0}),
+    ):  # fmt: skip
+        run(folder / f"{name}.png", driver=photo, **options)
+        faces.append(tracker.detect(read_image(folder / f"{name}.png"))[0])
+    plain, wide, moved, still = faces
+    assert plain.extent_px > wide.extent_px
+    assert moved.centre[0] - still.centre[0] == pytest.approx(0.1 * SIZE, abs=6)
+
+
+def test_an_output_folder_is_made(run: Run, photo: Path, tmp_path: Path) -> None:
+    run(tmp_path / "new" / "folder" / "out.png", driver=photo, size=96)
+    assert (tmp_path / "new" / "folder" / "out.png").is_file()
 
 
 def test_one_frame_video_gives_one_frame(run: Run, driver: Path, folder: Path) -> None:

@@ -1,0 +1,47 @@
+"""Which part of the source is drawn, and where the driver's picture lies in it."""
+
+import numpy as np
+
+from avatarkit.geometry.crop import Crop, head_crop, union
+from avatarkit.motion.columns import Motion
+from avatarkit.motion.moment import landmarks_of
+from avatarkit.motion.transfer import Framing, Transfer
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.source import Portrait
+
+HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.6, 1.6) for y in (-2.6, 1.5)])
+"""Corners of a head with hair or a hat, in head coordinates."""
+
+
+def drawn_part(portrait: Portrait, motion: Motion | None, config: ReenactConfig) -> Crop:
+    """The part of the picture that is drawn: head and shoulders, with paste-back all that the head passes over.
+
+    `motion` is the driver's; it is needed with paste-back alone.
+    """
+    width, height = portrait.size
+    crop = head_crop(
+        portrait.face.landmarks, width, height, config.size, margin=config.crop_scale, offset=config.crop_offset
+    )
+    if motion is None:
+        return crop
+    whole = Crop(0.0, 0.0, float(width), float(height), 1.0)
+    path = Transfer(motion, portrait.landmarks, config.motion, framing(motion, portrait, whole, config))
+    corners = np.concatenate([path.pose(i).apply(HEAD_BOX)[:, :2] for i in range(len(path))])
+    return union(crop, corners, width, height)
+
+
+def framing(motion: Motion, portrait: Portrait, drawn: Crop, config: ReenactConfig) -> Framing:
+    """Where the driver's picture lies in what the engine draws, for absolute motion.
+
+    With paste-back the driver's frame fills the source's; else the crop around the driver's head, in its first
+    frame, becomes the crop around the source's.
+    """
+    if config.paste_back:
+        width, height = portrait.size
+        scale = min(width / motion.width, height / motion.height)
+        left, top = (width - scale * motion.width) / 2.0, (height - scale * motion.height) / 2.0
+        half = (scale - 1.0) / 2.0
+        return Framing(scale, left + half - drawn.left, top + half - drawn.top)
+    window = head_crop(landmarks_of(motion, 0), motion.width, motion.height, max(drawn.shown))
+    corner = window.to_crop(np.zeros((1, 2)))[0]
+    return Framing(window.scale, float(corner[0]), float(corner[1]))
