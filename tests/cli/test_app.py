@@ -16,6 +16,7 @@ from avatarkit import __version__, errors
 from avatarkit.cli.app import app, run
 from avatarkit.face.types import FaceChoice
 from avatarkit.motion.config import MotionConfig
+from avatarkit.pipelines.driver import DriverPart
 
 SUMMARY = SimpleNamespace(summary_lines=lambda: ["wrote out.mp4"], to_json=dict)
 
@@ -108,16 +109,21 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "face": FaceChoice(),
         "driver_face": FaceChoice(),
         "on_missing": "interpolate",
+        "part": DriverPart(),
         "size": 1024,
+        "crop_scale": 2.4,
+        "crop_offset": (0.0, 0.0),
         "background": "plate",
         "paste_back": False,
         "side_by_side": False,
+        "preview": False,
         "engine": "warp",
         "matting": "auto",
         "inpaint": "auto",
         "tracker": "auto",
         "crf": None,
         "codec": "auto",
+        "audio": None,
         "overwrite": False,
         "report": None,
     }
@@ -130,6 +136,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     options = (
         "--motion absolute --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
         "--keep-scale --reference-frame 12 --face 1 --driver-face-at 10,20.5 --on-missing hold --size 512 "
+        "--start 1.5 --end 4 --crop-scale 3 --crop-offset -0.1,0.05 --preview --audio a.wav "
         "--background #00ff00 --paste-back --side-by-side --engine warp --matting modnet "
         "--inpaint lama --tracker mediapipe --crf 20 --codec vp9 "
         "--report r.json --overwrite --quiet"
@@ -143,6 +150,8 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     assert (config["source"], config["driver"]) == (Path("-s.png"), Path("dri ver's [1].mp4"))
     assert (config["face"], config["driver_face"]) == (FaceChoice(index=1), FaceChoice(at=(10.0, 20.5)))
     assert (config["on_missing"], config["size"], config["background"]) == ("hold", 512, "#00ff00")
+    assert (config["part"], config["crop_scale"]) == (DriverPart(1.5, 4.0), 3.0)
+    assert (config["crop_offset"], config["preview"], config["audio"]) == ((-0.1, 0.05), True, Path("a.wav"))
     assert (config["matting"], config["inpaint"], config["tracker"]) == ("modnet", "lama", "mediapipe")
     assert (config["crf"], config["codec"], config["report"]) == (20, "vp9", Path("r.json"))
     assert config["paste_back"] is config["side_by_side"] is config["overwrite"] is True
