@@ -67,7 +67,7 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, max=1024, show_default="one per processor", help="Processes.", rich_help_panel=RUN),
 ]
-Engine = Annotated[
+Runner = Annotated[
     Literal["local", "slurm", "ray"],
     typer.Option(help="This machine, a SLURM array, or a Ray cluster.", rich_help_panel=RUN),
 ]

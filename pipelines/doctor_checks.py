@@ -27,7 +27,7 @@ _FOR_TRAINING = ("torch", "torchvision", "accelerate", "omegaconf", "safetensors
 _OPTIONAL = (
     ("decord", "random access to video"),
     ("yt-dlp", "prepare-data --download"),
-    ("ray", "prepare-data --engine ray"),
+    ("ray", "prepare-data --runner ray"),
 )
 _ENCODERS = (
     ("libx264", "H.264"),

@@ -12,8 +12,8 @@ from avatarkit.data.split import SplitConfig
 from avatarkit.errors import UsageError
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.fetch.config import FetchConfig
+from avatarkit.work.task import Runner
 
-EngineName = Literal["local", "slurm", "ray"]
 IdentityFrom = Literal["file", "folder"]
 PROCESSOR = "avatarkit.pipelines.prepare.processor:open_processor"
 WORK, ORIGINALS = ".work", "originals"
@@ -48,14 +48,14 @@ class Sources:
 class RunOptions:
     """How a run goes about it; nothing here changes a byte of the result.
 
-    workers: processes. engine: local, slurm or ray. disk_quota: bytes of downloaded originals at a time, None: no
+    workers: processes. runner: local, slurm or ray. disk_quota: bytes of downloaded originals at a time, None: no
     limit. keep_originals: do not delete them. retry_failed: try once more what a network or a site refused.
     video_timeout_s: seconds without any sign of life after which a video is given up, plus one per megabyte of it.
     processor: module:function that opens what turns videos into clips.
     """
 
     workers: int = 1
-    engine: EngineName = "local"
+    runner: Runner = "local"
     disk_quota: int | None = None
     keep_originals: bool = False
     retry_failed: bool = False
@@ -70,8 +70,8 @@ class RunOptions:
             raise UsageError(f"--disk-quota {self.disk_quota}: use a size such as 200GB")
         if not self.video_timeout_s > 0:
             raise UsageError(f"--video-timeout {self.video_timeout_s}: use seconds above 0")
-        if self.engine == "ray" and self.disk_quota is not None:
-            raise UsageError("--disk-quota: works with --engine local and slurm; a Ray cluster has no common counter")
+        if self.runner == "ray" and self.disk_quota is not None:
+            raise UsageError("--disk-quota: works with --runner local and slurm; a Ray cluster has no common counter")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from avatarkit.data.clip import ClipData, Rejected
-from avatarkit.errors import UsageError
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.job import PhotoJob, VideoJob
 
@@ -28,9 +26,6 @@ class Processor(Protocol):
 
     def close(self) -> None:
         """Release what is open."""
-
-
-Opener = Callable[[PrepareConfig], Processor]
 
 
 class _Processor:
@@ -59,17 +54,3 @@ class _Processor:
 def open_processor(config: PrepareConfig) -> Processor:
     """Open the tools of `avatarkit.prepare`. Raises as `avatarkit.prepare.tools.open_tools`."""
     return _Processor(config)
-
-
-def find_opener(name: str) -> Opener:
-    """The function that "module:function" names.
-
-    Raises:
-        UsageError: there is no such module or function.
-    """
-    module, _, function = name.partition(":")
-    try:
-        opener: Opener = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"processor {name}: {error}") from error
-    return opener

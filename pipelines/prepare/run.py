@@ -22,13 +22,14 @@ from avatarkit.pipelines.prepare.config import WORK, PrepareJob
 from avatarkit.pipelines.prepare.finish import clear, finish, is_sealed, ledger_path, reopen_failed, sweep, unsealed
 from avatarkit.pipelines.prepare.jobs import JobMaker
 from avatarkit.pipelines.prepare.planning.common import existing_plan, is_bare, make_plan, settle_plan
-from avatarkit.pipelines.prepare.pool import Pool
-from avatarkit.pipelines.prepare.processor import find_opener
 from avatarkit.pipelines.prepare.report import PlanReport, PrepareReport, plan_report, report_of
 from avatarkit.pipelines.prepare.shard_work import Setup
-from avatarkit.pipelines.prepare.slurm import ArrayReport, ArrayTask, array_task
 from avatarkit.pipelines.prepare.watch import RunWatcher
 from avatarkit.runtime import NullProgress, Progress
+from avatarkit.work.on_ray import run_on_ray
+from avatarkit.work.pool import Pool
+from avatarkit.work.slurm import ArrayJob, ArrayReport, array_job, hold_job
+from avatarkit.work.task import Crew, Task, find
 
 
 class Interrupted(AvatarkitError):
@@ -53,7 +54,7 @@ def prepare(
         command: as it was given, to be repeated in advice on how to start an array.
 
     Returns:
-        What is in the dataset now; with `--engine slurm` outside of an array, how to start one.
+        What is in the dataset now; with `--runner slurm` outside of an array, how to start one.
 
     Raises:
         InputError: the material cannot be used, or nothing of it was accepted.
@@ -62,13 +63,15 @@ def prepare(
         Interrupted: Ctrl-C or a request to end.
     """
     progress, start_s = progress or NullProgress(), time.monotonic()
-    task = array_task(os.environ if environment is None else environment) if job.run.engine == "slurm" else None
+    task = array_job(os.environ if environment is None else environment) if job.run.runner == "slurm" else None
     existing_plan(job)
     with _run_lock(job, task):
         opened = _Tools(job)
         plan = settle_plan(job, opened.names, progress)
-        if job.run.engine == "slurm" and task is None:
-            return ArrayReport(job.out, len(plan.shards), command or "avatarkit prepare-data ... --engine slurm")
+        if job.run.runner == "slurm" and task is None:
+            command = command or "avatarkit prepare-data ... --runner slurm"
+            ends = "the job that ends last writes the manifest"
+            return ArrayReport(job.out, len(plan.shards), "shards", command, ends)
         if (job.out / MANIFEST).exists() and not job.run.retry_failed:
             finished = _already_finished(job, plan, progress, opened)
         else:
@@ -101,7 +104,7 @@ class _Tools:
 
     def names(self) -> dict[str, str]:
         """Names and hashes."""
-        with contextlib.closing(find_opener(self._job.run.processor)(self._job.config)) as opened:
+        with contextlib.closing(find(self._job.run.processor)(self._job.config)) as opened:
             self.tell(tuple(opened.advice))
             return dict(opened.names)
 
@@ -115,11 +118,11 @@ class _Tools:
         self.advice = tuple(dict.fromkeys([*self.advice, *every]))
 
 
-def _work(job: PrepareJob, plan: Plan, task: ArrayTask | None, progress: Progress, opened: _Tools) -> bool:
+def _work(job: PrepareJob, plan: Plan, task: ArrayJob | None, progress: Progress, opened: _Tools) -> bool:
     """Make what is missing and finish; returns whether the dataset is finished."""
     part = task.name if task else ""
     with Ledger(ledger_path(job, part)) as ledger:
-        run = ledger.begin(plan, engine=job.run.engine, workers=job.run.workers)
+        run = ledger.begin(plan, engine=job.run.runner, workers=job.run.workers)
         outcome: Outcome = "failed"
         watcher: RunWatcher | None = None
         try:
@@ -153,7 +156,7 @@ def _work(job: PrepareJob, plan: Plan, task: ArrayTask | None, progress: Progres
 def _make(
     job: PrepareJob, plan: Plan, todo: Sequence[PlannedShard], maker: JobMaker, watcher: RunWatcher
 ) -> list[str]:
-    """Make shards by the engine that was asked for; returns those that others have."""
+    """Make shards by the runner that was asked for; returns those that others have."""
     if not todo:
         return []
     attributes = {
@@ -164,15 +167,12 @@ def _make(
         "image_format": job.config.image_format,
         **plan.tools,
     }
-    setup = Setup(maker, attributes, job.run.video_timeout_s)
-    if job.run.engine == "ray":
-        from avatarkit.pipelines.prepare.ray_engine import Order, run_on_ray
-
-        return run_on_ray(todo, Order(setup, job.config, job.run.processor, dict(plan.tools)), watcher)
-    pool = Pool(
-        setup, job.config, job.run.processor, workers=job.run.workers, watcher=watcher, tools=plan.tools
-    )
-    return pool.run(todo)
+    setup = Setup(maker, job.config, job.run.processor, attributes, job.run.video_timeout_s)
+    crew = Crew("avatarkit.pipelines.prepare.shard_work:ShardWorker", setup, plan.tools, task="shard", step="video")
+    tasks = [Task(shard.name, shard) for shard in todo]
+    if job.run.runner == "ray":
+        return [task.name for task in run_on_ray(tasks, crew, watcher)]
+    return [task.name for task in Pool(crew, workers=job.run.workers, watcher=watcher).run(tasks)]
 
 
 def _catch_up(job: PrepareJob, plan: Plan, todo: Sequence[PlannedShard], watcher: RunWatcher) -> None:
@@ -185,7 +185,7 @@ def _catch_up(job: PrepareJob, plan: Plan, todo: Sequence[PlannedShard], watcher
 
 
 def _finish(
-    job: PrepareJob, plan: Plan, task: ArrayTask | None, ledger: Ledger, run: int, progress: Progress
+    job: PrepareJob, plan: Plan, task: ArrayJob | None, ledger: Ledger, run: int, progress: Progress
 ) -> bool:
     """Finish if every shard is sealed; of several tasks that end at once, one does."""
     if unsealed(job.out, plan.shards):
@@ -217,7 +217,7 @@ def _already_finished(job: PrepareJob, plan: Plan, progress: Progress, opened: _
 
 
 @contextmanager
-def _run_lock(job: PrepareJob, task: ArrayTask | None) -> Iterator[None]:
+def _run_lock(job: PrepareJob, task: ArrayJob | None) -> Iterator[None]:
     """Refuse a second run on the same output; tasks of an array have a lock each."""
     folder, new = job.out / WORK, not job.out.exists()
     try:
@@ -225,19 +225,10 @@ def _run_lock(job: PrepareJob, task: ArrayTask | None) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --out") from error
     try:
-        with hold(job.out) if task is None else _task_lock(job, task):
+        with hold(job.out) if task is None else hold_job(job.out / WORK, task):
             yield
     finally:
         _remove_if_bare(job.out, new=new)
-
-
-@contextmanager
-def _task_lock(job: PrepareJob, task: ArrayTask) -> Iterator[None]:
-    try:
-        with filelock.FileLock(job.out / WORK / f"task-{task.name}.lock", timeout=0):
-            yield
-    except filelock.Timeout as error:
-        raise OutputError(f"{job.out}: task {task.name} is at work here already; wait until it ends") from error
 
 
 def _remove_if_bare(out: Path, *, new: bool) -> None:

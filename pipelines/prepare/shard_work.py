@@ -1,4 +1,4 @@
-"""Makes one shard: the unit of work of every engine, and the only place that writes into `shards`.
+"""Makes one shard: the unit of work of every runner, and the only place that writes into `shards`.
 
 A shard is written under another name, flushed, renamed, and then its counts are written, which seals it. Whatever is
 killed on the way leaves nothing that counts; the next try begins the shard anew and gets the same bytes.
@@ -10,11 +10,8 @@ import errno
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
-
-import filelock
 
 from avatarkit.data.clip import ClipData, Rejected
 from avatarkit.data.ledger import VideoResult
@@ -26,7 +23,10 @@ from avatarkit.errors import DependencyError, InputError, OutputError, UsageErro
 from avatarkit.pipelines.prepare.config import WORK
 from avatarkit.pipelines.prepare.jobs import JobMaker, Refused
 from avatarkit.pipelines.prepare.processor import Processor
+from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.job import PhotoJob, VideoJob
+from avatarkit.work.claims import claim
+from avatarkit.work.task import Deferred, Link, Turn, find
 
 FETCH_SILENCE_S = 7200.0
 """Without a sign of life from a fetch; it has time limits of its own, and waits for its budget for an hour at most."""
@@ -34,30 +34,17 @@ FETCH_SILENCE_S = 7200.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class Link(Protocol):
-    """What the work tells whoever watches over it."""
-
-    def begin(self, video: str, limit_s: float) -> None:
-        """A video's turn has come; `limit_s` seconds without another sign of life mean that it hangs."""
-
-    def alive(self) -> bool:
-        """A sign of life; returns whether to stop."""
-
-    def done(self, result: VideoResult) -> None:
-        """A video has ended."""
-
-    def reserve(self, size: int) -> None:
-        """Wait until `size` more bytes of originals may be kept."""
-
-
 @dataclass(frozen=True)
 class Setup:
     """What all shards of a run have in common; it pickles.
 
-    maker: of jobs. attributes: of every shard. timeout_s: see `RunOptions.video_timeout_s`.
+    maker: of jobs. config, processor: what each worker opens. attributes: of every shard. timeout_s: see
+    `RunOptions.video_timeout_s`.
     """
 
     maker: JobMaker
+    config: PrepareConfig
+    processor: str
     attributes: Mapping[str, str]
     timeout_s: float
 
@@ -67,64 +54,72 @@ class Setup:
         return self.maker.dataset
 
 
-@dataclass(frozen=True)
-class ShardTask:
-    """One shard's turn.
+class ShardWorker:
+    """Makes one shard after the other with one processor; a task's payload is a planned shard, its steps are videos."""
 
-    poisoned: videos that have crashed or hung too often, and how. last_chance: a fetch that fails for now is final.
-    """
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._processor: Processor = find(setup.processor)(setup.config)
+        self.names, self.advice = self._processor.names, self._processor.advice
 
-    shard: PlannedShard
-    poisoned: Mapping[str, str] = field(default_factory=dict)
-    last_chance: bool = True
+    def work(self, turn: Turn, link: Link) -> tuple[VideoResult, ...]:
+        """Make a shard; returns results of its videos."""
+        kept = _Results(link)
+        make_shard(turn, self._setup, self._processor, kept)
+        return tuple(kept.results)
 
-
-@dataclass(frozen=True)
-class Deferred:
-    """A shard that must wait: videos that could not be fetched for now, with their failure's class and detail."""
-
-    failures: tuple[tuple[str, str, str], ...]
-
-
-class Busy(Exception):
-    """Another living process is at work on the shard."""
+    def close(self) -> None:
+        """Release what is open."""
+        self._processor.close()
 
 
-def make_shard(task: ShardTask, setup: Setup, processor: Processor, link: Link) -> ShardStats | Deferred:
+class _Results:
+    """A link that also keeps the results of videos."""
+
+    def __init__(self, link: Link) -> None:
+        self.begin, self.alive, self.reserve, self._done = link.begin, link.alive, link.reserve, link.done
+        self.results: list[VideoResult] = []
+
+    def done(self, step: str, value: VideoResult) -> None:
+        self.results.append(value)
+        self._done(step, value)
+
+
+def make_shard(turn: Turn, setup: Setup, processor: Processor, link: Link) -> ShardStats:
     """Fetch, process and seal one shard; one that is sealed is left as it is.
 
     Raises:
         Busy: another process has the shard.
+        Deferred: videos could not be fetched for now.
         OutputError: it cannot be written; a full disk.
         DependencyError, UsageError: nothing can be processed here.
     """
-    work, name = setup.dataset / WORK, task.shard.name
+    shard: PlannedShard = turn.task.payload
     try:
         (setup.dataset / FOLDER).mkdir(parents=True, exist_ok=True)
-        (work / "locks").mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(work / "locks" / f"{name}.lock", timeout=0):
-            return read_stats(setup.dataset, name) or _make(task, setup, processor, link)
-    except filelock.Timeout as error:
-        raise Busy(name) from error
+        with claim(setup.dataset / WORK / "locks", shard.name):
+            return read_stats(setup.dataset, shard.name) or _make(shard, turn, setup, processor, link)
     except OSError as error:
         raise _output_error(error, setup.dataset) from error
 
 
-def _make(task: ShardTask, setup: Setup, processor: Processor, link: Link) -> ShardStats | Deferred:
-    work = _Work(task, setup, processor, link)
+def _make(shard: PlannedShard, turn: Turn, setup: Setup, processor: Processor, link: Link) -> ShardStats:
+    work = _Work(shard, turn.poisoned, setup, processor, link)
     if setup.maker.sources.download:
         failures = work.fetch_all()
-        if failures and not task.last_chance:
-            return Deferred(tuple(failures))
+        if failures and not turn.last_chance:
+            raise Deferred(tuple(failures))
     return work.process_all()
 
 
 class _Work:
     """One shard in the making."""
 
-    def __init__(self, task: ShardTask, setup: Setup, processor: Processor, link: Link) -> None:
-        self._task, self._setup, self._processor, self._link = task, setup, processor, link
-        self._shard, self._maker = task.shard, setup.maker
+    def __init__(
+        self, shard: PlannedShard, poisoned: Mapping[str, str], setup: Setup, processor: Processor, link: Link
+    ) -> None:
+        self._shard, self._poisoned, self._setup = shard, poisoned, setup
+        self._processor, self._link, self._maker = processor, link, setup.maker
         self._removed = read_removed(setup.dataset)
         self._refused: dict[str, Refused] = {}
         self._fetch_s: dict[str, float] = {}
@@ -135,7 +130,7 @@ class _Work:
         failures = []
         limiter = self._maker.limiter()
         for item in self._shard.items:
-            if item.key in self._task.poisoned or not self._wanted(item):
+            if item.key in self._poisoned or not self._wanted(item):
                 continue
             start_s = time.perf_counter()
             try:
@@ -165,8 +160,8 @@ class _Work:
         try:
             if item.key in self._refused:
                 raise self._refused[item.key]
-            if item.key in self._task.poisoned:
-                raise _poisoned(self._task.poisoned[item.key])
+            if item.key in self._poisoned:
+                raise _poisoned(self._poisoned[item.key])
             wanted = self._wanted(item)
             if wanted:
                 job = self._maker.job(item, self._shard.split)
@@ -179,7 +174,7 @@ class _Work:
             self._rejected += [one for one in self._refusals(item, refused) if not self._removed.covers(one)]
         frames = sum(clip.frames for clip in writer.clips[before:])
         took_s = time.perf_counter() - start_s
-        self._link.done(VideoResult(item.key, self._fetch_s.get(item.key, 0.0), took_s, frames, size))
+        self._link.done(item.key, VideoResult(item.key, self._fetch_s.get(item.key, 0.0), took_s, frames, size))
 
     def _refusals(self, item: PlannedItem, refused: Refused) -> list[Rejected]:
         return self._maker.refusals(item, self._shard.split, refused)

@@ -15,9 +15,8 @@ from avatarkit.data.shard import read_stats, shard_path, stats_path
 from avatarkit.errors import OutputError
 from avatarkit.pipelines.prepare.config import RunOptions
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.pool import MOST_CRASHES
-from avatarkit.pipelines.prepare.worker import Ended
 from avatarkit.runtime import Progress
+from avatarkit.work.task import MOST_CRASHES, Result
 
 EARLY_BEAT_S, EARLY_S, BEAT_S = 60.0, 600.0, 600.0
 """A heartbeat a minute in the first ten minutes, then one every ten."""
@@ -58,44 +57,44 @@ class RunWatcher:
         """Keep what would be better for the closing report."""
         self.advice = advice
 
-    def started(self, shard: str, worker: str) -> None:
+    def started(self, task: str, worker: str) -> None:
         """A shard has begun."""
-        self._ledger.start_shard(shard, worker)
+        self._ledger.start_shard(task, worker)
 
-    def begun(self, shard: str, video: str, worker: str) -> None:
+    def begun(self, task: str, step: str, worker: str) -> None:
         """A video has begun."""
-        self._ledger.start_video(shard, video, worker)
+        self._ledger.start_video(task, step, worker)
 
-    def crashed(self, shard: str, video: str, reason: str, worker: str, detail: str) -> None:
+    def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
         """Count a crash; the user is told of each."""
-        times = self._ledger.crash(shard, video, reason, worker)
-        self._ledger.event(reason, detail, shard=shard, video=video, worker=worker)
+        times = self._ledger.crash(task, step, reason, worker)
+        self._ledger.event(reason, detail, shard=task, video=step, worker=worker)
         what = "tried once more" if times < MOST_CRASHES else f"refused as {reason}"
-        self._progress.notice(f"{video}: the worker {detail}; it is {what}")
+        self._progress.notice(f"{step}: the worker {detail}; it is {what}")
 
-    def poisoned(self, shard: str) -> Mapping[str, str]:
+    def poisoned(self, task: str) -> Mapping[str, str]:
         """Videos that have crashed too often."""
-        return self._ledger.poisoned(shard, MOST_CRASHES)
+        return self._ledger.poisoned(task, MOST_CRASHES)
 
-    def done(self, shard: str, result: VideoResult, worker: str) -> None:
+    def done(self, task: str, step: str, value: VideoResult, worker: str) -> None:
         """Count a video; one that is done again in a shard's second turn counts once."""
-        frames = self._frames.pop((shard, result.video), None)
+        frames = self._frames.pop((task, step), None)
         if frames is not None:
             self._counts["videos"] += 1
             self._progress.advance(frames)
 
-    def sealed(self, ended: Ended, worker: str) -> None:
-        """Take a sealed shard into the ledger; its originals may go."""
-        self.take_in(ended.shard, worker, ended.results, ended.seconds)
-        if not self._options.keep_originals and self._maker.sources.download:
-            self.drop_originals(self._todo[ended.shard])
-
-    def deferred(self, ended: Ended) -> None:
-        """A shard waits; the user is told why."""
-        video, kind, detail = ended.failures[0]
-        more = f" and {len(ended.failures) - 1} more" if len(ended.failures) > 1 else ""
-        self._ledger.event("deferred", f"{kind}: {detail}", shard=ended.shard, video=video)
-        self._progress.notice(f"{ended.shard}: {video}{more} could not be fetched ({kind}); tried again at the end")
+    def ended(self, result: Result, worker: str) -> None:
+        """Take a sealed shard into the ledger, its originals may go; or say why one waits."""
+        shard = result.task.name
+        if result.how == "done":
+            self.take_in(shard, worker, result.value, result.seconds)
+            if not self._options.keep_originals and self._maker.sources.download:
+                self.drop_originals(self._todo[shard])
+            return
+        video, kind, detail = result.failures[0]
+        more = f" and {len(result.failures) - 1} more" if len(result.failures) > 1 else ""
+        self._ledger.event("deferred", f"{kind}: {detail}", shard=shard, video=video)
+        self._progress.notice(f"{shard}: {video}{more} could not be fetched ({kind}); tried again at the end")
 
     def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
         """Whether the quota has room; the oldest shard always has, or nobody could go on."""

@@ -48,7 +48,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PrepareJob]]:
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prepare-data", command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in ("--out", "--workers", "--engine", "--dry-run", "--limit", "--iqa", "--seed"))
+    assert all(name in out for name in ("--out", "--workers", "--runner", "--dry-run", "--limit", "--iqa", "--seed"))
 
 
 def test_defaults_of_voxceleb2(jobs: list[tuple[str, PrepareJob]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,13 +76,13 @@ def test_options_of_fetching(jobs: list[tuple[str, PrepareJob]]) -> None:
     assert (fetch.rate_per_hour, fetch.proxy, fetch.max_height, fetch.cookies) == (60, "http://p", 720, Path("c.txt"))
 
 
-def test_videos_and_their_engine(jobs: list[tuple[str, PrepareJob]], monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["prepare-data", "videos", "a b", "c.mp4", "--out", "o", "--engine", "slurm", "--identity-from", "folder"]
+def test_videos_and_their_runner(jobs: list[tuple[str, PrepareJob]], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["prepare-data", "videos", "a b", "c.mp4", "--out", "o", "--runner", "slurm", "--identity-from", "folder"]
     monkeypatch.setattr(sys, "argv", ["avatarkit", *words])
     assert run(words) == 0
     [(command, job)] = jobs
     assert job.sources.paths == (Path("a b"), Path("c.mp4"))
-    assert (job.run.engine, job.identity_from, job.rule.keep_top) == ("slurm", "folder", 1.0)
+    assert (job.run.runner, job.identity_from, job.rule.keep_top) == ("slurm", "folder", 1.0)
     assert command.startswith("avatarkit prepare-data videos 'a b' c.mp4 ")
 
 

@@ -1,4 +1,4 @@
-"""Runs prepare-data with the fake processor as a process of its own, to be killed: FOLDER OUT WORKERS [ENGINE]."""
+"""Runs prepare-data with the fake processor as a process of its own, to be killed: FOLDER OUT WORKERS [RUNNER]."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def main() -> None:
     from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
     from avatarkit.pipelines.prepare.run import prepare
 
-    folder, out, workers, *engine = sys.argv[1:]
+    folder, out, workers, *runner = sys.argv[1:]
     options = RunOptions(
-        workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=20, engine=(engine or ["local"])[0]
+        workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=20, runner=(runner or ["local"])[0]
     )
     if "DRIVER_AS_COMMAND" in os.environ:
         prepare(PrepareJob("videos", Path(out), Sources(paths=(Path(folder),)), run=options))

@@ -11,18 +11,18 @@ from prepare_kit import HERE, Notices, contents, job_of, write_videos
 
 from avatarkit.data.ledger import read_table
 from avatarkit.errors import DependencyError
-from avatarkit.pipelines.prepare import ray_engine
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.work import on_ray
 
 
 def test_missing_ray_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(ray_engine.importlib, "import_module", missing)
+    monkeypatch.setattr(on_ray.importlib, "import_module", missing)
     with pytest.raises(DependencyError, match=r"Ray is not installed; pip install 'avatarkit\[ray\]'"):
-        ray_engine.run_on_ray([], None, None)  # type: ignore[arg-type]
+        on_ray.run_on_ray([], None, None)  # type: ignore[arg-type]
 
 
 def test_lost_node_costs_tries_and_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_lost_node_costs_tries_and_no_byte(tmp_path: Path, monkeypatch: pytest.M
     try:
         second = cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False)
-        job = job_of(folder, tmp_path / "ray", run={"engine": "ray"})
+        job = job_of(folder, tmp_path / "ray", run={"runner": "ray"})
         progress = Notices()
         results: list[object] = []
         run = threading.Thread(target=lambda: results.append(prepare(job, progress)))

@@ -120,7 +120,7 @@ def test_other_weights_of_the_same_scorer_are_refused(
     shard_path(own.out, name).unlink()
     changed = put_weights(monkeypatch, tmp_path / "weights", seed=1)
     assert changed["hyperiqa"] != hashes["hyperiqa"]
-    with pytest.raises(DependencyError, match=r"but the dataset was begun with .*; their results do not mix"):
+    with pytest.raises(DependencyError, match=r"but the output was begun with .*; their results do not mix"):
         prepare(own)
     assert not stats_path(own.out, name).exists()
     assert read_table(own.out / "ledger.sqlite", "runs")[-1]["outcome"] != "finished"

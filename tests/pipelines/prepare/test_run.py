@@ -205,13 +205,13 @@ def test_other_tools_than_the_datasets_are_refused(
     with pytest.raises(OutputError, match="no room"):
         prepare(job)
     monkeypatch.setenv("FAKE_TRACKER", "better")
-    with pytest.raises(DependencyError, match="tracker is better here, but the dataset was begun with fake"):
+    with pytest.raises(DependencyError, match="tracker is better here, but the output was begun with fake"):
         prepare(job)
 
 
 def test_worker_that_cannot_open_its_tools_stops_the_run(tmp_path: Path) -> None:
     job = job_of(write_videos(tmp_path / "in", ["ok 1"]), tmp_path / "out", run={"processor": "fake_processor:none"})
-    with pytest.raises(UsageError, match="processor fake_processor:none"):
+    with pytest.raises(UsageError, match="fake_processor:none"):
         prepare(job)
     assert not job.out.exists()
 
@@ -267,7 +267,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"workers": 0}, {"disk_quota": 0}, {"video_timeout_s": 0.0}, {"engine": "ray", "disk_quota": 5}]
+    "options", [{"workers": 0}, {"disk_quota": 0}, {"video_timeout_s": 0.0}, {"runner": "ray", "disk_quota": 5}]
 )
 def test_options_that_cannot_be(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -13,7 +13,7 @@ from avatarkit.data.plan import read_plan
 from avatarkit.errors import OutputError, UsageError
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
-from avatarkit.pipelines.prepare.slurm import ArrayReport, ArrayTask, array_task
+from avatarkit.work.slurm import ArrayJob, ArrayReport, array_job
 
 WORDS = ["ok 1", "ok 2", "reject", "crash", "ok 1", "ok 1", "ok 1", "ok 1", "ok 1"]
 
@@ -24,7 +24,7 @@ def task(number: int, count: int) -> dict[str, str]:
 
 def test_tasks_share_the_shards_without_overlap() -> None:
     shards = list(range(11))
-    parts = [ArrayTask(index, 4).part(shards) for index in range(4)]
+    parts = [ArrayJob(index, 4).part(shards) for index in range(4)]
     assert parts[1] == [1, 5, 9]
     assert sorted(shard for part in parts for shard in part) == shards
 
@@ -39,7 +39,7 @@ def test_tasks_share_the_shards_without_overlap() -> None:
     ],
 )
 def test_place_in_the_array(variables: dict[str, str], expected: tuple[int, int] | None) -> None:
-    found = array_task(variables)
+    found = array_job(variables)
     assert expected is None if found is None else (found.index, found.count) == expected
 
 
@@ -54,19 +54,19 @@ def test_place_in_the_array(variables: dict[str, str], expected: tuple[int, int]
     ],
 )
 def test_place_that_cannot_be_is_refused(variables: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="--engine slurm"):
-        array_task(variables)
+    with pytest.raises(UsageError, match="--runner slurm"):
+        array_job(variables)
 
 
 def test_array_makes_the_bytes_of_a_local_run(tmp_path: Path) -> None:
     folder = write_videos(tmp_path / "in", WORDS)
     prepare(job_of(folder, tmp_path / "local"))
-    job = job_of(folder, tmp_path / "array", run={"engine": "slurm"})
-    first = prepare(job, environment={}, command="avatarkit prepare-data videos 'my clips' --engine slurm")
+    job = job_of(folder, tmp_path / "array", run={"runner": "slurm"})
+    first = prepare(job, environment={}, command="avatarkit prepare-data videos 'my clips' --runner slurm")
     assert isinstance(first, ArrayReport)
     lines = first.summary_lines()
     assert lines[1].startswith(f"sbatch --array=0-{len(read_plan(job.out).shards) - 1} ")
-    assert lines[1].endswith("--wrap 'avatarkit prepare-data videos '\\''my clips'\\'' --engine slurm'")
+    assert lines[1].endswith("--wrap 'avatarkit prepare-data videos '\\''my clips'\\'' --runner slurm'")
     reports = [prepare(job, environment=task(number, 2)) for number in (1, 0)]
     assert [isinstance(report, PrepareReport) and report.finished for report in reports] == [False, True]
     assert contents(tmp_path / "array") == contents(tmp_path / "local")
@@ -77,7 +77,7 @@ def test_array_makes_the_bytes_of_a_local_run(tmp_path: Path) -> None:
 
 
 def test_same_task_twice_is_refused(tmp_path: Path) -> None:
-    job = job_of(write_videos(tmp_path / "in", ["ok 1"] * 2), tmp_path / "out", run={"engine": "slurm"})
+    job = job_of(write_videos(tmp_path / "in", ["ok 1"] * 2), tmp_path / "out", run={"runner": "slurm"})
     prepare(job, environment={})
     with (
         filelock.FileLock(job.out / ".work" / "task-00000-of-00002.lock"),
@@ -88,7 +88,7 @@ def test_same_task_twice_is_refused(tmp_path: Path) -> None:
 
 def test_lost_task_is_made_up_for_by_a_local_run(tmp_path: Path) -> None:
     folder = write_videos(tmp_path / "in", ["ok 1"] * 4)
-    job = job_of(folder, tmp_path / "out", run={"engine": "slurm"})
+    job = job_of(folder, tmp_path / "out", run={"runner": "slurm"})
     report = prepare(job, environment=task(0, 3))
     assert isinstance(report, PrepareReport)
     assert report.waiting

@@ -1,8 +1,8 @@
-"""Worker processes on this machine: hands out shards, and outlives workers that crash or hang.
+"""Worker processes on this machine: hands out tasks, and outlives workers that crash or hang.
 
-A video whose worker died, or gave no sign of life for too long, is tried once more; after that it is refused with the
-reason `crashed` or `timeout`, and the rest of its shard is made without it. Only this parent counts: when the whole
-run is killed, nobody saw a crash, and no video is blamed.
+A step whose worker died, or gave no sign of life for too long, is tried once more; after that it is left to the worker
+as poisoned, with the reason `crashed` or `timeout`, and the rest of its task is done without it. Only this parent
+counts: when the whole run is killed, nobody saw a crash, and no step is blamed.
 """
 
 from __future__ import annotations
@@ -10,67 +10,29 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from typing import Any, Protocol
+from typing import Any
 
-from avatarkit.data.ledger import VideoResult
-from avatarkit.data.plan import PlannedShard
 from avatarkit.errors import AvatarkitError, DependencyError
-from avatarkit.pipelines.prepare import worker as messages
-from avatarkit.pipelines.prepare.shard_work import Setup, ShardTask
-from avatarkit.pipelines.prepare.worker_process import END_S, WorkerProcess
-from avatarkit.prepare.config import PrepareConfig
+from avatarkit.work import worker as messages
+from avatarkit.work.process import END_S, WorkerProcess
+from avatarkit.work.task import Crew, Result, Task, Turn, Watcher
 
-MOST_CRASHES = 2
 START_LIMIT_S = 600.0
 MOST_FAILED_STARTS = 3
-MOST_SHARD_DEATHS = 5
-"""Deaths of workers in one shard outside of any video; then something is wrong with the machine."""
+MOST_TASK_DEATHS = 5
+"""Deaths of workers in one task outside of any step; then something is wrong with the machine."""
 MOST_NETWORK_FAILURES = 10
 TICK_S = 0.5
 
 
-class Watcher(Protocol):
-    """What the pool reports to: the ledger and the progress of a run."""
-
-    def opened(self, advice: tuple[str, ...]) -> None:
-        """A worker has opened its tools; what would be better."""
-
-    def started(self, shard: str, worker: str) -> None:
-        """A shard has begun."""
-
-    def begun(self, shard: str, video: str, worker: str) -> None:
-        """A video has begun."""
-
-    def crashed(self, shard: str, video: str, reason: str, worker: str, detail: str) -> None:
-        """A worker died ("crashed") or was ended ("timeout") at a video."""
-
-    def poisoned(self, shard: str) -> Mapping[str, str]:
-        """Videos of a shard that have crashed too often, and how."""
-
-    def done(self, shard: str, result: VideoResult, worker: str) -> None:
-        """A video has ended."""
-
-    def sealed(self, ended: messages.Ended, worker: str) -> None:
-        """A shard is sealed."""
-
-    def deferred(self, ended: messages.Ended) -> None:
-        """A shard waits for a later turn."""
-
-    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
-        """Whether so many more bytes of originals may be kept, beside `reserved` on their way."""
-
-    def tick(self) -> None:
-        """Called about twice a second."""
-
-
 @dataclass
 class _Turn:
-    """A shard in the queue."""
+    """A task in the queue."""
 
-    shard: PlannedShard
+    task: Task
     last_chance: bool
     deaths: int = 0
 
@@ -80,39 +42,23 @@ class _Worker:
     """One process and what it is at."""
 
     name: str
+    slot: int
     process: WorkerProcess
     deadline_s: float
     limit_s: float = START_LIMIT_S
     ready: bool = False
     turn: _Turn | None = None
     order: int = 0
-    video: str | None = None
+    step: str | None = None
     reserved: dict[str, int] = field(default_factory=dict)
     asks: int | None = None
 
 
 class Pool:
-    """Makes shards in `workers` processes.
+    """Does tasks in `workers` processes of a crew; `watcher` hears of everything."""
 
-    Args:
-        setup, config, processor: what every worker gets.
-        workers: how many.
-        watcher: is told everything.
-        tools: names and hashes that every worker's tools must have.
-    """
-
-    def __init__(
-        self,
-        setup: Setup,
-        config: PrepareConfig,
-        processor: str,
-        *,
-        workers: int,
-        watcher: Watcher,
-        tools: Mapping[str, str],
-    ) -> None:
-        self._arguments = (setup, config, processor)
-        self._count, self._watcher, self._tools = workers, watcher, dict(tools)
+    def __init__(self, crew: Crew, *, workers: int, watcher: Watcher) -> None:
+        self._crew, self._count, self._watcher = crew, workers, watcher
         self._workers: list[_Worker] = []
         self._queue: deque[_Turn] = deque()
         self._number = 0
@@ -121,19 +67,19 @@ class Pool:
         self._network_failures = 0
         self._last_failure = ""
         self._second_turns: list[_Turn] = []
-        self._busy: list[str] = []
+        self._busy: list[Task] = []
 
-    def run(self, shards: Iterable[PlannedShard]) -> list[str]:
-        """Make shards; returns the names of those that another process has.
+    def run(self, tasks: Iterable[Task]) -> list[Task]:
+        """Do tasks; returns those that another process has.
 
-        On any error, Ctrl-C too, all workers are ended and have ended when this returns; what is sealed stays.
+        On any error, Ctrl-C too, all workers are ended and have ended when this returns; what is done stays.
 
         Raises:
             OutputError: the output cannot be written.
             DependencyError: workers cannot start, or the network is down.
             AvatarkitError: whatever else stopped a worker.
         """
-        self._queue = deque(_Turn(shard, last_chance=False) for shard in shards)
+        self._queue = deque(_Turn(task, last_chance=False) for task in tasks)
         self._busy = []
         try:
             while self._queue or self._second_turns or any(one.turn for one in self._workers):
@@ -147,7 +93,7 @@ class Pool:
         return self._busy
 
     def _refill(self) -> None:
-        """Deferred shards get their second turn when nothing else is left; workers are started as needed."""
+        """Deferred tasks get their second turn when nothing else is left; workers are started as needed."""
         if not self._queue and self._second_turns and not any(one.turn for one in self._workers):
             if self._network_failures == len(self._second_turns):
                 self._network_is_down()  # nothing came through since the first of them
@@ -160,18 +106,19 @@ class Pool:
     def _start(self) -> _Worker:
         self._number += 1
         name = f"worker-{self._number}"
-        return _Worker(name, WorkerProcess(name, *self._arguments), time.monotonic() + START_LIMIT_S)
+        slot = min(set(range(self._count)) - {one.slot for one in self._workers})
+        environment = self._crew.environments[slot % len(self._crew.environments)]
+        return _Worker(name, slot, WorkerProcess(name, self._crew, environment), time.monotonic() + START_LIMIT_S)
 
     def _assign(self) -> None:
         for one in self._workers:
             if one.ready and one.turn is None and self._queue:
                 turn = self._queue.popleft()
                 self._orders += 1
-                one.turn, one.video, one.order = turn, None, self._orders
+                one.turn, one.step, one.order = turn, None, self._orders
                 self._alive(one, START_LIMIT_S)
-                self._watcher.started(turn.shard.name, one.name)
-                task = ShardTask(turn.shard, self._watcher.poisoned(turn.shard.name), turn.last_chance)
-                one.process.send(task)
+                self._watcher.started(turn.task.name, one.name)
+                one.process.send(Turn(turn.task, self._watcher.poisoned(turn.task.name), turn.last_chance))
 
     def _listen(self) -> None:
         pipes: dict[Any, _Worker] = {one.process.pipe: one for one in self._workers}
@@ -196,41 +143,41 @@ class Pool:
         elif turn is None:
             return
         elif isinstance(message, messages.Begun):
-            one.video = message.video
+            one.step = message.step
             self._alive(one, message.limit_s)
-            self._watcher.begun(turn.shard.name, message.video, one.name)
+            self._watcher.begun(turn.task.name, message.step, one.name)
         elif isinstance(message, messages.Reserve):
             one.asks = message.size
         elif isinstance(message, messages.Done):
-            one.video = None
+            one.step = None
             self._alive(one, START_LIMIT_S)
-            self._watcher.done(turn.shard.name, message.result, one.name)
-        elif isinstance(message, messages.Ended):
+            self._watcher.done(turn.task.name, message.step, message.value, one.name)
+        elif isinstance(message, Result):
             self._ended(one, turn, message)
 
-    def _ended(self, one: _Worker, turn: _Turn, message: messages.Ended) -> None:
-        one.turn, one.video, one.reserved, one.asks = None, None, {}, None
-        if message.how == "sealed":
+    def _ended(self, one: _Worker, turn: _Turn, result: Result) -> None:
+        one.turn, one.step, one.reserved, one.asks = None, None, {}, None
+        if result.how == "busy":
+            self._busy.append(turn.task)
+            return
+        self._watcher.ended(result, one.name)
+        if result.how == "done":
             self._network_failures = 0
-            self._watcher.sealed(message, one.name)
-        elif message.how == "busy":
-            self._busy.append(message.shard)
         else:
-            self._watcher.deferred(message)
-            self._second_turns.append(_Turn(turn.shard, last_chance=True))
-            self._network_failures += all(kind == "network" for _, kind, _ in message.failures)
-            self._last_failure = f"{message.failures[0][0]}: {message.failures[0][2]}"
+            self._second_turns.append(_Turn(turn.task, last_chance=True))
+            self._network_failures += all(kind == "network" for _, kind, _ in result.failures)
+            self._last_failure = f"{result.failures[0][0]}: {result.failures[0][2]}"
             if self._network_failures >= MOST_NETWORK_FAILURES:
                 self._network_is_down()
 
     def _network_is_down(self) -> None:
         raise DependencyError(
-            f"{self._network_failures} shards in a row could not be fetched, the network seems down"
+            f"{self._network_failures} {self._crew.task}s in a row could not be fetched, the network seems down"
             f" ({self._last_failure}); run the same command again when it is up"
         )
 
     def _grant(self) -> None:
-        """Answer those who wait for room; the oldest shard always gets it, so that somebody can always go on."""
+        """Answer those who wait for room; the oldest task always gets it, so that somebody can always go on."""
         asking = sorted((one for one in self._workers if one.asks is not None), key=lambda one: one.order)
         if not asking:
             return
@@ -239,7 +186,7 @@ class Pool:
             self._alive(one)
             reserved = sum(sum(other.reserved.values()) for other in self._workers)
             if self._watcher.may_reserve(one.asks or 0, reserved, oldest=one.order == oldest):
-                one.reserved[one.video or ""] = one.asks or 0
+                one.reserved[one.step or ""] = one.asks or 0
                 one.asks = None
                 one.process.send(messages.GRANTED)
 
@@ -262,7 +209,7 @@ class Pool:
             self._lost(one, "crashed", f"ended with code {code}")
 
     def _lost(self, one: _Worker, reason: str, detail: str, *, terminated: bool = False) -> None:
-        """A worker is gone; its shard goes back to the front of the queue."""
+        """A worker is gone; its task goes back to the front of the queue."""
         self._workers.remove(one)
         turn = one.turn
         if turn is None:
@@ -272,26 +219,25 @@ class Pool:
                     f"{self._failed_starts} workers in a row could not start: {detail}; avatarkit doctor may know why"
                 )
             return
-        if one.video is not None and not terminated:
-            self._watcher.crashed(turn.shard.name, one.video, reason, one.name, detail)
+        if one.step is not None and not terminated:
+            self._watcher.crashed(turn.task.name, one.step, reason, one.name, detail)
         else:
-            # Nobody's fault that is known: somebody ended the worker, or it died between two videos.
+            # Nobody's fault that is known: somebody ended the worker, or it died between two steps.
             turn.deaths += 1
-            if turn.deaths >= MOST_SHARD_DEATHS:
+            if turn.deaths >= MOST_TASK_DEATHS:
                 raise AvatarkitError(
-                    f"shard {turn.shard.name}: its worker died {turn.deaths} times outside of any video ({detail});"
-                    " check memory and disk, then run the same command again"
+                    f"{self._crew.task} {turn.task.name}: its worker died {turn.deaths} times outside of any"
+                    f" {self._crew.step} ({detail}); check memory and disk, then run the same command again"
                 )
         self._queue.appendleft(turn)
 
     def _check_tools(self, message: messages.Ready) -> None:
-        found = dict(message.names)
-        if found != self._tools:
-            names = [name for name in sorted(set(found) | set(self._tools)) if found.get(name) != self._tools.get(name)]
-            here, before = found.get(names[0]), self._tools.get(names[0])
+        here, before = dict(message.names), self._crew.names
+        names = [name for name in sorted({*here, *before}) if here.get(name) != before.get(name)]
+        if names:
             raise DependencyError(
-                f"{names[0]} is {here} here, but the dataset was begun with {before}; their results do not mix:"
-                " use the same packages and weights, or choose another --out"
+                f"{names[0]} is {here.get(names[0])} here, but the output was begun with {before.get(names[0])}; their"
+                " results do not mix: use the same packages and weights, or choose another output"
             )
 
     def _alive(self, one: _Worker, limit_s: float | None = None) -> None:
@@ -299,7 +245,7 @@ class Pool:
         one.deadline_s = time.monotonic() + one.limit_s
 
     def _stop_all(self) -> None:
-        """Workers without a shard are asked to end, others are ended."""
+        """Workers without a task are asked to end, others are ended."""
         for one in self._workers:
             if one.ready and one.turn is None:
                 one.process.send(messages.QUIT)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from avatarkit.pipelines.prepare.shard_work import Setup
-from avatarkit.pipelines.prepare.worker import THREAD_SETTINGS, worker_main
-from avatarkit.prepare.config import PrepareConfig
+from avatarkit.work.task import Crew
+from avatarkit.work.worker import worker_main
 
 END_S = 10.0
 
@@ -20,12 +19,12 @@ END_S = 10.0
 class WorkerProcess:
     """A process that runs `worker_main`, and the parent's end of its pipe."""
 
-    def __init__(self, name: str, setup: Setup, config: PrepareConfig, processor: str) -> None:
+    def __init__(self, name: str, crew: Crew, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker_main, args=(theirs, setup, config, processor), name=name)
-        with _environment(THREAD_SETTINGS):
+        self._process = context.Process(target=worker_main, args=(theirs, crew), name=name)
+        with _environment(environment):
             self._process.start()
         theirs.close()
         self._ended = False

@@ -1,4 +1,4 @@
-"""A worker process: opens the tools once, makes the shards it is told to, and ends with whoever started it."""
+"""A worker process: opens its tools once, does the tasks it is given, and ends with whoever started it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import Any
 
-from avatarkit.data.ledger import VideoResult
 from avatarkit.errors import AvatarkitError, DependencyError, InputError, OutputError, UsageError
-from avatarkit.pipelines.prepare.processor import Processor, find_opener
-from avatarkit.pipelines.prepare.shard_work import Busy, Deferred, Setup, ShardTask, make_shard
-from avatarkit.prepare.config import PrepareConfig
+from avatarkit.work.task import Busy, Crew, Deferred, Result, Turn, Worker, find
 
 ALIVE_EVERY_S = 2.0
 _PR_SET_PDEATHSIG = 1
-THREAD_SETTINGS = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
-)
-"""Environment of a worker. Sums in another order differ in their last bits: one thread, however many workers."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +32,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Begun:
-    """A video's turn has come; after `limit_s` seconds without a further message it counts as hanging."""
+    """A step's turn has come; after `limit_s` seconds without a further message it counts as hanging."""
 
-    video: str
+    step: str
     limit_s: float
 
 
@@ -52,25 +45,14 @@ class Alive:
 
 @dataclass(frozen=True)
 class Reserve:
-    """A request to keep so many more bytes of originals; the worker waits for `Granted`."""
+    """A request to keep so many more bytes; the worker waits for `GRANTED`."""
 
     size: int
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A shard's turn is over: sealed, deferred, or another process has it; results of its videos, seconds it took."""
-
-    shard: str
-    how: Literal["sealed", "deferred", "busy"]
-    results: tuple[VideoResult, ...]
-    seconds: float
-    failures: tuple[tuple[str, str, str], ...] = ()
-
-
-@dataclass(frozen=True)
 class Failed:
-    """Nothing more can be made, here or in any worker: kind and text of the error."""
+    """Nothing more can be done, here or in any worker: kind and text of the error."""
 
     kind: str
     text: str
@@ -78,36 +60,31 @@ class Failed:
 
 @dataclass(frozen=True)
 class Done:
-    """A video has ended."""
+    """A step has ended."""
 
-    result: VideoResult
+    step: str
+    value: Any
 
 
-Message = Ready | Begun | Alive | Reserve | Done | Ended | Failed
+Message = Ready | Begun | Alive | Reserve | Done | Result | Failed
 GRANTED, QUIT = "granted", "quit"
 ERRORS: dict[str, type[AvatarkitError]] = {
     error.__name__: error for error in (AvatarkitError, DependencyError, InputError, OutputError, UsageError)
 }
 
 
-def worker_main(pipe: Connection, setup: Setup, config: PrepareConfig, processor: str) -> None:
-    """Serve shards until told to quit; the target of a spawned process.
-
-    Args:
-        pipe: to whoever started it.
-        setup: common to all shards.
-        config, processor: what to open.
-    """
+def worker_main(pipe: Connection, crew: Crew) -> None:
+    """Do tasks until asked to quit; the target of a spawned process. `pipe` leads to whoever started it."""
     _settle()
     try:
-        with contextlib.closing(find_opener(processor)(config)) as opened:
-            pipe.send(Ready(dict(opened.names), tuple(opened.advice)))
-            while (task := pipe.recv()) != QUIT:
-                pipe.send(_serve(task, setup, opened, pipe))
+        with contextlib.closing(find(crew.opener)(crew.setup)) as worker:
+            pipe.send(Ready(dict(worker.names), tuple(worker.advice)))
+            while (turn := pipe.recv()) != QUIT:
+                pipe.send(_serve(turn, worker, pipe))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # whoever started it is gone
     except MemoryError:
-        os._exit(1)  # a worker without memory can do nothing in order; the video under way is tried once more
+        os._exit(1)  # a worker without memory can do nothing in order; the step under way is tried once more
     except AvatarkitError as error:
         kind = next((name for name, kind in ERRORS.items() if type(error) is kind), _nearest(error))
         pipe.send(Failed(kind, str(error)))
@@ -117,30 +94,27 @@ def _nearest(error: AvatarkitError) -> str:
     return next((base.__name__ for base in type(error).__mro__ if base.__name__ in ERRORS), "AvatarkitError")
 
 
-def _serve(task: ShardTask, setup: Setup, processor: Processor, pipe: Connection) -> Ended:
-    link, start_s = PipeLink(pipe), time.perf_counter()
-    name = task.shard.name
+def _serve(turn: Turn, worker: Worker, pipe: Connection) -> Result:
+    start_s = time.perf_counter()
     try:
-        outcome = make_shard(task, setup, processor, link)
+        value = worker.work(turn, PipeLink(pipe))
     except Busy:
-        return Ended(name, "busy", (), time.perf_counter() - start_s)
-    took_s = time.perf_counter() - start_s
-    if isinstance(outcome, Deferred):
-        return Ended(name, "deferred", tuple(link.results), took_s, outcome.failures)
-    return Ended(name, "sealed", tuple(link.results), took_s)
+        return Result(turn.task, "busy", None, time.perf_counter() - start_s)
+    except Deferred as deferred:
+        return Result(turn.task, "deferred", None, time.perf_counter() - start_s, deferred.failures)
+    return Result(turn.task, "done", value, time.perf_counter() - start_s)
 
 
 class PipeLink:
     """Tells the other end of a pipe how the work goes."""
 
     def __init__(self, pipe: Connection) -> None:
-        self.results: list[VideoResult] = []
         self._pipe = pipe
         self._last_s = 0.0
 
-    def begin(self, video: str, limit_s: float) -> None:
-        """Say that a video's turn has come."""
-        self._pipe.send(Begun(video, limit_s))
+    def begin(self, step: str, limit_s: float) -> None:
+        """Say that a step's turn has come."""
+        self._pipe.send(Begun(step, limit_s))
         self._last_s = time.monotonic()
 
     def alive(self) -> bool:
@@ -150,10 +124,9 @@ class PipeLink:
             self._last_s = time.monotonic()
         return False
 
-    def done(self, result: VideoResult) -> None:
-        """Say that a video has ended."""
-        self.results.append(result)
-        self._pipe.send(Done(result))
+    def done(self, step: str, value: Any) -> None:
+        """Say that a step has ended."""
+        self._pipe.send(Done(step, value))
 
     def reserve(self, size: int) -> None:
         """Ask for room and wait for it."""
