@@ -39,9 +39,10 @@ from torch import Tensor
 
 from avatarkit.checkpoint import open_checkpoint
 from avatarkit.data.pairs import PairDataset, PhotoDataset
+from avatarkit.data.samples import SampleSpec
 from avatarkit.face.landmarks import OUTER_LIP_LOWER, OUTER_LIP_UPPER
+from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES
 from avatarkit.training.augment.pairs import augment_driver
 from avatarkit.training.loop import Trainer
 from avatarkit.training.seeds import sample_seeds
@@ -228,11 +229,11 @@ def student(options: argparse.Namespace) -> Found:
 
 
 def _pairs(options: argparse.Namespace) -> PairDataset:
-    return PairDataset(options.data, "train", options.seed, _size(options), with_other=False)
+    return PairDataset(options.data, "train", options.seed, _size(options), sample=SampleSpec(other=False))
 
 
 def _size(options: argparse.Namespace) -> int:
-    return RECIPES["base"].needed_px(options.preset)
+    return registry.recipe("base").size_px(options.preset)
 
 
 def _limits(options: argparse.Namespace) -> Limits:

@@ -14,14 +14,14 @@ from torch.utils.data import default_collate
 
 from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint
 from avatarkit.data.pairs import PairDataset, PhotoDataset
+from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
-from avatarkit.systems.megaportraits.stages.presets import preset
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.feed import Samples
 from avatarkit.training.hardware import open_accelerator, to_device
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
+from avatarkit.training.recipe import Ingredients
 from avatarkit.training.resolve import resolve
 from avatarkit.training.seeds import derive
 from avatarkit.training.sources import Frame, TrainData
@@ -144,7 +144,7 @@ class _First:
 
 def configured(stage: str, preset_name: str, sets: Sequence[str], limits: Limits) -> TrainConfig:
     """The preset for a short run: nothing but the losses changes what is learnt."""
-    config = resolve(preset(stage, preset_name), None, sets)
+    config = resolve(registry.recipe(stage).preset(preset_name), None, sets)
     quiet = replace(config, validate_every=0, milestone_every=0, keep=1)
     return replace(quiet, steps=limits.steps or (config.steps if limits.minutes is None else OPEN_ENDED))
 
@@ -184,12 +184,12 @@ def _trainer(
     stop_at_step: int | None = None,
 ) -> Trainer:
     accelerator = open_accelerator(limits.device, config)
-    stage = RECIPES[config.stage].make(config, Ingredients(parents or {}, data, Perceptual({})))
+    stage = registry.recipe(config.stage).make(config, Ingredients(parents or {}, data, Perceptual({})))
     if start is not None:
         for name, net in stage.nets.items():
             load_into(net, start.tensors(name), start.folder, f"net {name}")
     origin = Origin(
-        nets=RECIPES[config.stage].describe(config.preset, stage),
+        nets=registry.recipe(config.stage).describe(config.preset, stage),
         parents={name: parent.sha256 for name, parent in (parents or {}).items()},
         dataset={"sha256": data.sha256},
         code={"torch": torch.__version__},

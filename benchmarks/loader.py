@@ -20,6 +20,7 @@ from avatarkit.data.manifest import NAME, write_manifest
 from avatarkit.data.order import sample_generator, two_frames
 from avatarkit.data.pairs import MIN_GAP_FRAMES, PairDataset
 from avatarkit.data.pictures import encode_image, encode_matte, resize
+from avatarkit.data.samples import SampleSpec
 from avatarkit.data.shard import FOLDER, seal_shard, shard_name
 from avatarkit.data.writer import ShardWriter
 from avatarkit.media.decode import FrameReader
@@ -47,8 +48,8 @@ def loader_rows(clips: list[Path], dataset: Path | None, work: Path) -> list[Row
     stored = f"{len(full)} clips, stored at {full.dataset.manifest.size} px"
     rows = []
     for what, options in (
-        ("shards: pair", {"with_other": False}),
-        ("shards: pair without mattes", {"with_other": False, "with_matte": False}),
+        ("shards: pair", {"sample": SampleSpec(other=False)}),
+        ("shards: pair without mattes", {"sample": SampleSpec(other=False), "with_matte": False}),
         ("shards: pair and another person's", {}),
     ):
         pairs = PairDataset(full.dataset, "train", 0, SIZE, **options)

@@ -1,193 +1,108 @@
-"""`avatarkit train`: the stages of the method, each from a dataset of the project's own."""
+"""`avatarkit train`: one command for each stage of each system, made from the registry."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from avatarkit.cli.console import Console
+from avatarkit.systems.registry import StageInfo, stages
 
 if TYPE_CHECKING:
     from avatarkit.pipelines.train import TrainJob
 
 EXIT_INTERRUPTED = 130
 
-DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Dataset made by avatarkit prepare-data.")
-]
-OutOption = Annotated[
+_DATA = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Dataset made by avatarkit prepare-data.")]
+_OUT = Annotated[
     Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; one that stands there goes on.")
 ]
-PresetOption = Annotated[
-    str, typer.Option("--preset", metavar="NAME", help="paper-512, paper-256, small-256 or tiny-64.")
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE.yaml", help="Keys that change the preset.")
-]
-SetOption = Annotated[
+_CONFIG = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml", help="Keys that change the preset.")]
+_SET = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One key, such as optim.lr=1e-4; may be repeated."),
 ]
-StepsOption = Annotated[
+_STEPS = Annotated[
     int | None, typer.Option("--steps", min=1, metavar="N", show_default="preset's", help="Steps in all.")
 ]
-ImagesOption = Annotated[
+_IMAGES = Annotated[
     int | None, typer.Option("--images", min=1, metavar="N", help="Samples in all, instead of --steps.")
 ]
-MinutesOption = Annotated[
+_MINUTES = Annotated[
     float | None, typer.Option("--max-minutes", min=0, metavar="M", help="Save and leave after this time.")
 ]
-DeviceOption = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where it runs.")]
-WorkersOption = Annotated[
+_DEVICE = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where it runs.")]
+_WORKERS = Annotated[
     int, typer.Option("--workers", min=0, max=256, metavar="N", help="Processes that read ahead; 0 reads in between.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show networks, memory and schedule, and train nothing.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
-BaseOption = Annotated[Path | None, typer.Option("--base", metavar="CKPT", help="Checkpoint or run of train base.")]
-EnhancerOption = Annotated[
-    Path | None, typer.Option("--enhancer", metavar="CKPT", help="Checkpoint or run of train enhancer.")
-]
-GazeOption = Annotated[
-    Path | None, typer.Option("--gaze", metavar="CKPT", help="Checkpoint or run of train gaze, for the gaze loss.")
-]
+_DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Show networks, memory and schedule, and train nothing.")]
+_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
 
 
-def base(
-    data: DataOption = None,
-    out: OutOption = None,
-    preset: PresetOption = "paper-512",
-    config: ConfigOption = None,
-    sets: SetOption = None,
-    gaze: GazeOption = None,
-    steps: StepsOption = None,
-    images: ImagesOption = None,
-    max_minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Train the base model on videos; the same command again goes on where it was left."""
-    from avatarkit.pipelines.train import TrainJob
-
-    given = {"gaze": gaze}
-    job = TrainJob(
-        "base", data, out, preset, config, tuple(sets or ()), _given(given), None, steps, images, device, workers,
-        max_minutes,
-    )  # fmt: skip
-    _run(job, dry_run=dry_run, quiet=quiet)
+def add_commands(app: typer.Typer) -> None:
+    """Add a command for each stage that the registry knows."""
+    for stage in stages().values():
+        app.command(stage.name, help=stage.help)(_command(stage))
 
 
-def enhancer(
-    data: DataOption = None,
-    out: OutOption = None,
-    base: BaseOption = None,
-    preset: PresetOption = "paper-512",
-    config: ConfigOption = None,
-    sets: SetOption = None,
-    steps: StepsOption = None,
-    images: ImagesOption = None,
-    max_minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Train the enhancer, which doubles the base model's size, on photos."""
-    from avatarkit.pipelines.train import TrainJob
+def _command(stage: StageInfo) -> Callable[..., None]:
+    """The command of a stage: the options of all stages, and its own."""
 
-    given = {"base": base}
-    job = TrainJob(
-        "enhancer", data, out, preset, config, tuple(sets or ()), _given(given), None, steps, images, device, workers,
-        max_minutes,
-    )  # fmt: skip
-    _run(job, dry_run=dry_run, quiet=quiet)
+    def train(**given: Any) -> None:
+        from avatarkit.pipelines.train import TrainJob
 
+        job = TrainJob(
+            stage=stage.name,
+            data=given["data"],
+            out=given["out"],
+            preset=given["preset"],
+            config_file=given["config"],
+            sets=tuple(given["sets"] or ()),
+            parents=_present(given, stage.checkpoints),
+            options=_present(given, stage.options),
+            steps=given["steps"],
+            images=given["images"],
+            device=given["device"],
+            workers=given["workers"],
+            max_minutes=given["max_minutes"],
+        )
+        _run(job, dry_run=given["dry_run"], quiet=given["quiet"])
 
-def student(
-    data: DataOption = None,
-    out: OutOption = None,
-    base: BaseOption = None,
-    enhancer: EnhancerOption = None,
-    gaze: GazeOption = None,
-    avatars: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|IDS", show_default="100, or all", help="So many people, or clip ids with commas between."
-        ),
-    ] = None,
-    preset: PresetOption = "paper-512",
-    config: ConfigOption = None,
-    sets: SetOption = None,
-    steps: StepsOption = None,
-    images: ImagesOption = None,
-    max_minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Train the fast student, which draws a fixed list of avatars, from a base model and perhaps an enhancer."""
-    from avatarkit.pipelines.train import TrainJob
-
-    given = {"base": base, "enhancer": enhancer, "gaze": gaze}
-    job = TrainJob(
-        "student", data, out, preset, config, tuple(sets or ()), _given(given), avatars, steps, images, device, workers,
-        max_minutes,
-    )  # fmt: skip
-    _run(job, dry_run=dry_run, quiet=quiet)
+    parameters = list(_parameters(stage))
+    train.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    train.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return train
 
 
-def gaze(
-    data: DataOption = None,
-    out: OutOption = None,
-    preset: PresetOption = "paper-512",
-    config: ConfigOption = None,
-    sets: SetOption = None,
-    steps: StepsOption = None,
-    images: ImagesOption = None,
-    max_minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Distil the gaze and blink net from the iris and eyelid annotations of videos."""
-    from avatarkit.pipelines.train import TrainJob
+def _parameters(stage: StageInfo) -> Iterator[inspect.Parameter]:
+    def option(name: str, kind: Any, default: Any = None) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
-    job = TrainJob(
-        "gaze", data, out, preset, config, tuple(sets or ()), {}, None, steps, images, device, workers, max_minutes
-    )
-    _run(job, dry_run=dry_run, quiet=quiet)
-
-
-def pose(
-    data: DataOption = None,
-    out: OutOption = None,
-    preset: PresetOption = "paper-512",
-    config: ConfigOption = None,
-    sets: SetOption = None,
-    steps: StepsOption = None,
-    images: ImagesOption = None,
-    max_minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
-    workers: WorkersOption = 2,
-    dry_run: DryRunOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Distil the head-pose net from the head transforms of videos."""
-    from avatarkit.pipelines.train import TrainJob
-
-    job = TrainJob(
-        "pose", data, out, preset, config, tuple(sets or ()), {}, None, steps, images, device, workers, max_minutes
-    )
-    _run(job, dry_run=dry_run, quiet=quiet)
+    yield option("data", _DATA)
+    yield option("out", _OUT)
+    for name, text in stage.checkpoints.items():
+        yield option(name, Annotated[Path | None, typer.Option(f"--{name}", metavar="CKPT", help=text)])
+    for name, (metavar, text) in stage.options.items():
+        yield option(name, Annotated[str | None, typer.Option(f"--{name}", metavar=metavar, help=text)])
+    presets = typer.Option("--preset", metavar="NAME", help=f"One of {', '.join(stage.presets)}.")
+    yield option("preset", Annotated[str, presets], stage.default)
+    yield option("config", _CONFIG)
+    yield option("sets", _SET)
+    yield option("steps", _STEPS)
+    yield option("images", _IMAGES)
+    yield option("max_minutes", _MINUTES)
+    yield option("device", _DEVICE, "auto")
+    yield option("workers", _WORKERS, 2)
+    yield option("dry_run", _DRY_RUN, False)
+    yield option("quiet", _QUIET, False)
 
 
-def _given(paths: dict[str, Path | None]) -> dict[str, Path]:
-    return {option: path for option, path in paths.items() if path is not None}
+def _present(given: dict[str, Any], names: Any) -> dict[str, Any]:
+    return {name: given[name] for name in names if given[name] is not None}
 
 
 def _run(job: TrainJob, *, dry_run: bool, quiet: bool) -> None:

@@ -26,7 +26,7 @@ from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
 from avatarkit.pipelines.source import Portrait, Source, open_portrait
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
-from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine
 
 Picture = NDArray[np.uint8]

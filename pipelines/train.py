@@ -13,15 +13,14 @@ from filelock import FileLock, Timeout
 from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.runtime import NullProgress, Progress, versions
-from avatarkit.systems.megaportraits.stages.perceptual import open_perceptual
-from avatarkit.systems.megaportraits.stages.presets import preset
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients, Recipe, net_config
+from avatarkit.systems import registry
 from avatarkit.training.checks import check_parent, check_same_parent, check_same_run
-from avatarkit.training.config import StudentTrain, TrainConfig, check
+from avatarkit.training.config import TrainConfig, check
 from avatarkit.training.failures import out_of_memory_told
 from avatarkit.training.hardware import check_alike, open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
-from avatarkit.training.open_data import choose_avatars, open_data
+from avatarkit.training.open_data import open_data
+from avatarkit.training.recipe import Ingredients, Recipe, plain
 from avatarkit.training.resolve import from_mapping, resolve
 from avatarkit.training.sources import TrainData
 
@@ -34,11 +33,10 @@ class TrainJob:
     """What to train, on what, and where to.
 
     Args:
-        stage: base, enhancer, student, gaze or pose.
+        stage: as the registry names it, such as base.
         data: a dataset folder. out: the run's folder; a run that stands there is continued.
         preset, config_file, sets: see `avatarkit.training.resolve`.
-        parents: checkpoints by option: "base", "enhancer", "gaze".
-        avatars: of the student: a number of people, or clip ids with commas between them.
+        parents: checkpoints by option, such as "base". options: the stage's own, such as "avatars".
         steps, images: how far, in place of the preset's steps; one of the two.
         device: auto, cpu, cuda or mps. workers: processes that read ahead.
         max_minutes: save and leave after this time.
@@ -51,7 +49,7 @@ class TrainJob:
     config_file: Path | None = None
     sets: tuple[str, ...] = ()
     parents: Mapping[str, Path] = field(default_factory=dict)
-    avatars: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     steps: int | None = None
     images: int | None = None
     device: str = "auto"
@@ -100,20 +98,12 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
         raise UsageError(f"train {job.stage}: give --data DIR and --out RUN (only --dry-run does without)")
     if job.max_minutes is not None and not job.max_minutes >= 0:
         raise UsageError(f"--max-minutes {job.max_minutes}: give a number of minutes")
-    recipe, config = RECIPES[job.stage], configured(job)
-    data = open_data(
-        job.data,
-        job.stage,
-        recipe.kind,
-        recipe.needed_px(config.preset),
-        config.seed,
-        config.preset,
-        cross=recipe.cross,
-    )
-    if isinstance(config, StudentTrain):
-        config = replace(config, avatars=choose_avatars(job.avatars, config.avatars, data))
+    recipe, config = registry.recipe(job.stage), configured(job)
+    needed_px = recipe.size_px(config.preset)
+    data = open_data(job.data, job.stage, recipe.sample, needed_px, config.seed, config.preset)
+    config = recipe.with_options(config, job.options, data)
     parents = open_parents(recipe, job.parents, config.preset)
-    perceptual = open_perceptual(config.weights, parents.get("gaze"))
+    frozen = recipe.frozen(config, parents, False)
     accelerator = open_accelerator(job.device, config)
     speaks = accelerator.is_main_process
     progress = progress if speaks else NullProgress()
@@ -124,7 +114,7 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
         check_alike(accelerator, {**seen, **{f"--{option}": sha256 for option, sha256 in hashes.items()}})
         if speaks:
             _write_config(job.out / CONFIG_NAME, config)
-        stage = recipe.make(config, Ingredients(parents, data, perceptual))
+        stage = recipe.make(config, Ingredients(parents, data, frozen))
         origin = Origin(
             nets=recipe.describe(config.preset, stage),
             parents=hashes,
@@ -147,7 +137,7 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
 
 def configured(job: TrainJob) -> TrainConfig:
     """The job's resolved configuration; UsageError and InputError as `resolve`."""
-    config = resolve(preset(job.stage, job.preset), job.config_file, job.sets)
+    config = resolve(registry.recipe(job.stage).preset(job.preset), job.config_file, job.sets)
     if job.steps is not None and job.images is not None:
         raise UsageError("--steps and --images both say how far to train: give one of them")
     steps = job.steps
@@ -174,7 +164,8 @@ def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) ->
                 )
             continue
         checkpoint = open_checkpoint(given[option])
-        wanted = {name: net_config(preset_name, name) for name in parent.nets}
+        configs = registry.recipe(parent.stage).net_configs(preset_name)
+        wanted = {name: plain(configs[name]) for name in parent.nets}
         check_parent(checkpoint, parent.stage, wanted, f"--{option}", preset_name)
         found[option] = checkpoint
     for option, checkpoint in found.items():

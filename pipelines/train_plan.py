@@ -9,35 +9,20 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from avatarkit.data.samples import SampleSpec
 from avatarkit.nets.count import parameters_of
-from avatarkit.nets.features.open import FEATURE_NETS
-from avatarkit.nets.features.vgg import VGGFeatures
 from avatarkit.pipelines.train import TrainJob, configured
-from avatarkit.systems.megaportraits.config import PRESETS, Preset
-from avatarkit.systems.megaportraits.count import count_base, count_preset
-from avatarkit.systems.megaportraits.gaze import GazeNet
-from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
-from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients, Recipe
-from avatarkit.training.config import StudentTrain, TrainConfig
+from avatarkit.systems import registry
+from avatarkit.training.config import TrainConfig
 from avatarkit.training.estimate import MemoryEstimate, estimate_step
-from avatarkit.training.feed import Samples, fixed_batches
-from avatarkit.training.open_data import DEFAULT_AVATARS, read_avatars
+from avatarkit.training.feed import fixed_batches
+from avatarkit.training.recipe import Ingredients, Recipe
 from avatarkit.training.resolve import CHOSEN_ELSEWHERE, flat
 from avatarkit.training.schedule import learning_rate
 from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Stage
-from avatarkit.weights.load import present
 
 GIB = 2**30
-_COUNTED = {
-    "base": ("D, base",),
-    "enhancer": ("G_enh", "D, enhancer"),
-    "student": ("G_DT", "G_DT, per avatar", "D, student"),
-    "gaze": ("gaze and blink",),
-    "pose": ("E_mtn, pose",),
-}
-"""Nets of each stage as `avatarkit.systems.megaportraits.count` names them; the base model's own come first."""
 Row = tuple[str, ...]
 
 
@@ -90,23 +75,23 @@ class TrainPlan:
 
 def plan(job: TrainJob) -> TrainPlan:
     """Work out a training; UsageError and InputError as `configured`."""
-    recipe, config = RECIPES[job.stage], configured(job)
+    recipe, config = registry.recipe(job.stage), configured(job)
     # Augmentation keeps nothing for the backward pass.
-    config = replace(config, augment=False)
-    if isinstance(config, StudentTrain):
-        config = replace(config, avatars=_avatars(job, config))
+    config = recipe.with_options(replace(config, augment=False), job.options, None)
     blank = _blank_data(recipe, config)
     at_once = max(1, config.batch // config.accumulation)
     batch = next(iter(fixed_batches(blank.train, 1, 1)))
     # Tensors that have shapes and no numbers: nothing is computed, and no memory is taken.
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        stage = recipe.make(config, Ingredients(dict.fromkeys(job.parents), blank, _perceptual(config))).train()
+        parents: dict[str, None] = dict.fromkeys(job.parents)
+        stage = recipe.make(config, Ingredients(parents, blank, recipe.frozen(config, parents, True))).train()
         assert isinstance(stage, Stage)
         sample = _without_numbers(batch, mode)
         step = estimate_step(stage, config, sample, at_once)
         frozen = tuple(_frozen_rows(stage, step.frozen_flops))
-    nets = (*_net_rows(job.stage, PRESETS[config.preset]), *frozen)
-    return TrainPlan(configured(job), nets, step.memory, at_once, _missing(job, config))
+    trained = (NetRow(net.net, net.parameters, net.flops / 1e9, net.runs) for net in recipe.count(config.preset))
+    nets = (*trained, *frozen)
+    return TrainPlan(configured(job), nets, step.memory, at_once, _missing(job, recipe, config))
 
 
 def _without_numbers(batch: Mapping[str, Any], mode: FakeTensorMode) -> dict[str, Any]:
@@ -122,51 +107,31 @@ def _without_numbers(batch: Mapping[str, Any], mode: FakeTensorMode) -> dict[str
     return found
 
 
-def _net_rows(stage: str, preset: Preset) -> Iterator[NetRow]:
-    """The trained nets by the paper's names, then the discriminator."""
-    counted = count_base(preset) if stage == "base" else ()
-    others = {found.net: found for found in count_preset(preset)}
-    for found in (*counted, *(others[name] for name in _COUNTED[stage])):
-        yield NetRow(found.net, found.parameters, found.flops / 1e9, found.runs)
-
-
 def _frozen_rows(stage: Stage, flops: Mapping[str, int]) -> Iterator[NetRow]:
     for name, count in flops.items():
         yield NetRow(f"{name} (frozen)", parameters_of(stage.get_submodule(name)), count / 1e9, "training sample")
 
 
-def _avatars(job: TrainJob, config: StudentTrain) -> tuple[str, ...]:
-    """As many names as the training would have avatars, if its data has people enough."""
-    asked = read_avatars(job.avatars) if job.avatars is not None else config.avatars or DEFAULT_AVATARS
-    return asked if isinstance(asked, tuple) else tuple(f"avatar-{number}" for number in range(asked))
-
-
-def _perceptual(config: TrainConfig) -> Perceptual:
-    """The nets of the losses that have weights, untrained."""
-    nets: dict[str, VGGFeatures] = {
-        name: kind() for name, kind in FEATURE_NETS.items() if config.weights.get(name)
-    }
-    gaze = PRESETS[config.preset].gaze
-    if config.weights.get("gaze"):
-        nets["gaze"] = GazeFeatures(GazeNet(gaze).trunk)
-    return Perceptual(nets, gaze.eye_size)
-
-
 class _Blank:
-    """Samples without content, all of one kind and size."""
+    """Samples without content, of the recipe's kind and the preset's size."""
 
-    def __init__(self, kind: str, size: int) -> None:
-        self._kind, self._size = kind, size
+    def __init__(self, sample: SampleSpec, size: int) -> None:
+        self._sample, self._size = sample, size
 
     def __len__(self) -> int:
         return 1
 
     def __getitem__(self, position: int) -> Mapping[str, Any]:
         frame = _blank_frame(self._size)
-        if self._kind == "photos":
+        if self._sample.kind == "photos":
             return {**frame, "partner": frame}
-        pairs = dict.fromkeys(("source", "driver", "other_source", "other_driver"), frame)
-        return {**pairs, "clip": torch.tensor(0), "other_clip": torch.tensor(1)}
+        pair = {"source": _stacked(frame, self._sample.sources), "driver": _stacked(frame, self._sample.window)}
+        others = {f"other_{name}": value for name, value in pair.items()}
+        return {**pair, **others, "clip": torch.tensor(0), "other_clip": torch.tensor(1)}
+
+
+def _stacked(frame: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+    return dict(frame) if count == 1 else {key: torch.stack([value] * count) for key, value in frame.items()}
 
 
 def _blank_frame(size: int) -> dict[str, torch.Tensor]:
@@ -182,28 +147,23 @@ def _blank_frame(size: int) -> dict[str, torch.Tensor]:
 
 
 def _blank_data(recipe: Recipe, config: TrainConfig) -> TrainData:
-    size = recipe.needed_px(config.preset)
-    samples: Samples = _Blank(recipe.kind, size)
-    avatars = config.avatars if isinstance(config, StudentTrain) else ()
+    size = recipe.size_px(config.preset)
+    avatars: tuple[str, ...] = getattr(config, "avatars", ())
     return TrainData(
-        recipe.kind,
+        recipe.sample.kind,
         size,
         "",
-        samples,
+        _Blank(recipe.sample, size),
         clips=tuple((clip, clip) for clip in (*avatars, "a", "b")),
         first_frame=lambda clip: _blank_frame(size),
     )
 
 
-def _missing(job: TrainJob, config: TrainConfig) -> tuple[str, ...]:
+def _missing(job: TrainJob, recipe: Recipe, config: TrainConfig) -> tuple[str, ...]:
     """What the training itself would stop for."""
-    parents = RECIPES[job.stage].parents
-    found = [
-        f"--{option} CHECKPOINT" for option, parent in parents.items() if parent.required and option not in job.parents
-    ]
-    if config.weights.get("gaze") and "gaze" not in job.parents:
-        found.append("--gaze CHECKPOINT, or --set loss.gaze=0")
-    for name in FEATURE_NETS:
-        if config.weights.get(name) and not present(name):
-            found.append(f"weights: avatarkit weights fetch {name}, or --set loss.{name}=0")
-    return tuple(found)
+    parents = (
+        f"--{option} CHECKPOINT"
+        for option, parent in recipe.parents.items()
+        if parent.required and option not in job.parents
+    )
+    return (*parents, *recipe.missing(config, job.parents))

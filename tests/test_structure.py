@@ -32,7 +32,10 @@ LAYERS = (
     ("cli", "__main__"),
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-LIGHT_FOR_CLI = ("avatarkit", "avatarkit.errors", "avatarkit.runtime", "avatarkit.cli", "typer", "rich")
+LIGHT_FOR_CLI = (
+    "avatarkit", "avatarkit.errors", "avatarkit.runtime", "avatarkit.cli", "avatarkit.systems.registry", "typer",
+    "rich",
+)  # fmt: skip
 MAX_LINES = 350
 
 Import = tuple[str, bool]

@@ -12,6 +12,7 @@ from avatarkit.data.manifest import Manifest, manifest_hash, read_manifest
 from avatarkit.data.marks import Selection, read_selection
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import shard_path
+from avatarkit.data.sidecar import SideCar
 from avatarkit.errors import InputError
 
 MAX_OPEN_FILES = 256
@@ -39,6 +40,7 @@ class Dataset:
         self.selection = selection
         self._readers: dict[str, ShardReader] = {}
         self._opened: deque[str] = deque()
+        self._sidecars: dict[str, SideCar] = {}
 
     @staticmethod
     def open(folder: Path | str) -> Dataset:
@@ -83,6 +85,12 @@ class Dataset:
             if len(self._opened) > MAX_OPEN_FILES and (oldest := self._opened.popleft()) != shard:
                 self._readers[oldest].release()
         return reader
+
+    def sidecar(self, name: str) -> SideCar:
+        """A column of side-car files, kept for the next time. Raises InputError where it cannot be read."""
+        if name not in self._sidecars:
+            self._sidecars[name] = SideCar(self, name)
+        return self._sidecars[name]
 
     def entries(self, split: Split | None = None, *, selected: bool = True) -> list[Entry]:
         """Clips of a split (or of all) in the shards' order; with `selected` only those that the selection keeps."""

@@ -16,7 +16,7 @@ from avatarkit.head.matrix import head_matrix, resized_px
 Frame = dict[str, torch.Tensor]
 """A frame of side S: "image" uint8 (3, S, S) RGB; "matte" uint8 (1, S, S); "landmarks" float32 (478, 3) in pixels of S;
 "head" float32 (4, 4), see head/matrix.py; "gaze" float32 (2, 2); "eye_opening" float32 (2,); "mouth_opening"
-float32 ()."""
+float32 (); and the side-car columns asked for, by name."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,13 @@ class FrameLoader:
     """Reads frames of a dataset.
 
     size: side of the tensors' pictures in pixels; a smaller one than stored is an area average, and JPEG decodes to a
-    half, a quarter or an eighth where that is still large enough. matte: read mattes too.
+    half, a quarter or an eighth where that is still large enough. matte: read mattes too. columns: of side-car files.
     """
 
     dataset: Dataset
     size: int
     matte: bool = True
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 1 << 14:
@@ -52,6 +53,8 @@ class FrameLoader:
         frame["head"] = torch.from_numpy(head_matrix(rotation, translation, scale, stored))
         for name in ("gaze", "eye_opening", "mouth_opening"):
             frame[name] = torch.from_numpy(np.array(reader.row(name, number), np.float32))
+        for name in self.columns:
+            frame[name] = torch.from_numpy(np.array(self.dataset.sidecar(name).row(entry.shard, number)))
         return frame
 
     def _image(self, reader: ShardReader, number: int, stored: int) -> Pixels:

@@ -6,7 +6,8 @@ pair of another one enters the cycle loss. Section 3.2: the enhancer sees photos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,21 @@ from avatarkit.data.clip import ClipInfo, Split
 from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.frames import Frame, FrameLoader
 from avatarkit.data.order import epoch_order, sample_generator, two_frames
+from avatarkit.data.samples import SampleSpec
 from avatarkit.errors import InputError
 
 MIN_GAP_FRAMES = 25
 """Source and driver are a second apart where the clip is long enough: neighbouring frames teach nothing."""
 
 Sample = dict[str, Any]
+_PAIR, _PHOTO = SampleSpec(), SampleSpec("photos")
 
 
 class ClipDataset(torch.utils.data.Dataset[Sample]):
     """The clips or photos of a split in a new order each epoch; what the datasets below have in common.
 
     Args:
-        kind: what the dataset must hold, "videos" or "photos". min_frames: shorter clips are left out.
-        with_other: samples bring something of another person along.
+        sample: what is read at once; see `SampleSpec`.
         The others as in `PairDataset`.
 
     Raises:
@@ -42,30 +44,29 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
     def __init__(
         self,
         dataset: Dataset | Path | str,
-        kind: str,
         split: Split,
         seed: int,
         size: int | None,
         selected: bool,
         *,
+        sample: SampleSpec,
         with_matte: bool,
-        with_other: bool,
-        min_frames: int,
     ) -> None:
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
-        self.split, self.seed = split, seed
-        check_kind(self.dataset, kind)
-        self._entries = split_entries(self.dataset, split, selected, min_frames)
+        self.split, self.seed, self.sample = split, seed, sample
+        check_kind(self.dataset, sample.kind)
+        self._entries = split_entries(self.dataset, split, selected, sample.least_frames)
         # Sorted by person, so that what shows all others is what lies outside one range.
         self._entries.sort(key=lambda entry: (entry.info.identity, entry.info.clip_id))
         self._ranges = _same_person(self._entries)
-        self._with_other = with_other
-        if with_other and self._ranges[0] == (0, len(self._entries)):
+        if sample.other and self._ranges[0] == (0, len(self._entries)):
+            kind = "clips" if sample.kind == "videos" else "photos"
             raise InputError(
-                f"{self.dataset.folder}: split {split} has {'clips' if kind == 'videos' else kind} of one person only"
-                f" ({self._entries[0].info.identity}), two people are needed; prepare {kind} of more people"
+                f"{self.dataset.folder}: split {split} has {kind} of one person only"
+                f" ({self._entries[0].info.identity}), two people are needed; prepare {sample.kind} of more people"
             )
-        self._loader = FrameLoader(self.dataset, self.dataset.manifest.size if size is None else size, with_matte)
+        stored = self.dataset.manifest.size
+        self._loader = FrameLoader(self.dataset, stored if size is None else size, with_matte, sample.columns)
 
     @property
     def clips(self) -> list[ClipInfo]:
@@ -99,7 +100,8 @@ class PairDataset(ClipDataset):
     resumes in mid-epoch by its position, and the number of workers changes nothing.
 
     A sample is {"source", "driver", "other_source", "other_driver": `avatarkit.data.frames.Frame`, "clip",
-    "other_clip": int64 (), places in `clips`}. The other clip is of another person, each such with equal chance.
+    "other_clip": int64 (), places in `clips`}. The other clip is of another person, each such with equal chance. Where
+    the sample has several sources or a window of drivers, their tensors are stacked.
 
     Args:
         dataset: a folder of kind "videos", or one that is open already.
@@ -107,7 +109,7 @@ class PairDataset(ClipDataset):
         seed: of order and choice.
         size: side of the pictures in pixels; None for the stored size.
         selected: use only clips that the selection keeps.
-        with_matte: read mattes. with_other: read the other pair; without it one person is enough.
+        sample: what is read at once. with_matte: read mattes.
         min_gap: frames between source and driver, as `order.two_frames`.
 
     Raises:
@@ -122,13 +124,11 @@ class PairDataset(ClipDataset):
         size: int | None = None,
         selected: bool = True,
         *,
+        sample: SampleSpec = _PAIR,
         with_matte: bool = True,
-        with_other: bool = True,
         min_gap: int = MIN_GAP_FRAMES,
     ) -> None:
-        super().__init__(
-            dataset, "videos", split, seed, size, selected, with_matte=with_matte, with_other=with_other, min_frames=2
-        )
+        super().__init__(dataset, split, seed, size, selected, sample=sample, with_matte=with_matte)
         self._places = {entry.info.clip_id: place for place, entry in enumerate(self._entries)}
         self._min_gap = min_gap
 
@@ -137,7 +137,7 @@ class PairDataset(ClipDataset):
         clip = self._clip_at(position)
         generator = sample_generator(self.seed, position)
         sample = self._pair(clip, generator, "")
-        if self._with_other:
+        if self.sample.other:
             sample |= self._pair(self._of_another_person(clip, generator), generator, "other_")
         return sample
 
@@ -146,17 +146,28 @@ class PairDataset(ClipDataset):
         entry = self._entries[self._places[clip_id]]
         if not 0 <= index < entry.info.frames:
             raise KeyError(f"{clip_id} has frames 0 to {entry.info.frames - 1}, not {index}")
-        loader = self._loader if size is None else FrameLoader(self.dataset, size, self._loader.matte)
+        loader = self._loader if size is None else replace(self._loader, size=size)
         return loader.load(entry, index)
 
     def _pair(self, clip: int, generator: np.random.Generator, prefix: str) -> Sample:
         entry = self._entries[clip]
         source, driver = two_frames(generator, entry.info.frames, self._min_gap)
+        more = generator.integers(entry.info.frames, size=self.sample.sources - 1)
+        # A window lies around its driver, within the clip.
+        first = min(max(driver - self.sample.window // 2, 0), entry.info.frames - self.sample.window)
         return {
-            f"{prefix}source": self._loader.load(entry, source),
-            f"{prefix}driver": self._loader.load(entry, driver),
+            f"{prefix}source": self._frames(entry, [source, *more.tolist()]),
+            f"{prefix}driver": self._frames(entry, range(first, first + self.sample.window))
+            if self.sample.window > 1
+            else self._loader.load(entry, driver),
             f"{prefix}clip": torch.tensor(clip),
         }
+
+    def _frames(self, entry: Entry, numbers: Sequence[int]) -> Frame:
+        """One frame as it is, several stacked."""
+        frames = [self._loader.load(entry, number) for number in numbers]
+        first = frames[0]
+        return first if len(frames) == 1 else {key: torch.stack([frame[key] for frame in frames]) for key in first}
 
 
 class PhotoDataset(ClipDataset):
@@ -167,8 +178,7 @@ class PhotoDataset(ClipDataset):
 
     Args:
         dataset: a folder of kind "photos", or one that is open already.
-        split, seed, size, selected, with_matte: as in `PairDataset`.
-        with_other: read the partner; without it one person is enough.
+        split, seed, size, selected, sample, with_matte: as in `PairDataset`.
 
     Raises:
         InputError: no such dataset, one of videos, no photo in the split, or only one person.
@@ -182,23 +192,29 @@ class PhotoDataset(ClipDataset):
         size: int | None = None,
         selected: bool = True,
         *,
+        sample: SampleSpec = _PHOTO,
         with_matte: bool = True,
-        with_other: bool = True,
     ) -> None:
-        super().__init__(
-            dataset, "photos", split, seed, size, selected, with_matte=with_matte, with_other=with_other, min_frames=1
-        )
+        super().__init__(dataset, split, seed, size, selected, sample=sample, with_matte=with_matte)
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position. Raises IndexError below 0, InputError where a photo cannot be read."""
         photo = self._clip_at(position)
         sample: Sample = {**self._photo(photo)}
-        if self._with_other:
+        if self.sample.other:
             sample["partner"] = self._photo(self._of_another_person(photo, sample_generator(self.seed, position)))
         return sample
 
     def _photo(self, number: int) -> Frame:
         return {**self._loader.load(self._entries[number], 0), "clip": torch.tensor(number)}
+
+
+def open_samples(
+    dataset: Dataset, split: Split, seed: int, size: int, sample: SampleSpec
+) -> PairDataset | PhotoDataset:
+    """Samples of a split as a stage declares them; InputError as the classes above."""
+    opened = PairDataset if sample.kind == "videos" else PhotoDataset
+    return opened(dataset, split, seed, size, sample=sample)
 
 
 def check_kind(dataset: Dataset, kind: str) -> None:

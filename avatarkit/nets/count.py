@@ -8,10 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-__all__ = ["counted", "parameters_of"]
+__all__ = ["NetCount", "counted", "parameters_of"]
+
+
+@dataclass(frozen=True)
+class NetCount:
+    """One network.
+
+    net: its name, as in the paper. parameters: trained numbers. flops: operations for one sample.
+    runs: when: once per "source", per "frame", per "source and frame", or in "training" alone.
+    """
+
+    net: str
+    parameters: int
+    flops: int
+    runs: str
 
 
 def parameters_of(net: nn.Module) -> int:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from avatarkit.checkpoint import Checkpoint
+from avatarkit.data.samples import DataKind
 from avatarkit.errors import InputError, UsageError
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.resolve import flat
-from avatarkit.training.stage import DataKind
 
 KINDS: Mapping[DataKind, str] = {
     "videos": "videos (avatarkit prepare-data videos or voxceleb2)",

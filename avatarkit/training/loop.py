@@ -83,11 +83,12 @@ class Trainer:
         self.accelerator, self.options, self._progress = accelerator, options, progress
         self._origin = origin
         stage.to(accelerator.device).train()
-        self._trained = [p for p in stage.nets.parameters() if p.requires_grad]
+        groups = stage.parameter_groups()
+        self._trained = [weight for group in groups for weight in group["params"]]
         optim = config.optim
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "nets": torch.optim.AdamW(
-                self._trained,
+                groups,
                 lr=optim.lr,
                 betas=(optim.beta1, optim.beta2),
                 eps=optim.eps,
@@ -103,6 +104,7 @@ class Trainer:
         self._model = accelerator.prepare_model(stage)
         self.step = 0
         self._saved_step = -1
+        self._reading: Iterator[Batch] = iter(())
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint of this run.
@@ -140,9 +142,11 @@ class Trainer:
         with StopRequests() as requests, watch, told, closing(self._batches()) as batches:
             self._progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
             due: Reason | None = None
+            self._reading = batches
             while due is None:
                 try:
-                    meters.add(self._train_step(batches), self.config.batch)
+                    self._set_learning_rate()
+                    meters.add(self.stage.take_step(self), self.config.batch)
                 except LostWorkerError:
                     if requests.received is None or self.accelerator.num_processes > 1:
                         raise
@@ -196,24 +200,34 @@ class Trainer:
         for batch in read_batches(self.data.train, passes, self.options.workers, pin=pin):
             yield hardware.to_device(batch, here.device)
 
-    def _train_step(self, batches: Iterator[Batch]) -> dict[str, torch.Tensor]:
-        """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
+    def next_batch(self) -> Batch:
+        """The samples of the next pass."""
+        return next(self._reading)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a loss's gradients, scaled as mixed precision and several processes want it."""
+        self.accelerator.backward(loss)
+
+    def _set_learning_rate(self) -> None:
         rate = learning_rate(self.step, self.config.steps, self.config.optim)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("lr_scale", 1.0)
+
+    def plain_step(self) -> dict[str, torch.Tensor]:
+        """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
         told: dict[str, torch.Tensor] = {}
         suspect: Batch | None = None
         passes = self.config.accumulation
         self.optimisers["nets"].zero_grad(set_to_none=True)
         for number in range(passes):
-            batch = next(batches)
+            batch = self.next_batch()
             last = number == passes - 1
             with nullcontext() if last else self.accelerator.no_sync(self._model):
                 outcome = self._model(batch)
                 terms = self._terms(outcome)
                 total = sum((self._weight(name) * term for name, term in terms.items()), start=torch.zeros(()))
-                self.accelerator.backward(total)
+                self.backward(total)
             # After the generator's losses, so that all passes of a step see the same discriminator.
             more = self._teach_adversary(outcome)
             if suspect is None and (last or not bool(torch.isfinite(total))):

@@ -8,30 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avatarkit.data.clip import ClipInfo, Split
+from avatarkit.data.clip import ClipInfo
 from avatarkit.data.dataset import Dataset
-from avatarkit.data.pairs import PairDataset, PhotoDataset
-from avatarkit.errors import InputError, UsageError
+from avatarkit.data.pairs import ClipDataset, PairDataset, open_samples
+from avatarkit.data.samples import SampleSpec
+from avatarkit.errors import InputError
 from avatarkit.training.checks import KINDS
 from avatarkit.training.seeds import derive
 from avatarkit.training.sources import TrainData
-from avatarkit.training.stage import DataKind
-
-DEFAULT_AVATARS = 100
-"""Of the student where --avatars is not given and the data has as many people: the paper's."""
-MOST_AVATARS = 10_000
-"""A number that is larger is taken for a slip of the pen."""
 
 
-def open_data(
-    path: Path, stage: str, kind: DataKind, needed_px: int, seed: int, preset: str, *, cross: bool = True
-) -> TrainData:
+def open_data(path: Path, stage: str, sample: SampleSpec, needed_px: int, seed: int, preset: str) -> TrainData:
     """Open a dataset.
 
     Args:
-        path: its folder. stage, preset: for messages. kind: that the stage needs.
+        path: its folder. stage, preset: for messages. sample: what the stage reads.
         needed_px: side of the pictures that the preset takes; larger ones are made smaller.
-        seed: of the order of samples. cross: samples bring a pair of another person along.
+        seed: of the order of samples.
 
     Raises:
         InputError: no such dataset, an empty, unfinished or damaged one, of the wrong kind, with too small
@@ -39,66 +32,24 @@ def open_data(
     """
     dataset = Dataset.open(path)
     manifest = dataset.manifest
-    if manifest.kind != kind:
-        raise InputError(f"{path}: is a dataset of {manifest.kind}, but train {stage} needs {KINDS[kind]}")
+    if manifest.kind != sample.kind:
+        raise InputError(f"{path}: is a dataset of {manifest.kind}, but train {stage} needs {KINDS[sample.kind]}")
     if manifest.size < needed_px:
         raise InputError(
             f"{path}: its pictures have {manifest.size} px, but train {stage} --preset {preset} needs {needed_px} px;"
             f" prepare the data with --size {needed_px}, or use a smaller preset"
         )
-    opened = PairDataset if kind == "videos" else PhotoDataset
-    train = opened(dataset, "train", derive(seed, "order"), needed_px, with_other=cross)
-    found = TrainData(
-        kind=kind,
+    train = open_samples(dataset, "train", derive(seed, "order"), needed_px, sample)
+    opened = TrainData(
+        kind=sample.kind,
         size=needed_px,
         sha256=_content_hash(dataset, train.clips),
         train=train,
-        val=_validation(dataset, seed, needed_px, cross=cross),
-        clips=_people(train.clips),
+        val=_validation(dataset, seed, needed_px, sample),
+        clips=tuple((clip.clip_id, clip.identity) for clip in train.clips),
         origin=_origin(dataset, train.clips),
     )
-    return replace(found, first_frame=train.frame) if isinstance(train, PairDataset) else found
-
-
-def choose_avatars(wanted: str | None, configured: Sequence[str], data: TrainData) -> tuple[str, ...]:
-    """The student's avatars as clip ids: those named, or the first clip of each of so many people.
-
-    Args:
-        wanted: as `read_avatars` takes it; None takes `configured`, or 100 people, or all where there are fewer.
-
-    Raises:
-        UsageError: no such clip, none at all, or fewer people than asked for.
-    """
-    known = dict(data.clips)
-    asked = read_avatars(wanted) if wanted is not None else tuple(configured)
-    if isinstance(asked, int):
-        people = _one_each(data)
-        if asked > len(people):
-            raise UsageError(f"--avatars {asked}: the training split has {len(people)} people; give at most as many")
-        return people[:asked]
-    missing = [clip for clip in asked if clip not in known]
-    if missing:
-        raise UsageError(
-            f"--avatars: the training split has no clip {', '.join(missing[:3])}; see avatarkit data report"
-        )
-    return asked or _one_each(data)[:DEFAULT_AVATARS]
-
-
-def read_avatars(wanted: str) -> int | tuple[str, ...]:
-    """What --avatars says: a number of people such as "100", or clip ids with commas between.
-
-    Raises:
-        UsageError: it says neither, or a number that nobody means.
-    """
-    if wanted.isascii() and wanted.isdigit():
-        count = int(wanted[:20])
-        if not 1 <= count <= MOST_AVATARS:
-            raise UsageError(f"--avatars {wanted[:20]}: give a number from 1 to {MOST_AVATARS}, or clip ids")
-        return count
-    found = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
-    if not found:
-        raise UsageError("--avatars: give a number from 1 on, or clip ids with commas between")
-    return found
+    return replace(opened, first_frame=train.frame) if isinstance(train, PairDataset) else opened
 
 
 def _content_hash(dataset: Dataset, clips: Sequence[ClipInfo]) -> str:
@@ -115,23 +66,9 @@ def _origin(dataset: Dataset, clips: Sequence[ClipInfo]) -> dict[str, Any]:
     return {"manifest": dataset.hash, "clips": len(clips), "selection": rule}
 
 
-def _one_each(data: TrainData) -> tuple[str, ...]:
-    first: dict[str, str] = {}
-    for clip, identity in data.clips:
-        first.setdefault(identity, clip)
-    return tuple(first.values())
-
-
-def _validation(dataset: Dataset, seed: int, size: int, *, cross: bool) -> PairDataset | PhotoDataset | None:
-    """The validation split where it has enough for pairs."""
-    split: Split = "val"
-    photos = dataset.manifest.kind == "photos"
-    usable = [clip for clip in dataset.clips(split) if photos or clip.frames >= 2]
-    if not usable or (cross and len({clip.identity for clip in usable}) < 2):
+def _validation(dataset: Dataset, seed: int, size: int, sample: SampleSpec) -> ClipDataset | None:
+    """The validation split where it has enough for the samples."""
+    usable = [clip for clip in dataset.clips("val") if clip.frames >= sample.least_frames]
+    if not usable or (sample.other and len({clip.identity for clip in usable}) < 2):
         return None
-    opened = PhotoDataset if photos else PairDataset
-    return opened(dataset, split, derive(seed, "val"), size, with_other=cross)
-
-
-def _people(clips: Sequence[ClipInfo]) -> tuple[tuple[str, str], ...]:
-    return tuple((clip.clip_id, clip.identity) for clip in clips)
+    return open_samples(dataset, "val", derive(seed, "val"), size, sample)

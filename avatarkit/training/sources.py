@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatarkit.data.samples import DataKind
 from avatarkit.training.feed import Samples
-from avatarkit.training.stage import DataKind
 
 Frame = Mapping[str, Any]
 """One frame: "image" uint8 (3, S, S), "matte" uint8 (1, S, S), "landmarks" (478, 3) px, "head" (4, 4), ..."""

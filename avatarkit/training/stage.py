@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Protocol, TypedDict
 
+import torch
 from torch import Tensor, nn
 
 from avatarkit.losses.adversarial import AdversarialLoss
@@ -13,7 +14,6 @@ from avatarkit.losses.adversarial import AdversarialLoss
 Batch = Mapping[str, Any]
 """Samples as the loader collates them, on the device: tensors, nested by frame, and "positions": list of int."""
 
-DataKind = Literal["videos", "photos"]
 Columns = dict[str, Tensor]
 """Pictures by title, float (B, 3, H, W) in [0, 1]; sizes may differ."""
 
@@ -28,6 +28,25 @@ class Outcome(TypedDict):
 
     terms: dict[str, Tensor]
     fakes: dict[str, tuple[Tensor, Tensor]]
+
+
+class Steps(Protocol):
+    """What a stage that owns its step is given; the loop itself."""
+
+    optimisers: dict[str, torch.optim.Optimizer]
+
+    @property
+    def step(self) -> int:
+        """Steps done so far."""
+
+    def next_batch(self) -> Batch:
+        """The samples of the next pass."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradients, scaled as mixed precision and several processes want it."""
+
+    def plain_step(self) -> dict[str, Tensor]:
+        """The step of most stages: weighted losses, the discriminator's turn, clipped gradients, one update."""
 
 
 class Stage(nn.Module, ABC):
@@ -53,6 +72,17 @@ class Stage(nn.Module, ABC):
         self.nets.train(mode)
         self.training = mode
         return self
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Trained parameters in groups as torch's optimisers take them: "params", and what differs from the rest.
+
+        A group's "lr_scale" multiplies the scheduled learning rate. By default all parameters are one group.
+        """
+        return [{"params": [weight for weight in self.nets.parameters() if weight.requires_grad]}]
+
+    def take_step(self, steps: Steps) -> dict[str, Tensor]:
+        """Train by one step; returns the losses, unweighted. Meta-learning and fine-tuning have steps of their own."""
+        return steps.plain_step()
 
     def once(self, like: Tensor) -> Mapping[str, Tensor]:
         """What it computes before the first sample, and keeps on the device beside its nets; nothing by default.

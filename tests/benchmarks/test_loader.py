@@ -7,6 +7,7 @@ import pytest
 from media_set import BenchmarkError
 
 from avatarkit.data.pairs import PairDataset
+from avatarkit.data.samples import SampleSpec
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_shards_and_seeking_are_measured_on_the_same_videos(clips, tmp_path, mon
 
 def test_seeking_gives_the_same_frames_as_the_shards(clips, tmp_path):
     paths = loader.videos_in(clips)
-    pairs = PairDataset(loader.make_dataset(paths, tmp_path / "shards"), "train", 0, with_other=False)
+    pairs = PairDataset(loader.make_dataset(paths, tmp_path / "shards"), "train", 0, sample=SampleSpec(other=False))
     seek = loader.OpenCVSeek(paths)
     for position in range(4):
         place, indices = loader.random_pair([30, 30], position)

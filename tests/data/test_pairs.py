@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, default_collate
 from avatarkit.data.marks import write_selection
 from avatarkit.data.order import positions
 from avatarkit.data.pairs import PairDataset, PhotoDataset
+from avatarkit.data.samples import SampleSpec
 from avatarkit.errors import InputError, UsageError
 from avatarkit.head.matrix import head_matrix
 
@@ -146,7 +147,7 @@ def test_workers_change_nothing_and_reading_resumes_in_mid_epoch(dataset: Path, 
 
 
 def test_parts_can_be_left_out(dataset: Path) -> None:
-    sample = PairDataset(dataset, "val", seed=0, with_matte=False, with_other=False)[0]
+    sample = PairDataset(dataset, "val", seed=0, with_matte=False, sample=SampleSpec(other=False))[0]
     assert set(sample) == {"source", "driver", "clip"}
     assert "matte" not in sample["source"]
 
@@ -183,7 +184,7 @@ def test_a_photo_brings_one_of_another_person(tmp_path: Path) -> None:
     write_dataset(tmp_path / "alone", {"train": [clips[:3]]}, kind="photos")
     with pytest.raises(InputError, match=r"split train has photos of one person only \(a\), two people are needed"):
         PhotoDataset(tmp_path / "alone", "train", 0)
-    assert "partner" not in PhotoDataset(tmp_path / "alone", "train", 0, with_other=False)[0]
+    assert "partner" not in PhotoDataset(tmp_path / "alone", "train", 0, sample=SampleSpec("photos", other=False))[0]
 
 
 def test_what_cannot_be_trained_on_is_refused(dataset: Path, photos: Path, tmp_path: Path) -> None:
@@ -218,6 +219,6 @@ def test_frame_of_another_size_is_named(tmp_path: Path) -> None:
     clip = drawn_clip("a", "a", 2)
     clip.images[1] = encode_image(np.zeros((16, 16, 3), np.uint8))
     write_dataset(tmp_path / "odd", {"train": [[clip]]})
-    pairs = PairDataset(tmp_path / "odd", "train", 0, with_other=False)
+    pairs = PairDataset(tmp_path / "odd", "train", 0, sample=SampleSpec(other=False))
     with pytest.raises(InputError, match="frame 1 is 16 x 16, the dataset's size is 32"):
         pairs[0]

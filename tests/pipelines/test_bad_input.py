@@ -17,7 +17,7 @@ from skimage import data
 from avatarkit.cli.app import run as command
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
-from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 
 from .conftest import run_ffmpeg
 

@@ -39,7 +39,7 @@ from avatarkit.training.logs import read_log
 
 Refused = Callable[[type[AvatarkitError], str, TrainJob], None]
 OF_STAGE: dict[str, dict[str, Any]] = {
-    "student": {"avatars": "2", "sets": ("loss.gaze=1",), "parents": {"enhancer": Path("run")}}
+    "student": {"options": {"avatars": "2"}, "sets": ("loss.gaze=1",), "parents": {"enhancer": Path("run")}}
 }
 SETS = ("batch=2", "log_every=1", "pictures_every=0", "validate_every=0", "checkpoint_every=0")
 
@@ -86,7 +86,7 @@ def test_enhancer_and_student_build_on_it(data: Path, base_run: Path, tmp_path: 
     parents = {"base": base_run}
     train(job("enhancer", data / "photos", tmp_path / "enhancer", parents=parents))
     enhanced = {"base": base_run, "enhancer": tmp_path / "enhancer"}
-    report = train(job("student", data / "videos", tmp_path / "student", parents=enhanced, avatars="2"))
+    report = train(job("student", data / "videos", tmp_path / "student", parents=enhanced, options={"avatars": "2"}))
     found = open_checkpoint(tmp_path / "student")
     assert found.meta.config["avatars"] == ["train-0", "train-1"]
     assert found.meta.parents == {
@@ -96,7 +96,8 @@ def test_enhancer_and_student_build_on_it(data: Path, base_run: Path, tmp_path: 
     assert any("checkpoint:" in line for line in report.summary_lines())
     # An enhancer of another base model's pictures does not fit.
     other = edited(base_run, tmp_path / "other", lambda values: values["code"].update(torch="0"))
-    wrong = job("student", data / "videos", tmp_path / "none", parents={**enhanced, "base": other}, avatars="2")
+    parents = {**enhanced, "base": other}
+    wrong = job("student", data / "videos", tmp_path / "none", parents=parents, options={"avatars": "2"})
     refused(InputError, "--enhancer .* was trained on another checkpoint than --base", wrong)
 
 
@@ -128,7 +129,8 @@ def test_config_yaml_is_itself_a_config(data: Path, gaze_run: Path, tmp_path: Pa
 
 def words(wanted: TrainJob) -> list[str]:
     """The command line of a job."""
-    options = {"--data": wanted.data, "--out": wanted.out, "--preset": wanted.preset, "--avatars": wanted.avatars}
+    options = {"--data": wanted.data, "--out": wanted.out, "--preset": wanted.preset}
+    options |= {f"--{name}": value for name, value in wanted.options.items()}
     options |= {"--device": wanted.device, "--workers": wanted.workers, "--steps": wanted.steps}
     options |= {f"--{name}": path for name, path in wanted.parents.items()}
     pairs = [(name, value) for name, value in options.items() if value is not None]
@@ -221,7 +223,7 @@ def test_parents_that_do_not_fit(data: Path, base_run: Path, tmp_path: Path, ref
         ("0", "--avatars 0: give a number from 1"),
         ("\u00b2", "--avatars: the training split has no clip"),
     ):
-        refused(UsageError, message, job("student", videos, out, parents=given, avatars=avatars))
+        refused(UsageError, message, job("student", videos, out, parents=given, options={"avatars": avatars}))
     assert not out.exists()
 
 

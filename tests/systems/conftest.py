@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,9 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.protocol import SourceLayers
+
+# Drawn clips, which the tests of data share.
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 SIZE = 256
 Move = Callable[..., DriveFrame]

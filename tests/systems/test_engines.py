@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avatarkit.motion.transfer import without_motion
-from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine, SourceLayers
 
 from .conftest import SIZE, Move

@@ -9,12 +9,12 @@ from synthetic_heads import photo_data, video_data
 
 from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.runtime import NullProgress
+from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
-from avatarkit.systems.megaportraits.stages.presets import preset
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES, Ingredients
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.hardware import open_accelerator
 from avatarkit.training.loop import Origin, RunOptions, Trainer
+from avatarkit.training.recipe import Ingredients
 from avatarkit.training.resolve import resolve
 from avatarkit.training.sources import TrainData
 
@@ -23,7 +23,7 @@ QUIET = ("pictures_every=0", "validate_every=0", "milestone_every=0", "checkpoin
 
 def configured(stage: str, *sets: str) -> TrainConfig:
     """The tiny preset for a few steps."""
-    config = resolve(preset(stage, "tiny-64"), None, [*QUIET, *sets])
+    config = resolve(registry.recipe(stage).preset("tiny-64"), None, [*QUIET, *sets])
     return replace(config, avatars=("clip-0", "clip-1")) if stage == "student" else config  # type: ignore[call-arg]
 
 
@@ -31,8 +31,8 @@ def stage_trainer(out: Path, config: TrainConfig, stop: int | None = None, data:
     """A trainer at the beginning, or where the run in `out` stands."""
     data = data or (photo_data() if config.stage == "enhancer" else video_data())
     accelerator = open_accelerator("cpu", config)
-    stage = RECIPES[config.stage].make(config, Ingredients({}, data, Perceptual({})))
-    origin = Origin(RECIPES[config.stage].describe(config.preset, stage), {}, {}, {})
+    stage = registry.recipe(config.stage).make(config, Ingredients({}, data, Perceptual({})))
+    origin = Origin(registry.recipe(config.stage).describe(config.preset, stage), {}, {}, {})
     found = Trainer(stage, config, data, origin, accelerator, RunOptions(out, stop_at_step=stop), NullProgress())
     if list_checkpoints(out):
         found.restore(open_checkpoint(out))

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.systems.megaportraits.stages.presets import TABLES, preset
-from avatarkit.training.config import BaseTrain, check
+from avatarkit.systems import registry
+from avatarkit.systems.megaportraits.stages.config import BaseTrain
+from avatarkit.training.config import check
 from avatarkit.training.resolve import flat, from_mapping, keys, resolve
+
+STAGES = [stage.name for stage in registry.systems()["megaportraits"].stages]
+
+
+def preset(stage: str, name: str) -> Any:
+    return registry.recipe(stage).preset(name)
 
 
 def test_later_layers_win(tmp_path: Path) -> None:
@@ -46,14 +54,14 @@ def test_paper_presets_hold_the_papers_values() -> None:
     assert gaze.steps * gaze.batch == 60 * 60_000
 
 
-@pytest.mark.parametrize("stage", list(TABLES))
+@pytest.mark.parametrize("stage", STAGES)
 def test_small_presets_need_no_weights_of_others(stage: str) -> None:
     for name in ("small-256", "tiny-64"):
         weights = preset(stage, name).weights
         assert not any(weights.get(key) for key in ("vgg19", "vggface", "gaze"))
 
 
-@pytest.mark.parametrize("stage", list(TABLES))
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("name", ["paper-512", "paper-256", "small-256", "tiny-64"])
 def test_presets_make_sense_and_survive_json(stage: str, name: str) -> None:
     config = preset(stage, name)
@@ -117,7 +125,7 @@ def test_what_one_stage_alone_has_is_checked_too(stage: str, text: str, message:
 
 def test_no_value_of_any_key_is_more_than_refused() -> None:
     """Each key once, in a stage that has it."""
-    stages = {key: stage for stage in TABLES for key in keys(preset(stage, "tiny-64"))}
+    stages = {key: stage for stage in STAGES for key in keys(preset(stage, "tiny-64"))}
     assert {"optim.eps", "loss.mae", "max_zoom", "avatars", "cycle_form"} <= set(stages)
     for key, stage in stages.items():
         kind = type(flat(asdict(preset(stage, "tiny-64")))[key])

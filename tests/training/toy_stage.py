@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.runtime import NullProgress
-from avatarkit.training.config import BaseLoss, BaseTrain, OptimConfig
+from avatarkit.systems.megaportraits.stages.config import BaseLoss, BaseTrain
+from avatarkit.training.config import OptimConfig
 from avatarkit.training.hardware import open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
 from avatarkit.training.seeds import sample_seeds

@@ -1,5 +1,13 @@
-"""The landmark-warp engine: moves the source's own pixels, needs no weights and no GPU."""
+"""The classical engine: it moves the source's own pixels to where the driver's landmarks say, and needs no weights."""
 
-from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.registry import EngineInfo, System
 
-__all__ = ["WarpEngine"]
+SYSTEM = System(
+    engines=(
+        EngineInfo(
+            "warp",
+            "moves the source's own pixels; needs no weights",
+            "avatarkit.systems.landmark_warp.engine:WarpEngine",
+        ),
+    )
+)

@@ -7,13 +7,12 @@ per cent, do not, nor does what weights go through before they convolve, which n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from avatarkit.face.landmarks import IRIS_CENTRES
-from avatarkit.nets.count import counted, parameters_of
+from avatarkit.nets.count import NetCount, counted, parameters_of
 from avatarkit.nets.discriminator import Discriminator
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.config import Preset
@@ -22,24 +21,10 @@ from avatarkit.systems.megaportraits.gaze import GazeNet
 from avatarkit.systems.megaportraits.pose import PoseNet
 from avatarkit.systems.megaportraits.student import Student
 
-__all__ = ["NetCount", "count_base", "count_preset"]
+__all__ = ["count_base", "count_preset"]
 
 _LANDMARKS = IRIS_CENTRES[1] + 5
 _META = torch.device("meta")
-
-
-@dataclass(frozen=True)
-class NetCount:
-    """One network.
-
-    net: its name, as in the paper. parameters: trained numbers. flops: operations for one sample.
-    runs: when: once per "source", per "frame", per "source and frame", or in "training" alone.
-    """
-
-    net: str
-    parameters: int
-    flops: int
-    runs: str
 
 
 def count_preset(preset: Preset) -> tuple[NetCount, ...]:

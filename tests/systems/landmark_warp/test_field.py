@@ -9,7 +9,7 @@ import pytest
 
 from avatarkit.errors import AvatarkitError
 from avatarkit.motion.transfer import DriveFrame, without_motion
-from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.mesh import FaceMesh
 from avatarkit.systems.protocol import SourceLayers

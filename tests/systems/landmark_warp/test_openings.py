@@ -11,7 +11,7 @@ import pytest
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.crop import head_crop
 from avatarkit.motion.transfer import DriveFrame, without_motion
-from avatarkit.systems.landmark_warp import WarpEngine
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of

@@ -14,13 +14,13 @@ from torch import nn
 from toy_stage import tensors_of
 
 from avatarkit.checkpoint import list_checkpoints
+from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.base import Base, Driven, SourceCode
 from avatarkit.systems.megaportraits.stages.frames import prepared
-from avatarkit.systems.megaportraits.stages.recipes import RECIPES
 from avatarkit.training.feed import fixed_batches
 from avatarkit.training.loop import Trainer
 
-STAGES = list(RECIPES)
+STAGES = [stage.name for stage in registry.systems()["megaportraits"].stages]
 
 
 def copied(module: nn.Module) -> dict[str, torch.Tensor]:

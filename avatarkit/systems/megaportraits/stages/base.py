@@ -13,11 +13,11 @@ from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.losses.cycle import cycle_loss
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.systems.megaportraits.base import Base
+from avatarkit.systems.megaportraits.stages.config import BaseTrain
 from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import compared, prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.training.augment.pairs import augment_driver, augment_pair
-from avatarkit.training.config import BaseTrain
 from avatarkit.training.pictures import warped_checks
 from avatarkit.training.seeds import sample_seeds
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage

@@ -13,9 +13,9 @@ from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.losses.enhancer import downsampled_cycle
 from avatarkit.losses.foreground import l1 as foreground_l1
 from avatarkit.systems.megaportraits.base import Base
+from avatarkit.systems.megaportraits.stages.config import EnhancerTrain
 from avatarkit.systems.megaportraits.stages.drive import Teacher
 from avatarkit.systems.megaportraits.stages.frames import prepared
-from avatarkit.training.config import EnhancerTrain
 from avatarkit.training.figures import l1, psnr_db
 from avatarkit.training.seeds import sample_seeds
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage, freeze

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.head.face_crop import eye_crops
+from avatarkit.systems.megaportraits.stages.config import GazeTrain
 from avatarkit.systems.megaportraits.stages.frames import both_frames, prepared
 from avatarkit.training.augment.pairs import augment_pair
-from avatarkit.training.config import GazeTrain
 from avatarkit.training.seeds import sample_seeds
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage
 

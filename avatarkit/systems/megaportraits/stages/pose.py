@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from avatarkit.systems.megaportraits.stages.config import PoseTrain
 from avatarkit.systems.megaportraits.stages.frames import both_frames, prepared
 from avatarkit.training.augment.pairs import augment_pair
-from avatarkit.training.config import PoseTrain
 from avatarkit.training.pictures import warped_checks
 from avatarkit.training.seeds import sample_seeds
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage

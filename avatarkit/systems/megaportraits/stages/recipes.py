@@ -1,120 +1,44 @@
-"""What each stage needs and how it is put together: kind of data, checkpoints it builds on, nets, losses."""
+"""How each stage of MegaPortraits is put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 from avatarkit.checkpoint import Checkpoint
+from avatarkit.data.samples import SampleSpec
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
-from avatarkit.nets.blocks import set_checkpointing
+from avatarkit.nets.count import NetCount
+from avatarkit.nets.features.open import FEATURE_NETS
+from avatarkit.nets.features.vgg import VGGFeatures
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.config import PRESETS
+from avatarkit.systems.megaportraits.count import count_base, count_preset
+from avatarkit.systems.megaportraits.gaze import GazeNet
+from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
+from avatarkit.systems.megaportraits.stages import config
+from avatarkit.systems.megaportraits.stages.avatars import with_avatars
 from avatarkit.systems.megaportraits.stages.base import BaseStage
+from avatarkit.systems.megaportraits.stages.config import BaseTrain, EnhancerTrain, GazeTrain, PoseTrain, StudentTrain
 from avatarkit.systems.megaportraits.stages.drive import Teacher
 from avatarkit.systems.megaportraits.stages.enhancer import EnhancerStage
 from avatarkit.systems.megaportraits.stages.gaze import GazeStage
-from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
+from avatarkit.systems.megaportraits.stages.perceptual import Perceptual, open_perceptual
 from avatarkit.systems.megaportraits.stages.pose import PoseStage
 from avatarkit.systems.megaportraits.stages.student import StudentStage
-from avatarkit.training.config import (
-    BaseTrain,
-    EnhancerTrain,
-    GazeTrain,
-    PoseTrain,
-    StudentTrain,
-    TrainConfig,
-)
+from avatarkit.training.config import TrainConfig
+from avatarkit.training.recipe import Ingredients, Parent, Parents, Recipe
 from avatarkit.training.seeds import derive
-from avatarkit.training.sources import TrainData
-from avatarkit.training.stage import DataKind, Stage, freeze
-from avatarkit.weights.load import load_into
-
-
-@dataclass(frozen=True)
-class Parent:
-    """A checkpoint that a stage builds on.
-
-    stage: that made it. nets: which of its nets must be built as the preset builds them.
-    built_on: options whose checkpoints it must have been trained on itself.
-    """
-
-    stage: str
-    required: bool
-    nets: tuple[str, ...] = ()
-    built_on: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """What a stage is built from, all of it checked.
-
-    parents: checkpoints by option; None for an untrained net in its place (`--dry-run`). perceptual: the frozen nets of
-    its losses.
-    """
-
-    parents: Mapping[str, Checkpoint | None]
-    data: TrainData
-    perceptual: Perceptual
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a stage is made.
-
-    kind: of its dataset. nets: what it trains. enlarge: how many times the base model's size its pictures have.
-    parents: by option of the command line.
-    """
-
-    stage: str
-    kind: DataKind
-    nets: tuple[str, ...]
-    build: Callable[[Any, Ingredients], Stage]
-    enlarge: int = 1
-    cross: bool = True
-    parents: Mapping[str, Parent] = field(default_factory=dict)
-
-    def make(self, config: Any, given: Ingredients) -> Stage:
-        """The stage, ready to be trained."""
-        stage = self.build(config, given)
-        set_checkpointing(stage.nets, config.checkpointing)
-        return stage
-
-    def needed_px(self, preset: str) -> int:
-        """Side of the pictures that the preset takes."""
-        return PRESETS[preset].base.size * self.enlarge
-
-    def describe(self, preset: str, stage: Stage) -> dict[str, Any]:
-        """Each trained net's configuration and number of parameters, for checkpoints."""
-        return {
-            name: {
-                "config": net_config(preset, name),
-                "parameters": sum(parameter.numel() for parameter in stage.nets[name].parameters()),
-            }
-            for name in self.nets
-        }
-
-
-def net_config(preset: str, name: str) -> dict[str, Any]:
-    """A net's configuration in a preset, as plain values that survive JSON."""
-    found = _plain(asdict(getattr(PRESETS[preset], name)))
-    assert isinstance(found, dict)
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+from avatarkit.training.stage import Stage, freeze
+from avatarkit.weights.load import load_into, present
 
 
 def _base(config: BaseTrain, given: Ingredients) -> Stage:
     base = build.build_base(PRESETS[config.preset].base, derive(config.seed, "base"))
-    return BaseStage(config, base, given.perceptual, _adversary(config, "base_discriminator"))
+    return BaseStage(config, base, given.frozen, _adversary(config, "base_discriminator"))
 
 
 def _enhancer(config: EnhancerTrain, given: Ingredients) -> Stage:
@@ -137,7 +61,7 @@ def _student(config: StudentTrain, given: Ingredients) -> Stage:
         config,
         student,
         teacher,
-        given.perceptual,
+        given.frozen,
         _adversary(config, "student_discriminator"),
         avatars=[given.data.first_frame(clip) for clip in config.avatars],
         identities=[identities[clip] for clip in config.avatars],
@@ -186,20 +110,78 @@ def _adversary(config: TrainConfig, kind: str) -> AdversarialLoss | None:
     return AdversarialLoss(discriminator, settings)
 
 
-_GAZE = Parent("gaze", required=False)
-_NEEDS_BASE = Parent("base", required=True, nets=("base",))
-_ENHANCER = Parent("enhancer", required=False, nets=("enhancer",), built_on=("base",))
+def _frozen(config: TrainConfig, parents: Parents, blank: bool) -> Perceptual:
+    """The nets that the losses look through; untrained ones for `--dry-run`."""
+    if not blank:
+        return open_perceptual(config.weights, parents.get("gaze"))
+    nets: dict[str, VGGFeatures] = {name: kind() for name, kind in FEATURE_NETS.items() if config.weights.get(name)}
+    gaze = PRESETS[config.preset].gaze
+    if config.weights.get("gaze"):
+        nets["gaze"] = GazeFeatures(GazeNet(gaze).trunk)
+    return Perceptual(nets, gaze.eye_size)
 
-RECIPES: Mapping[str, Recipe] = {
-    "base": Recipe("base", "videos", ("base",), _base, parents={"gaze": _GAZE}),
-    "enhancer": Recipe("enhancer", "photos", ("enhancer",), _enhancer, enlarge=2, parents={"base": _NEEDS_BASE}),
-    "student": Recipe(
-        "student",
-        "videos",
-        ("student",),
-        _student,
-        parents={"base": _NEEDS_BASE, "enhancer": _ENHANCER, "gaze": _GAZE},
-    ),
-    "gaze": Recipe("gaze", "videos", ("gaze",), _gaze, cross=False),
-    "pose": Recipe("pose", "videos", ("pose",), _pose, cross=False),
-}
+
+def _missing(config: TrainConfig, given: Iterable[str]) -> tuple[str, ...]:
+    """Weights of the losses that are not here."""
+    missing = []
+    if config.weights.get("gaze") and "gaze" not in given:
+        missing.append("--gaze CHECKPOINT, or --set loss.gaze=0")
+    missing += [
+        f"weights: avatarkit weights fetch {name}, or --set loss.{name}=0"
+        for name in FEATURE_NETS
+        if config.weights.get(name) and not present(name)
+    ]
+    return tuple(missing)
+
+
+def _recipe(
+    stage: str, sample: SampleSpec, counted: tuple[str, ...], presets: Mapping[str, TrainConfig], **more: Any
+) -> Recipe:
+    """A stage that trains the net of its own name. counted: what it trains, in the paper's names; see `count`."""
+    enlarge = more.pop("enlarge", 1)
+
+    def count(preset: str) -> Iterator[NetCount]:
+        found = {net.net: net for net in count_preset(PRESETS[preset])}
+        if stage == "base":
+            yield from count_base(PRESETS[preset])
+        yield from (found[name] for name in counted)
+
+    return Recipe(
+        stage=stage,
+        presets=presets,
+        sample=sample,
+        net_configs=lambda preset: {stage: getattr(PRESETS[preset], stage)},
+        size_px=lambda preset: PRESETS[preset].base.size * enlarge,
+        count=count,
+        **more,
+    )
+
+
+_GAZE_PARENT = Parent("gaze", required=False)
+_BASE_PARENT = Parent("base", required=True, nets=("base",))
+_ENHANCER_PARENT = Parent("enhancer", required=False, nets=("enhancer",), built_on=("base",))
+_PAIRS, _ALONE, _PHOTOS = SampleSpec(), SampleSpec(other=False), SampleSpec("photos")
+_LOOKS: dict[str, Any] = {"frozen": _frozen, "missing": _missing}
+
+BASE = _recipe("base", _PAIRS, ("D, base",), config.BASE, build=_base, parents={"gaze": _GAZE_PARENT}, **_LOOKS)
+ENHANCER = _recipe(
+    "enhancer",
+    _PHOTOS,
+    ("G_enh", "D, enhancer"),
+    config.ENHANCER,
+    build=_enhancer,
+    parents={"base": _BASE_PARENT},
+    enlarge=2,
+)
+STUDENT = _recipe(
+    "student",
+    _PAIRS,
+    ("G_DT", "G_DT, per avatar", "D, student"),
+    config.STUDENT,
+    build=_student,
+    parents={"base": _BASE_PARENT, "enhancer": _ENHANCER_PARENT, "gaze": _GAZE_PARENT},
+    with_options=with_avatars,
+    **_LOOKS,
+)
+GAZE = _recipe("gaze", _ALONE, ("gaze and blink",), config.GAZE, build=_gaze)
+POSE = _recipe("pose", _ALONE, ("E_mtn, pose",), config.POSE, build=_pose)

@@ -13,11 +13,11 @@ from torch.utils.data import default_collate
 from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.systems.megaportraits.base import SourceCode
+from avatarkit.systems.megaportraits.stages.config import StudentTrain
 from avatarkit.systems.megaportraits.stages.drive import Teacher, encode, joined, rows
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.training.augment.pairs import augment_pair
-from avatarkit.training.config import StudentTrain
 from avatarkit.training.figures import face_mask, l1, psnr_db
 from avatarkit.training.seeds import derive, sample_seeds
 from avatarkit.training.sources import Frame

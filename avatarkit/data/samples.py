@@ -1,0 +1,39 @@
+"""What a stage reads at once, in one declaration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from avatarkit.errors import UsageError
+
+DataKind = Literal["videos", "photos"]
+
+
+@dataclass(frozen=True)
+class SampleSpec:
+    """What a sample holds.
+
+    kind: of the dataset: "videos" give a clip's sources and drivers, "photos" single pictures.
+    sources: frames of the clip that are sources; more than one are stacked, (n, ...) for each tensor.
+    window: drivers, consecutive frames of the clip; more than one are stacked likewise.
+    other: the same of another person comes along: "other_source" and "other_driver", or a photo's "partner".
+    columns: stored columns of the dataset beside those that every frame has, such as those of side-car files.
+    """
+
+    kind: DataKind = "videos"
+    sources: int = 1
+    window: int = 1
+    other: bool = True
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sources < 1 or self.window < 1:
+            raise UsageError(f"a sample of {self.sources} sources and {self.window} drivers: take at least one of each")
+        if self.kind == "photos" and (self.sources, self.window) != (1, 1):
+            raise UsageError("photos have one frame each: sources and window must be 1")
+
+    @property
+    def least_frames(self) -> int:
+        """Frames that a clip must have."""
+        return 1 if self.kind == "photos" else max(2, self.sources + 1, self.window)

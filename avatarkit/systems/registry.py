@@ -1,0 +1,100 @@
+"""Which systems there are: what each trains, and which engines it has. Nothing heavy is imported before it is used.
+
+A system is a folder below this one. Its package says in `SYSTEM` what it offers; one line here makes it known.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from avatarkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from avatarkit.training.recipe import Recipe
+
+SYSTEMS: Mapping[str, str] = {
+    "landmark-warp": "avatarkit.systems.landmark_warp:SYSTEM",
+    "megaportraits": "avatarkit.systems.megaportraits:SYSTEM",
+}
+"""Systems by name, and where each one's `SYSTEM` is."""
+
+
+@dataclass(frozen=True)
+class StageInfo:
+    """A stage of training, as the command line shows it.
+
+    name: what follows `avatarkit train`: SYSTEM/STAGE; MegaPortraits' have short ones.
+    recipe: "module:name" of its `Recipe`. presets: names, largest first; default: the one taken without --preset.
+    checkpoints: help of each option that takes another stage's checkpoint. options: (metavar, help) of its own options.
+    """
+
+    name: str
+    help: str
+    recipe: str
+    presets: tuple[str, ...]
+    default: str
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.default not in self.presets:
+            raise UsageError(f"stage {self.name}: its default preset {self.default} is not one of its presets")
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What draws: its name, what it is, "module:function" that opens it, and the stages whose checkpoints it takes."""
+
+    name: str
+    help: str
+    open: str
+    checkpoints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class System:
+    """What a published system offers."""
+
+    stages: tuple[StageInfo, ...] = ()
+    engines: tuple[EngineInfo, ...] = ()
+
+
+def systems() -> dict[str, System]:
+    """All systems by name."""
+    return {name: loaded(place) for name, place in SYSTEMS.items()}
+
+
+def stages() -> dict[str, StageInfo]:
+    """All stages by name, in the systems' order."""
+    return {stage.name: stage for system in systems().values() for stage in system.stages}
+
+
+def engines() -> dict[str, EngineInfo]:
+    """All engines by name."""
+    return {engine.name: engine for system in systems().values() for engine in system.engines}
+
+
+def stage(name: str) -> StageInfo:
+    """A stage by name; UsageError, with the nearest one, where there is none."""
+    known = stages()
+    if name not in known:
+        near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"train {name}: there is no such stage; {hint}they are {', '.join(known)}")
+    return known[name]
+
+
+def recipe(name: str) -> Recipe:
+    """How a stage is made; UsageError where there is no such stage."""
+    made: Recipe = loaded(stage(name).recipe)
+    return made
+
+
+def loaded(place: str) -> Any:
+    """The object at "module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
