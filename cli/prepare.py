@@ -63,7 +63,6 @@ def voxceleb2(
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
             image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
-            seed=seed,
         ),
         split=SplitConfig(seed, val_share, test_share),
         rule=SelectionRule(keep_top=keep_top),
@@ -120,7 +119,7 @@ def ffhq(
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_faces=max_faces,
             min_age=min_age, image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting,
-            tracker=tracker, seed=seed,
+            tracker=tracker,
         ),
         split=SplitConfig(seed, val_share, test_share),
         rule=SelectionRule(keep_top=keep_top),
@@ -170,7 +169,6 @@ def videos(
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
             image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
-            seed=seed,
         ),
         split=SplitConfig(seed, val_share, test_share),
         rule=SelectionRule(keep_top=keep_top),

@@ -19,18 +19,6 @@ def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(count).astype(np.int64)
 
 
-def epoch_indices(
-    seed: int, epoch: int, count: int, *, rank: int = 0, world: int = 1, start: int = 0
-) -> NDArray[np.int64]:
-    """What one of `world` processes reads of an epoch, from the epoch's sample `start` on.
-
-    The processes take turns, so `start` counts samples of all of them together. Over all ranks each item comes once.
-    """
-    order = epoch_order(seed, epoch, count)
-    first = start + (rank - start) % world
-    return order[first::world]
-
-
 def positions(*, rank: int = 0, world: int = 1, start: int = 0) -> Iterator[int]:
     """Positions of one of `world` processes without end, from position `start` on; a sampler for map-style datasets."""
     position = start + (rank - start) % world

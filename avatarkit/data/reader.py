@@ -122,10 +122,6 @@ class ShardReader:
         for info, first in zip(self.clips, self._first.tolist(), strict=True):
             yield info, range(first, first + info.frames)
 
-    def stored_bytes(self, stream: str) -> int:
-        """Bytes of all pictures of a stream, "image" or "matte"."""
-        return int(self._streams[stream].length.sum(dtype=np.int64))
-
     @property
     def is_open(self) -> bool:
         """Whether the file is held open; the next read opens it if not."""

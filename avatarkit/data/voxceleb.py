@@ -98,11 +98,6 @@ def parse_utterance(text: str, where: str) -> tuple[Utterance, list[Problem]]:
     return Utterance(identity, video, frames, np.ascontiguousarray(rows[:, 1:])), problems
 
 
-def read_utterance(path: Path, where: str | None = None) -> tuple[Utterance, list[Problem]]:
-    """Read an utterance file; see `parse_utterance`. `where` names it in messages, by default its path."""
-    return parse_utterance(read_text(path, where or str(path)), where or str(path))
-
-
 def read_text(path: Path, where: str) -> str:
     """The text of a metadata file.
 

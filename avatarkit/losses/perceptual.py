@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 from avatarkit.losses.foreground import foreground, weighted_l1
 from avatarkit.nets.features.vgg import SMALLEST_PX, FeatureNet
 
-__all__ = ["LAYER_WEIGHTS", "PerceptualLoss", "perceptual"]
+__all__ = ["LAYER_WEIGHTS", "perceptual"]
 
 LAYER_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of relu1_1 to relu5_1."""
@@ -61,17 +61,3 @@ def perceptual(
             wanted = net(target)
         total = total + weighted_l1(net(prediction), wanted, layer_weights)
     return total / scales
-
-
-class PerceptualLoss(nn.Module):
-    """`perceptual` with one net."""
-
-    def __init__(self, net: FeatureNet, scales: int = 1) -> None:
-        """Take a feature net and the number of scales."""
-        super().__init__()
-        self.net = net
-        self.scales = scales
-
-    def forward(self, prediction: Tensor, target: Tensor, matte: Tensor | None = None) -> Tensor:
-        """The loss, a scalar; see `perceptual`."""
-        return perceptual(self.net, prediction, target, matte, scales=self.scales)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,12 +52,6 @@ def format_rate(rate: Fraction) -> str:
 def frame_time(index: int, rate: Fraction) -> Fraction:
     """Start time in seconds of frame `index` (0-based)."""
     return index / rate
-
-
-def frame_at(time: Fraction, rate: Fraction) -> int:
-    """Index of the frame on screen at `time` seconds; the inverse of `frame_time`."""
-    scaled = time * rate
-    return scaled.numerator // scaled.denominator
 
 
 def frame_count(duration: Fraction, rate: Fraction) -> int:
@@ -173,19 +166,3 @@ class RateEstimator:
         near = steps[left:right]
         mean = Fraction(sum(ticks * positive[ticks] for ticks in near), density[chosen])
         return nearest_standard(1 / (mean * self._time_base))
-
-
-def constant_rate(times_s: Iterable[Fraction]) -> Fraction:
-    """The constant rate on which frames shown at `times_s` (sorted, seconds) are best laid out.
-
-    Raises UsageError for fewer than two times.
-    """
-    times = list(times_s)
-    if len(times) < 2:
-        raise UsageError("a frame rate needs at least two frame times")
-    ticks_per_second = math.lcm(*(time.denominator for time in times))
-    estimator = RateEstimator(Fraction(1, ticks_per_second))
-    for time in times:
-        estimator.add(int(time * ticks_per_second))
-    estimate = estimator.result()
-    return estimate.rate if estimate else STANDARD_RATES[0]

@@ -30,7 +30,6 @@ class PrepareConfig:
     matting, iqa, tracker   names that `open_matting`, `open_quality`, `open_dense_tracker` take
     max_faces           most people in a photo
     min_age             youngest person of a photo, in years, where the age is known
-    seed                kept with the dataset; preparing itself draws nothing by chance
     """
 
     size: int = 512
@@ -45,7 +44,6 @@ class PrepareConfig:
     tracker: str = "auto"
     max_faces: int = 1
     min_age: float = 18.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that no dataset can have with a UsageError."""

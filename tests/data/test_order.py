@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatarkit.data.order import epoch_indices, epoch_order, positions, sample_generator, two_frames
+from avatarkit.data.order import epoch_order, positions, sample_generator, two_frames
 
 
 def test_an_epoch_has_each_item_once_in_an_order_of_its_own() -> None:
@@ -17,16 +17,6 @@ def test_an_epoch_has_each_item_once_in_an_order_of_its_own() -> None:
     assert orders[0] != orders[1] != orders[2]
     assert epoch_order(3, 1, 50).tolist() == orders[1]
     assert epoch_order(4, 1, 50).tolist() != orders[1]
-
-
-@given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 70))
-def test_ranks_share_an_epoch_and_go_on_in_its_middle(count: int, world: int, start: int) -> None:
-    order = epoch_order(1, 2, count)
-    parts = [epoch_indices(1, 2, count, rank=rank, world=world, start=start) for rank in range(world)]
-    assert sorted(np.concatenate(parts).tolist()) == sorted(order[start:].tolist())
-    for rank, part in enumerate(parts):
-        whole = epoch_indices(1, 2, count, rank=rank, world=world)
-        assert part.tolist() == whole[len(whole) - len(part) :].tolist()
 
 
 def test_positions_of_all_ranks_are_all_positions() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatarkit.data.voxceleb import Problem, parse_utterance, read_meta, read_utterance, walk
+from avatarkit.data.voxceleb import Problem, parse_utterance, read_meta, read_text, walk
 from avatarkit.errors import InputError
 
 HEADER = (
@@ -42,7 +42,7 @@ def test_windows_line_ends_and_missing_last_one() -> None:
 
 def test_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(HEADER + ROWS, encoding="utf-8-sig")
-    assert read_utterance(tmp_path / "a.txt")[0].identity == "id00012"
+    assert parse_utterance(read_text(tmp_path / "a.txt", "a.txt"), "a.txt")[0].identity == "id00012"
 
 
 def test_boxes_may_reach_over_the_edge() -> None:
@@ -93,9 +93,9 @@ def test_unusable_file_is_refused_with_its_line(text: str, what: str) -> None:
 def test_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"Identity\xff")
     with pytest.raises(InputError, match=r"a\.txt: is not text \(byte 8"):
-        read_utterance(tmp_path / "a.txt")
+        read_text(tmp_path / "a.txt", "a.txt")
     with pytest.raises(InputError, match=r"b\.txt: cannot be read: No such file"):
-        read_utterance(tmp_path / "b.txt")
+        read_text(tmp_path / "b.txt", "b.txt")
 
 
 @given(st.lists(st.tuples(st.integers(-3, 40), *[st.floats(-2, 2) | st.just(float("nan"))] * 4), max_size=12))

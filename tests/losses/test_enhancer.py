@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from avatarkit.errors import UsageError
-from avatarkit.losses.enhancer import downsampled_cycle
+from avatarkit.systems.megaportraits.losses import downsampled_cycle
 
 
 def test_exact_values() -> None:

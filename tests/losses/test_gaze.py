@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
-from avatarkit.losses.gaze import GazeLoss, eye_mask, gaze_loss
+from avatarkit.systems.megaportraits.losses import eye_mask, gaze_loss
 
 from .conftest import Blocks, PictureLossSuite
 
@@ -48,7 +48,7 @@ class TestGazeLoss(PictureLossSuite):
 
 def test_gradients_stop_at_the_eyes(picture) -> None:
     prediction = picture(2, 3, SIZE, SIZE).requires_grad_()
-    GazeLoss(Blocks(), 16)(prediction, picture(2, 3, SIZE, SIZE, seed=1), landmarks(2)).backward()
+    gaze_loss(Blocks(), prediction, picture(2, 3, SIZE, SIZE, seed=1), landmarks(2), crop_px=16).backward()
     near = eye_mask(landmarks(2), SIZE, SIZE).expand_as(prediction) > 0
     assert prediction.grad is not None
     assert prediction.grad[~near].abs().max() == 0

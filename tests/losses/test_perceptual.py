@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
-from avatarkit.losses.perceptual import LAYER_WEIGHTS, PerceptualLoss, perceptual
+from avatarkit.losses.perceptual import LAYER_WEIGHTS, perceptual
 
 from .conftest import Blocks, PictureLossSuite
 
@@ -44,7 +44,7 @@ def test_exact_value() -> None:
 def test_scales_halve_and_are_averaged() -> None:
     net, image = Levels(), torch.zeros(1, 3, 64, 64)
     one = perceptual(net, image + 0.5, image)
-    torch.testing.assert_close(PerceptualLoss(net, scales=3)(image + 0.5, image), one)
+    torch.testing.assert_close(perceptual(net, image + 0.5, image, scales=3), one)
     assert [size for size, _ in net.seen[2:]] == [64, 64, 32, 32, 16, 16]
     # Noise is lost in a smaller picture, so that each scale asks for something else.
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -59,7 +59,7 @@ def test_target_is_seen_without_gradients() -> None:
 
 def test_frozen_net_stays_and_hands_gradients_through(blocks: Blocks) -> None:
     prediction = torch.rand(1, 3, 16, 16).requires_grad_()
-    PerceptualLoss(blocks)(prediction, torch.zeros(1, 3, 16, 16)).backward()
+    perceptual(blocks, prediction, torch.zeros(1, 3, 16, 16)).backward()
     assert prediction.grad is not None
     assert prediction.grad.abs().min() > 0
 

@@ -12,9 +12,7 @@ from avatarkit.errors import UsageError
 from avatarkit.media.rate import (
     STANDARD_RATES,
     RateEstimator,
-    constant_rate,
     format_rate,
-    frame_at,
     frame_count,
     frame_time,
     nearest_standard,
@@ -65,12 +63,6 @@ def test_format_rate() -> None:
 def test_no_drift_after_a_million_frames() -> None:
     assert frame_time(1_000_000, NTSC) == Fraction(1_001_000_000, 30_000)
     assert frame_count(frame_time(1_000_000, NTSC), NTSC) == 1_000_000
-
-
-@given(rates, st.integers(0, 10_000_000))
-def test_frame_at_inverts_frame_time(rate: Fraction, index: int) -> None:
-    assert frame_at(frame_time(index, rate), rate) == index
-    assert frame_at(frame_time(index + 1, rate) - Fraction(1, 10**9), rate) == index
 
 
 @given(rates, st.integers(1, 10_000_000))
@@ -125,7 +117,6 @@ def test_estimator_takes_an_unusual_constant_rate_exactly() -> None:
 
 def test_estimator_calls_dropped_frames_variable() -> None:
     times = [Fraction(i, 30) for i in range(60) if i % 3 != 1]
-    assert constant_rate(times) == 30
     estimator = RateEstimator(Fraction(1, 30))
     for time in times:
         estimator.add(int(time * 30))
@@ -135,12 +126,10 @@ def test_estimator_calls_dropped_frames_variable() -> None:
 def test_constant_rate_of_jittering_camera() -> None:
     jitter = [0, 4, -3, 2, -4, 1]
     times = [Fraction(3003 * i + jitter[i % 6], 90000) for i in range(200)]
-    assert constant_rate(times) == NTSC
-
-
-def test_constant_rate_needs_two_times() -> None:
-    with pytest.raises(UsageError, match="two frame times"):
-        constant_rate([Fraction(0)])
+    estimator = RateEstimator(Fraction(1, 90000))
+    for time in times:
+        estimator.add(int(time * 90000))
+    assert estimator.result().rate == NTSC  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

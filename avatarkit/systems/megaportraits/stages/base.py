@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from avatarkit.head.face_crop import face_crops, landmarks_in_face_crop
 from avatarkit.losses.adversarial import AdversarialLoss
-from avatarkit.losses.cycle import cycle_loss
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.systems.megaportraits.base import Base
+from avatarkit.systems.megaportraits.losses import cycle_loss
 from avatarkit.systems.megaportraits.stages.config import BaseTrain
 from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import compared, prepared

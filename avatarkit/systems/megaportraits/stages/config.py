@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TypeVar, get_args
 
-from avatarkit.losses.cycle import CycleForm
+from avatarkit.systems.megaportraits.losses import CycleForm
 from avatarkit.training.config import OptimConfig, TrainConfig, demand
 
 Config = TypeVar("Config", bound=TrainConfig)

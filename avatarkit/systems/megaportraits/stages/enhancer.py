@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avatarkit.losses.adversarial import AdversarialLoss
-from avatarkit.losses.enhancer import downsampled_cycle
 from avatarkit.losses.foreground import l1 as foreground_l1
 from avatarkit.systems.megaportraits.base import Base
+from avatarkit.systems.megaportraits.losses import downsampled_cycle
 from avatarkit.systems.megaportraits.stages.config import EnhancerTrain
 from avatarkit.systems.megaportraits.stages.drive import Teacher
 from avatarkit.systems.megaportraits.stages.frames import prepared

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from avatarkit.checkpoint import Checkpoint
 from avatarkit.errors import InputError, UsageError
-from avatarkit.losses.gaze import EYE_CROP_PX, gaze_loss
 from avatarkit.losses.perceptual import perceptual
 from avatarkit.nets.features.open import FEATURE_NETS, open_features
 from avatarkit.nets.features.vgg import SMALLEST_PX, VGGFeatures
 from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
+from avatarkit.systems.megaportraits.losses import EYE_CROP_PX, gaze_loss
 
 SCALES = 4
 """Pictures of the pyramid, each half the size of the one before, as far as the size allows ("several", choice)."""
