@@ -2,8 +2,8 @@
 
 Cycle: equations 6 and 7, after H. Wang et al., "CosFace: Large Margin Cosine Loss", CVPR 2018:
 `d(a, b) = s (<a, b> - m)` with the cosine `<a, b>`, and for each positive pair `p` the loss is
-`-log(exp d(p) / (exp d(p) + sum over negative pairs n of exp d(n)))`. Written so, with the margin on positives and negatives alike, the margin cancels; CosFace's own form has
-it on the positive alone.
+`-log(exp d(p) / (exp d(p) + sum over negative pairs n of exp d(n)))`. Written so, with the margin on positives and
+negatives alike, the margin cancels; CosFace's own form has it on the positive alone.
 
 Gaze: L1 between a gaze net's features of the eyes of prediction and target. Gradients reach the prediction around the
 eyes alone: the crops that the net sees hold brows and nose as well, and those are the business of other losses.
