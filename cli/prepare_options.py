@@ -42,7 +42,7 @@ Iqa = Annotated[
     typer.Option(help="What scores frames; auto: HyperIQA where its weights are here.", rich_help_panel=RESULT),
 ]
 Matting = Annotated[
-    Literal["auto", "modnet", "mediapipe", "landmarks"],
+    Literal["auto", "multiclass", "modnet", "mediapipe", "landmarks"],
     typer.Option(help="What splits the person from the background.", rich_help_panel=RESULT),
 ]
 Tracker = Annotated[

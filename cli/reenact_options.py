@@ -118,7 +118,7 @@ Engine = Annotated[
     ),
 ]
 Matting = Annotated[
-    Literal["auto", "modnet", "mediapipe", "landmarks"],
+    Literal["auto", "multiclass", "modnet", "mediapipe", "landmarks"],
     typer.Option(
         help="What splits the person from the background; auto: the best whose weights are here.",
         rich_help_panel=PICTURE,

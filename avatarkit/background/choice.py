@@ -14,6 +14,12 @@ def _modnet() -> Matting:
     return MODNetMatting.from_registry(choose_device())
 
 
+def _multiclass() -> Matting:
+    from avatarkit.background.multiclass_matting import MulticlassMatting
+
+    return MulticlassMatting.from_registry()
+
+
 def _mediapipe() -> Matting:
     from avatarkit.background.mediapipe_matting import MediaPipeMatting
 
@@ -34,6 +40,7 @@ def _lama() -> Inpainter:
 
 
 MATTINGS: tuple[Candidate[Matting], ...] = (
+    Candidate("multiclass", _multiclass, "selfie-multiclass", "shoulders, collars and hats that stay whole"),
     Candidate("modnet", _modnet, "modnet", "finer hair with MODNet"),
     Candidate("mediapipe", _mediapipe),
     Candidate("landmarks", _landmarks),
@@ -45,7 +52,7 @@ INPAINTERS: tuple[Candidate[Inpainter], ...] = (
 
 
 def open_matting(name: str = "auto") -> Choice[Matting]:
-    """Matting by name: auto, modnet, mediapipe, landmarks; see `weights.choice.choose`."""
+    """Matting by name: auto, multiclass, modnet, mediapipe, landmarks; see `weights.choice.choose`."""
     return choose("--matting", name, MATTINGS)
 
 

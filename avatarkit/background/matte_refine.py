@@ -25,6 +25,7 @@ _LOW, _HIGH = 0.03, 0.97  # levels that become exactly 0 and 1: the filter never
 _HOLE = 0.12  # side of the largest enclosed hole that is filled
 _SOLID, _NECKING, _REACH = 0.7, 0.05, 0.09  # the subject's core, what cuts islands off it, what it keeps
 _DOUBT = 0.12  # under the chin this much is enough
+_TEMPLE = 0.12  # the skull is wider than the face by this share on each side
 _WISP_REACH, _WISP_WINDOW = 0.25, 0.06
 _WISP_CONTRAST, _WISP_PLAIN = 0.025, 0.05  # how far hair stands out, and up to which spread ground is plain
 
@@ -52,6 +53,7 @@ def refine_matte(image_rgb: NDArray[np.uint8], rough: Array, landmarks_px: Array
     rough = _keep_subject(np.maximum(rough, face.astype(np.float32)), face, unit_px)
     if landmarks_px is not None:
         rough = _fill_body(rough, round(float(landmarks_px[:, 1].max())))
+        rough = _fill_brow(rough, landmarks_px)
     if not (rough > 0.5).any():
         return rough
     sure_fg = _erode(rough > _SURE_FG, _INNER * unit_px) | face
@@ -100,9 +102,25 @@ def _fill_body(rough: Array, below_row: int) -> Array:
     body = out[below_row:]
     sure = body > _SURE_FG
     below = np.maximum.accumulate(sure, axis=0)
-    between = np.maximum.accumulate(sure, axis=1) & np.maximum.accumulate(sure[:, ::-1], axis=1)[:, ::-1]
-    body[below & between & (body > _DOUBT)] = 1.0
+    body[below & _between(sure) & (body > _DOUBT)] = 1.0
     return out
+
+
+def _fill_brow(rough: Array, landmarks_px: Array) -> Array:
+    """Fill what lies over the face and under or between parts of the head: no background shows through a skull."""
+    low, high = landmarks_px[:, :2].min(0), landmarks_px[:, :2].max(0)
+    aside = _TEMPLE * (high[0] - low[0])
+    left, right, top = (max(0, round(float(v))) for v in (low[0] - aside, high[0] + aside, low[1]))
+    out = rough.copy()
+    brow = out[:top, left:right]
+    subject = brow > 0.5
+    brow[np.maximum.accumulate(subject, axis=0) | _between(subject)] = 1.0
+    return out
+
+
+def _between(mask: Mask) -> Mask:
+    """Where a row of the mask has true values on both sides, or here."""
+    return np.maximum.accumulate(mask, axis=1) & np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
 
 
 def _wisps(image_rgb: NDArray[np.uint8], sure_bg: Mask, unit_px: float) -> Mask:

@@ -18,7 +18,7 @@ else:
     import tomli as tomllib
 
 Job = Literal["reenact", "prepare-data", "train", "evaluate"]
-Kind = Literal["state-dict", "torchscript", "bundle"]
+Kind = Literal["state-dict", "torchscript", "bundle", "tflite"]
 
 _LISTS = ("urls", "used_by", "probe_keys")
 
@@ -31,7 +31,8 @@ class WeightFile:
         name: how avatarkit calls it.
         file: its name in the cache, as published.
         purpose: what it does, in a few words.
-        kind: "state-dict" (tensors by key), "torchscript" (code and tensors) or "bundle" (MediaPipe's zip).
+        kind: "state-dict" (tensors by key), "torchscript" (code and tensors) "bundle" (MediaPipe's zip)
+            or "tflite" (one network of MediaPipe's).
         licence: SPDX name where there is one.
         licence_url: where the licence is stated.
         permissive: whether commercial use is allowed without asking.

@@ -5,12 +5,35 @@ Torch is imported by the fixtures: the other methods are also tested where it is
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from avatarkit.background.lama import LaMaInpainter
 from avatarkit.background.modnet import MODNetMatting
+from avatarkit.background.multiclass_matting import MulticlassMatting
+from avatarkit.weights import cache, load, lock
+
+SHARED = Path(os.environ.get("AVATARKIT_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+MULTICLASS = "selfie-multiclass"
+# Where the weights are in the cache, their tests do not need ../shared.
+needs_multiclass = () if load.present(MULTICLASS) else (pytest.mark.media,)
+
+
+@pytest.fixture(scope="session")
+def multiclass_path() -> Path:
+    """MediaPipe's multi-class segmenter: from the weights' cache, else from ../shared; skips where it is in neither."""
+    weight = lock.get(MULTICLASS)
+    path = cache.path_of(weight) if load.present(MULTICLASS) else SHARED / "weights" / weight.file
+    if not path.is_file():
+        pytest.skip(f"no multi-class segmenter: avatarkit weights fetch {MULTICLASS}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def multiclass(multiclass_path: Path) -> MulticlassMatting:
+    return MulticlassMatting.from_file(multiclass_path)
 
 
 @pytest.fixture(scope="session")
