@@ -120,7 +120,8 @@ def _fill_brow(rough: Array, landmarks_px: Array) -> Array:
 
 def _between(mask: Mask) -> Mask:
     """Where a row of the mask has true values on both sides, or here."""
-    return np.maximum.accumulate(mask, axis=1) & np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    from_right = np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(np.maximum.accumulate(mask, axis=1) & from_right, bool)
 
 
 def _wisps(image_rgb: NDArray[np.uint8], sure_bg: Mask, unit_px: float) -> Mask:
