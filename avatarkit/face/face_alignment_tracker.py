@@ -9,6 +9,7 @@ of 230,000 3D facial landmarks)", ICCV 2017; S. Zhang et al., "S3FD", ICCV 2017.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.boxes import Box, Scored, cut_out, iou, keep_best, square
+from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX
 from avatarkit.face.types import Face
 from avatarkit.geometry.crop import Crop
 
@@ -29,6 +31,7 @@ _SHIFT_UP, _SIDE = 0.12, 200.0 / 195.0
 _SAME_IOU = 0.3  # as its authors suppress boxes
 _LEAST_SCORE_FOLLOWED = 0.3  # where a face was seen already
 _LONGEST_PX, _SHORTEST_PX = 960, 64  # sides of what S3FD looks at
+_REACH_PX, _FINEST_PX = 24.0, 2400  # faces that it sees; the most that a closer search looks at
 _WINDOW, _WINDOW_PX = 2.2, 256  # following: faces per side of the window, and the side as S3FD sees it
 
 
@@ -76,9 +79,18 @@ class FaceAlignmentTracker:
         """Name and version for reports."""
         return f"face-alignment (torch {self._version})"
 
-    def detect(self, picture: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """All faces of a picture, from left to right; empty when there is none."""
-        found = keep_best(self._boxes(picture, _LONGEST_PX, self._min_score, enlarge=False), _SAME_IOU)
+    def detect(
+        self, picture: NDArray[np.uint8], *, least_px: float = SMALLEST_FACE_PX, beside: float = BESIDE
+    ) -> tuple[Face, ...]:
+        """See `FaceTracker.detect`; S3FD sees faces of `_REACH_PX` and more, in a picture reduced accordingly."""
+        longest = max(picture.shape[:2])
+        coarse = min(longest, _LONGEST_PX)
+        boxes = self._boxes(picture, coarse, self._min_score, enlarge=False)
+        wanted = max([least_px, *(beside * max(box[2] - box[0], box[3] - box[1]) for box, _ in boxes)])
+        fine = min(longest, math.ceil(longest * _REACH_PX / wanted), _FINEST_PX)
+        if fine > coarse:
+            boxes += self._boxes(picture, fine, self._min_score, enlarge=False)
+        found = keep_best(boxes, _SAME_IOU)
         faces = [self._face(picture, box, score) for box, score in found]
         return tuple(sorted(faces, key=lambda face: face.centre[0]))
 

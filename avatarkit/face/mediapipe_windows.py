@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.boxes import SAME_FACE_IOU, Box, Scored, cut_out, iou, keep_best, square
+from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX, Pyramid, sides, squares, touches
 from avatarkit.face.types import Face, face_from_landmarks
 
 __all__ = ["MESH_SCORE", "WINDOW", "WindowTracker", "quiet_native_log"]
@@ -18,7 +19,11 @@ WINDOW = 2.2
 # Confidence asked of the detector inside the mesh's window, where a face was seen already.
 MESH_SCORE = 0.3
 # Smaller detections are noise: no landmark network can do anything with them.
-SMALLEST_BOX_PX = 20
+SMALLEST_BOX_PX = 20.0
+# Many squares give many chances of being wrong: in hair, in cloth. True faces there score well above this.
+_SQUARE_SCORE = 0.6
+# In squares that are searched for faces of a size, smaller ones than this share of it are left out: mostly errors.
+_STRAY = 0.6
 
 
 def quiet_native_log() -> None:
@@ -46,18 +51,49 @@ class WindowTracker(ABC):
     def close(self) -> None:
         """Release the native graphs."""
 
+    @property
     @abstractmethod
-    def _boxes(self, picture: NDArray[np.uint8]) -> list[Scored]:
-        """The detector's boxes in pixels of the picture, with scores; a face may come several times."""
+    def _reach(self) -> float:
+        """The smallest face that `_boxes` finds reliably in a part, as a share of the part's longer side."""
+
+    @abstractmethod
+    def _boxes(self, part: NDArray[np.uint8], *, whole: bool) -> list[Scored]:
+        """The detector's boxes in pixels of the part, with scores; a face may come several times.
+
+        whole: whether the part is the whole picture, with faces of any size; else small ones are wanted.
+        """
 
     @abstractmethod
     def _mesh(self, part: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Landmarks (478, 3) of the part's one face, in shares of its width, height and width; None without."""
 
-    def detect(self, picture: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """All faces of a picture, from left to right; empty when there is none."""
+    def detect(
+        self, picture: NDArray[np.uint8], *, least_px: float = SMALLEST_FACE_PX, beside: float = BESIDE
+    ) -> tuple[Face, ...]:
+        """See `FaceTracker.detect`."""
         found: list[Face] = []
-        for box, score in self._distinct(picture):
+        pyramid, smallest = Pyramid(picture), SMALLEST_BOX_PX
+        for side in sides(max(picture.shape[:2]), least_px, self._reach):
+            self._search(picture, pyramid, side, smallest, found)
+            wanted = max([least_px, *(beside * face.extent_px for face in found)])
+            if self._reach * side <= wanted:
+                break
+            smallest = max(SMALLEST_BOX_PX, _STRAY * wanted)
+        whole = [face for face in found if not any(_within(face, other) for other in found)]
+        return tuple(sorted(whole, key=lambda face: face.centre[0]))
+
+    def _search(
+        self, picture: NDArray[np.uint8], pyramid: Pyramid, side: float, smallest: float, found: list[Face]
+    ) -> None:
+        """Add the faces of one level, `smallest` pixels at least, that are not in `found` yet."""
+        height, width = picture.shape[:2]
+        boxes: list[Scored] = []
+        for square_ in squares(width, height, side):
+            boxes += self._in_square(pyramid, square_, width, height)
+        for box, score in keep_best(boxes):
+            small = min(box[2] - box[0], box[3] - box[1]) < smallest
+            if small or any(_on(box, face) for face in found):
+                continue
             landmarks = self._landmarks(picture, square(box, WINDOW * 0.8))
             if landmarks is None:
                 continue
@@ -65,8 +101,22 @@ class WindowTracker(ABC):
             known = any(iou(face.box, other.box) >= SAME_FACE_IOU for other in found)
             if iou(face.box, box) > 0.1 and not known:
                 found.append(face)
-        whole = [face for face in found if not any(_within(face, other) for other in found)]
-        return tuple(sorted(whole, key=lambda face: face.centre[0]))
+
+    def _in_square(self, pyramid: Pyramid, square_: tuple[int, int, int], width: int, height: int) -> list[Scored]:
+        """Detections that count in one square of a picture, in its pixels."""
+        left, top, side = square_
+        part = pyramid.cut(left, top, side)
+        right, bottom = min(width, left + side), min(height, top + side)
+        whole = side >= max(width, height)
+        scale = (right - left) / part.shape[1], (bottom - top) / part.shape[0]
+        least = self._min_score if whole else max(self._min_score, _SQUARE_SCORE)
+        counted: list[Scored] = []
+        for box, score in self._boxes(part, whole=whole):
+            x0, x1 = (left + x * scale[0] for x in (box[0], box[2]))
+            y0, y1 = (top + y * scale[1] for y in (box[1], box[3]))
+            if score >= least and not touches((x0, y0, x1, y1), (left, top, right, bottom), width, height):
+                counted.append(((x0, y0, x1, y1), score))
+        return counted
 
     def follow(self, frame: NDArray[np.uint8], last: Face) -> Face | None:
         """The same face in the next frame, searched around its last place."""
@@ -76,14 +126,6 @@ class WindowTracker(ABC):
         face = face_from_landmarks(landmarks, last.score)
         ratio = face.extent_px / max(last.extent_px, 1e-6)
         return face if iou(face.box, last.box) >= 0.1 and 0.5 < ratio < 2.0 else None
-
-    def _distinct(self, picture: NDArray[np.uint8]) -> list[Scored]:
-        """Detections that count, best first, each face once."""
-        return keep_best(
-            (box, score)
-            for box, score in self._boxes(picture)
-            if score >= self._min_score and min(box[2] - box[0], box[3] - box[1]) >= SMALLEST_BOX_PX
-        )
 
     def _landmarks(self, picture: NDArray[np.uint8], window: Box) -> NDArray[np.float32] | None:
         """Landmarks (478, 3) in pixels of the picture, looked for inside the window; None without a face."""
@@ -97,6 +139,14 @@ class WindowTracker(ABC):
         height, width = part.shape[:2]
         # Relative coordinates count from the outer edge of the first pixel; ours count pixel centres.
         return (points * (width, height, width) + (left - 0.5, top - 0.5, 0.0)).astype(np.float32)
+
+
+def _on(box: Box, face: Face) -> bool:
+    """Whether a detection is of a face known already, or of a part of it."""
+    left, top, right, bottom = face.box
+    x, y = (box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0
+    small = max(box[2] - box[0], box[3] - box[1]) <= 0.5 * face.extent_px
+    return iou(box, face.box) >= SAME_FACE_IOU or (small and left < x < right and top < y < bottom)
 
 
 def _within(face: Face, other: Face) -> bool:

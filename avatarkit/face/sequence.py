@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError, UsageError
+from avatarkit.face.search import BESIDE_MOVING, least_px
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import LANDMARKS, Face, FaceChoice
@@ -83,7 +84,8 @@ def track(
             last, lost_for = None, 0
         face = None if last is None or lost_for else tracker.follow(frame, last)
         if face is None and lost_for % SEARCH_EVERY == 0:
-            found = tracker.detect(frame)
+            least = least_px(last.extent_px if last else None, lost_for)
+            found = tracker.detect(frame, least_px=least, beside=BESIDE_MOVING)
             if found:
                 face = _again(found, last) if chosen else _first(found, choice, where)
                 chosen = True

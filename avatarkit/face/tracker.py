@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX
 from avatarkit.face.types import Face
 
 
@@ -21,8 +22,14 @@ class FaceTracker(Protocol):
         """Name and version, as it goes into reports."""
         ...
 
-    def detect(self, picture: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """All faces of one picture, from left to right; the same picture gives the same answer."""
+    def detect(
+        self, picture: NDArray[np.uint8], *, least_px: float = SMALLEST_FACE_PX, beside: float = BESIDE
+    ) -> tuple[Face, ...]:
+        """All faces of one picture, from left to right; the same picture gives the same answer.
+
+        least_px: smallest face worth a closer search; smaller ones that are seen anyway are given too.
+        beside: the same as a share of the largest face seen: the larger it is, the sooner the search is over.
+        """
         ...
 
     def follow(self, frame: NDArray[np.uint8], last: Face) -> Face | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.boxes import Box, cut_out, iou, square
+from avatarkit.face.search import BESIDE_MOVING, SMALLEST_FACE_PX, least_px
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face
 
@@ -75,14 +76,27 @@ class FaceFollower:
 
     def _find(self, frame: Frame, box: Box | None) -> Face | None:
         if box is None:
-            found = self._tracker.detect(frame)
+            least = least_px(self._last.extent_px if self._last else None, self._lost_for)
+            found = self._tracker.detect(frame, least_px=least, beside=BESIDE_MOVING)
             return _nearest(found, self._last) if found else None
-        inside = [face for face in faces_in(self._tracker, frame, square(box, _SEARCH_SIDES)) if belongs(face, box)]
+        least = _SMALLEST * max(box[2] - box[0], box[3] - box[1])
+        found = faces_in(self._tracker, frame, square(box, _SEARCH_SIDES), least_px=least)
+        inside = [face for face in found if belongs(face, box)]
         return min(inside, key=lambda face: _offset(face, box)) if inside else None
 
 
-def faces_in(tracker: FaceTracker, frame: Frame, window: Box) -> tuple[Face, ...]:
-    """The faces in one part of a frame, in pixels of the frame: cheaper and finer than searching all of it."""
+def faces_in(
+    tracker: FaceTracker,
+    frame: Frame,
+    window: Box,
+    *,
+    least_px: float = SMALLEST_FACE_PX,
+    beside: float = BESIDE_MOVING,
+) -> tuple[Face, ...]:
+    """The faces in one part of a frame, in pixels of the frame: cheaper and finer than searching all of it.
+
+    `least_px` and `beside` as in `FaceTracker.detect`.
+    """
     part = cut_out(frame, window)
     if part is None:
         return ()
@@ -94,7 +108,7 @@ def faces_in(tracker: FaceTracker, frame: Frame, window: Box) -> tuple[Face, ...
             landmarks=face.landmarks + shift,
             box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
         )
-        for face in tracker.detect(picture)
+        for face in tracker.detect(picture, least_px=least_px, beside=beside)
     )
 
 

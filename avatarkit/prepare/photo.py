@@ -29,7 +29,7 @@ __all__ = ["process_photo"]
 
 Picture = NDArray[np.uint8]
 
-# Faces are looked for in a copy of at most this size.
+# Faces are looked for in a copy of at most this size, and in the photo itself where that shows none.
 _SEARCH_PX = 1600
 # Someone else counts if this large beside the portrait's face, and with this share of the face in the portrait.
 _OTHER_SIZE, _OTHER_INSIDE = 0.35, 0.25
@@ -88,16 +88,20 @@ def _portrait(job: PhotoJob, config: PrepareConfig, tools: Tools) -> ClipData:
 
 
 def _faces(photo: Picture, tools: Tools) -> tuple[Face, ...]:
-    """All faces of the photo, in its pixels."""
+    """The largest face of the photo and all that count beside it, in its pixels."""
     scale = min(1.0, _SEARCH_PX / max(photo.shape[:2]))
-    if scale == 1.0:
-        return tools.tracker.detect(photo)
+    small = _faces_in_copy(photo, scale, tools) if scale < 1.0 else ()
+    return small or tools.tracker.detect(photo, beside=_OTHER_SIZE)
+
+
+def _faces_in_copy(photo: Picture, scale: float, tools: Tools) -> tuple[Face, ...]:
     shown = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
     small = np.asarray(cv2.resize(photo, shown, interpolation=cv2.INTER_AREA), np.uint8)
     ratio = photo.shape[1] / shown[0], photo.shape[0] / shown[1], photo.shape[1] / shown[0]
     half = np.array([0.5, 0.5, 0.0])
     return tuple(
-        face_from_landmarks((face.landmarks + half) * ratio - half, face.score) for face in tools.tracker.detect(small)
+        face_from_landmarks((face.landmarks + half) * ratio - half, face.score)
+        for face in tools.tracker.detect(small, beside=_OTHER_SIZE)
     )
 
 
@@ -135,7 +139,7 @@ def _share_between(face: Face, low: NDArray[np.float64], high: NDArray[np.float6
 
 def _middle_face(picture: Picture, tools: Tools) -> Face:
     """The aligned portrait's face: the one nearest to its middle."""
-    found = tools.tracker.detect(picture)
+    found = tools.tracker.detect(picture, beside=1.0)
     if not found:
         raise _Refused("track", "no-face", "no face found in the aligned portrait")
     middle = np.array(picture.shape[1::-1]) / 2.0

@@ -101,7 +101,7 @@ class Piece:
     def _look_around(self, frame: NDArray[np.uint8], face: Face) -> None:
         """Measure what needs the original's pixels: other people in the crop, and the effective resolution."""
         left, top, right, bottom = wanted(head_frame(face.landmarks)).corners
-        found = faces_in(self._tools.tracker, frame, (left, top, right, bottom))
+        found = faces_in(self._tools.tracker, frame, (left, top, right, bottom), beside=_OTHER_SIZE)
         self._looks += 1
         self._crowded += any(
             other.extent_px >= _OTHER_SIZE * face.extent_px

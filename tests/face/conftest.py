@@ -53,7 +53,7 @@ class FakeTracker:
         self.searched: list[int] = []
         self.followed: list[int] = []
 
-    def detect(self, picture: np.ndarray) -> tuple[Face, ...]:
+    def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
         number = int(picture[0, 0, 0])
         self.searched.append(number)
         return tuple(face_of(self._landmarks, place) for place in sorted(self._script[number]))

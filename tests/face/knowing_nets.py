@@ -54,7 +54,7 @@ class KnowingDetector(nn.Module):
         assert min(image.shape[2:]) >= 64
         picture = image[0].permute(1, 2, 0).numpy().astype(np.uint8)
         levels = empty_levels(*picture.shape[:2])
-        for face in self.teacher.detect(np.ascontiguousarray(picture)):
+        for face in self.teacher.detect(np.ascontiguousarray(picture), least_px=24.0):
             plant_box(levels, face.box, face.score)
         return levels
 

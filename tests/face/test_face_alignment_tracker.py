@@ -99,12 +99,17 @@ def test_overlapping_boxes_are_one_face_and_order_is_by_place() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "seen"),
-    [((300, 400), (300, 400)), ((1080, 1920), (540, 960)), ((20, 30), (64, 64)), ((8, 3000), (64, 960))],
+    [
+        ((300, 400), [(300, 400)]),
+        ((1080, 1920), [(540, 960)]),
+        ((20, 30), [(64, 64)]),
+        ((8, 3000), [(64, 960), (64, 1200)]),  # where nobody was seen, again for faces of 60 px
+    ],
 )
-def test_size_that_the_detector_sees(shape: tuple[int, int], seen: tuple[int, int]) -> None:
+def test_size_that_the_detector_sees(shape: tuple[int, int], seen: list[tuple[int, int]]) -> None:
     detector = Boxes()
     assert FaceAlignmentTracker(detector, Places(MIDDLE)).detect(np.zeros((*shape, 3), np.uint8)) == ()
-    assert detector.seen == [seen]
+    assert detector.seen == seen
 
 
 def test_following_looks_around_the_last_place_only() -> None:

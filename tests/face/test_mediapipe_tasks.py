@@ -1,4 +1,4 @@
-"""MediaPipe Tasks: details, the search in parts, bundles, and likeness to the older face mesh."""
+"""MediaPipe Tasks: details, bundles, and likeness to the older face mesh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from avatarkit.errors import DependencyError, InputError
-from avatarkit.face.mediapipe_tasks import MediaPipeTasksTracker, tiles
+from avatarkit.face.mediapipe_tasks import MediaPipeTasksTracker
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
 from avatarkit.face.types import Face
 from avatarkit.media.image import read_image
@@ -34,44 +34,6 @@ def marked(test):
     return test
 
 
-# The search in parts.
-
-
-@pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (512, 512), (1920, 1080), (7, 5), (900, 90)])
-def test_small_faces_lie_whole_in_a_tile(width: int, height: int) -> None:
-    found = list(tiles(width, height))
-    assert found[0] == (0, 0, max(width, height))
-    assert len(found) <= 70
-    longest = max(width, height)
-    for share in (0.5, 0.25):
-        side = -(-int(longest * share * 1000) // 1000)
-        level = [tile for tile in found[1:] if abs(tile[2] - longest * share) < 1]
-        face = side // 2
-        draw = np.random.default_rng(0)
-        for _ in range(50):
-            x, y = draw.integers(0, max(1, width - face + 1)), draw.integers(0, max(1, height - face + 1))
-            assert any(
-                left <= x and x + face <= left + side and top <= y and y + face <= top + side
-                for left, top, side in level
-            )
-        for left, top, _ in level:
-            assert 0 <= left < width
-            assert 0 <= top < height
-
-
-@marked
-def test_small_face_in_a_large_picture(tasks: MediaPipeTasksTracker, grace_hopper: np.ndarray) -> None:
-    """A face of a thirtieth of the picture's width, in each corner."""
-    small = cv2.resize(grace_hopper, None, fx=0.23, fy=0.23, interpolation=cv2.INTER_AREA)
-    for corner in ((0, 0), (0, 1160), (580, 0), (580, 1160)):
-        picture = np.full((720, 1280, 3), 120, np.uint8)
-        top, left = corner
-        picture[top : top + small.shape[0], left : left + small.shape[1]] = small
-        (face,) = tasks.detect(picture)
-        assert np.hypot(*np.subtract(face.centre, (left + 60, top + 53))) < 12
-        assert 30 < face.extent_px < 60
-
-
 @marked
 def test_part_of_a_face_is_no_face(tasks: MediaPipeTasksTracker) -> None:
     """An eye that a small tile takes for a face lies within a much larger face."""
@@ -80,7 +42,7 @@ def test_part_of_a_face_is_no_face(tasks: MediaPipeTasksTracker) -> None:
         def __init__(self) -> None:
             super().__init__(landmarker_bundle())
 
-        def _boxes(self, picture):
+        def _boxes(self, part, *, whole):
             return [((100.0, 100.0, 300.0, 300.0), 0.9), ((130.0, 150.0, 180.0, 200.0), 0.8)]
 
         def _landmarks(self, picture, window):

@@ -214,7 +214,7 @@ def test_choice_that_is_not_there(fake: MakeFake) -> None:
 
 def test_sparse_faces_are_refused() -> None:
     class Sparse(FakeTracker):
-        def detect(self, picture: np.ndarray) -> tuple[Face, ...]:
+        def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
             return (Face(np.zeros((68, 3), np.float32), (10.0, 10.0, 50.0, 50.0), 0.9),)
 
     with pytest.raises(UsageError, match=r"^fake 1 gives 68 landmarks.*needs 478"):

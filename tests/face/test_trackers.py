@@ -17,6 +17,7 @@ from skimage import data
 from avatarkit.errors import DependencyError
 from avatarkit.face.mediapipe_tasks import MediaPipeTasksTracker
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
+from avatarkit.face.mediapipe_windows import WindowTracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import LANDMARKS, SPARSE_LANDMARKS
 
@@ -137,6 +138,35 @@ def test_faces_from_left_to_right(tested: FaceTracker, pair: np.ndarray) -> None
         faces = tested.detect(picture)
         assert len(faces) == 2
         assert faces[0].box[2] < faces[1].box[0]
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_small_face_in_a_wide_shot(
+    tested: FaceTracker, grace_hopper: np.ndarray, corner: tuple[int, int]
+) -> None:
+    """A face of a thirtieth of the picture's width."""
+    small = cv2.resize(grace_hopper, None, fx=0.38, fy=0.38, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(data.coffee(), (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    rows, columns = small.shape[:2]
+    top, left = corner[0] * (1080 - rows), corner[1] * (1920 - columns)
+    picture[top : top + rows, left : left + columns] = small
+    (face,) = tested.detect(picture)
+    assert np.hypot(*np.subtract(face.centre, (left + 0.38 * 265, top + 0.38 * 228))) < 15
+    assert 55 < face.extent_px < 110
+
+
+def test_small_faces_beside_a_large_one_are_searched_for_as_asked(
+    tested: FaceTracker, grace_hopper: np.ndarray
+) -> None:
+    picture = np.full((1500, 2400, 3), 100, np.uint8)
+    large = cv2.resize(grace_hopper, None, fx=2.4, fy=2.4, interpolation=cv2.INTER_CUBIC)
+    picture[: large.shape[0], : large.shape[1]] = large
+    small = cv2.resize(grace_hopper, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    picture[900 : 900 + small.shape[0], 2000 : 2000 + small.shape[1]] = small
+    assert len(tested.detect(picture)) == 2
+    if isinstance(tested, WindowTracker):
+        assert len(tested.detect(picture, beside=0.5)) == 1
+        assert len(tested.detect(picture, least_px=400)) == 1
 
 
 @pytest.mark.parametrize("kind", ["noise", "flat", "coffee", "tiny"])

@@ -24,7 +24,7 @@ class Told:
         self.followed: Face | None = None
         self.searched: list[tuple[int, int]] = []
 
-    def detect(self, picture: np.ndarray) -> tuple[Face, ...]:
+    def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
         self.searched.append(picture.shape[:2])
         return self.faces
 

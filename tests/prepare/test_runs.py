@@ -28,7 +28,7 @@ class Told:
     def __init__(self) -> None:
         self.now: Face | None = None
 
-    def detect(self, picture: np.ndarray) -> tuple[Face, ...]:
+    def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
         return (self.now,) if self.now else ()
 
     def follow(self, frame: np.ndarray, last: Face) -> Face | None:
