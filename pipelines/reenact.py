@@ -68,6 +68,8 @@ def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
             engine.prepare(source.layers)
         with timer.stage("render"):
             size, audio = _write(config, source, driver, engine, transfer, progress)
+            for line in engine.notices():
+                progress.notice(line)
     report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio)
     if config.report is not None:
         with pending_output(config.report, overwrite=config.overwrite) as temporary:

@@ -10,6 +10,19 @@ from avatarkit.motion.transfer import DriveFrame
 
 
 @dataclass(frozen=True)
+class WiderLayers:
+    """Foreground (h, w, 3) and matte (h, w) of more of the picture than is drawn, at the drawn part's scale.
+
+    left, top: position of the drawn part's first pixel in them.
+    """
+
+    foreground: NDArray[np.uint8]
+    alpha: NDArray[np.float32]
+    left: int
+    top: int
+
+
+@dataclass(frozen=True)
 class SourceLayers:
     """One source portrait, split into layers, at the size in which frames are drawn.
 
@@ -17,7 +30,8 @@ class SourceLayers:
     its outline, so that no background is pulled along; the picture itself where nothing is cut out.
     alpha: float32 (H, W) in [0, 1], the subject's matte; all ones where nothing is cut out.
     landmarks: float64 (478, 3) in pixels. anchored: the picture is part of a larger one that stands still, so its
-    edges must not move; otherwise the edges are where the view ends.
+    edges must not move; otherwise the edges are where the view ends. wider: the layers beyond the drawn part, where
+    the picture has more.
     """
 
     picture: NDArray[np.uint8]
@@ -25,6 +39,7 @@ class SourceLayers:
     alpha: NDArray[np.float32]
     landmarks: NDArray[np.float64]
     anchored: bool = False
+    wider: WiderLayers | None = None
 
 
 class Engine(Protocol):
@@ -44,4 +59,8 @@ class Engine(Protocol):
 
         Frames may be drawn in any order: the answer depends on `motion` alone.
         """
+        ...
+
+    def notices(self) -> tuple[str, ...]:
+        """What the summary should say about the frames drawn so far, a line each; () if there is nothing."""
         ...

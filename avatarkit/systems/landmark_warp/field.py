@@ -1,5 +1,6 @@
 """How everything around the face moves with it: hair, ears and hat in 3-D, the neck fading to the shoulders."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.grid import Lattice, Map, invert, unfolded
 from avatarkit.systems.protocol import SourceLayers
 
@@ -23,88 +25,143 @@ NECK_TOP, NECK_LENGTH = 0.0, 1.1
 """The head's motion fades from the chin down over the neck's length."""
 SHOULDERS_SWAY, SHOULDERS_RISE = 0.85, 0.4
 """Shares of the head's shift to the side and up or down that the shoulders take part in."""
+SHORTEST_NECK = 0.35
+"""Where the picture ends soon below the chin the motion fades faster, but not faster than over this length."""
 PINNED = 0.07
-"""An edge of the picture that must stay put is left alone over this share of the picture."""
+"""An edge of an anchored picture is left alone over this share of the picture."""
+STANDING = 1.2
+"""Shoulders that the picture's side cuts off stay there and stretch over this length."""
+CUT_HEAD = 0.3
+"""What takes part in at least this share of the head's motion is held at the picture's edge that cuts it off."""
+EDGE_POINTS = 96
+"""As many points of the edges that cut the subject off are looked at in each frame."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What points (rows, columns) of the source do when the head moves; every field begins with (rows, columns).
+
+    places (2): in pixels. head (3): in head coordinates. expression (468): share of each landmark's own motion.
+    round_off (1): 0 on the face, 1 at the outline, which does not narrow in a turn. hold (1): share of the head's
+    motion. follow (2): share of its plain shift. free (2): 0 where nothing may move.
+    """
+
+    places: Array
+    head: Array
+    expression: Map
+    round_off: Array
+    hold: Array
+    follow: Array
+    free: Array
+
+    def only(self, rows: NDArray[Any]) -> "Surface":
+        """These rows."""
+        return Surface(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def moved(self, motion: DriveFrame, source: Similarity, residual: Map) -> Array:
+        """How far each point moves in pixels (rows, columns, 2); it may fold.
+
+        residual: (468, 2) what the landmarks do beside moving with the head, in pixels.
+        """
+        turned = motion.pose.apply(self.head)[..., :2]
+        flat = _in_plane(self.places, source, motion.pose)
+        moved = turned + self.round_off * (flat - turned) - self.places + self.expression @ residual
+        shift = (motion.pose.translation - source.translation)[:2]
+        return self.free * (self.hold * moved + self.follow * shift)
 
 
 class HeadField:
-    """The displacement field of a source; `inverse` gives the sampling map for one pose."""
+    """The displacement field of a source; `inverse` gives the sampling map for one pose.
 
-    def __init__(self, source: SourceLayers) -> None:
+    Args:
+        source: the layers.
+        canvas: what is sampled; its matte and edges say where the subject is cut off.
+    """
+
+    def __init__(self, source: SourceLayers, canvas: Canvas) -> None:
         height, width = source.alpha.shape
-        self.lattice = Lattice.over(width, height)
-        self._source = source.landmarks
-        self._pose = head_frame(source.landmarks)
+        rows, columns = canvas.pixels.shape[:2]
+        margins = canvas.left, canvas.top, columns - canvas.left - width, rows - canvas.top - height
+        self.lattice = Lattice.over(width, height, margins)
+        self._source, self._pose = source.landmarks, head_frame(source.landmarks)
+        points, inwards = canvas.cut_points()
+        some = np.linspace(0, len(points) - 1, min(len(points), EDGE_POINTS)).astype(int)
+        self._points, self._inwards = points[some], inwards[some]
         nodes = self.lattice.nodes()
-        self._nodes = nodes
-        outside = _distance_to_oval(nodes, source.landmarks) / self._pose.scale
-        weights = _vertex_weights(nodes, source.landmarks, self._pose.scale)
-        self._expression = (weights * _fall(outside / EXPRESSION_REACH)[..., None]).astype(np.float32)
-        round_off = 1.0 - _fall(outside / HEAD_BACK)
-        depth = weights @ source.landmarks[: lm.MESH, 2].astype(np.float32)
-        depth = depth + round_off * (self._pose.translation[2] - depth)
-        self._head = self._pose.apply_inverse(np.concatenate([nodes, depth[..., None]], axis=2))
-        self._round_off = round_off[..., None]
-        self._hold, self._follow, self._pin = self._fades(source, nodes)
+        self._surface = self._of(nodes, canvas, source.anchored)
+        if source.anchored:
+            self._surface = replace(self._surface, free=_still(source, nodes))
+        edge = self._of(self._points[:, None], canvas, source.anchored)
+        on_head = edge.hold[:, 0, 0] > CUT_HEAD
+        self._edge, self._inwards = edge.only(on_head), self._inwards[on_head]
 
     def inverse(self, motion: DriveFrame) -> Map:
-        """For each lattice node of the drawn frame, the source pixel (rows, columns, 2) it shows."""
+        """For each of the lattice's `shown` nodes the source pixel (h, w, 2) that the drawn frame has there."""
         return invert(self.displacement(motion), self.lattice)
 
     def displacement(self, motion: DriveFrame) -> Map:
         """Where each lattice node of the source moves, in pixels (rows, columns, 2); never folds."""
-        pose = motion.pose
-        turned = pose.apply(self._head)[..., :2]
-        flat = _in_plane(self._nodes, self._pose, pose)
-        moved = turned + self._round_off * (flat - turned) - self._nodes
-        own = pose.apply(self._pose.apply_inverse(self._source[: lm.MESH]))[:, :2]
-        residual = (motion.landmarks[: lm.MESH, :2] - own).astype(np.float32)
-        moved = moved + self._expression @ residual
-        shift = (pose.translation - self._pose.translation)[:2]
-        field = self._pin * (self._hold * moved + self._follow * shift)
+        field = self._surface.moved(motion, self._pose, self._residual(motion))
         return unfolded(field.astype(np.float32), self.lattice.step)
 
-    def _fades(self, source: SourceLayers, nodes: Array) -> tuple[Array, Array, Array]:
-        """Shares of the head's motion (rows, columns, 1), of its plain shift and of all motion (rows, columns, 2)."""
-        height = source.alpha.shape[0]
+    def uncovered(self, motion: DriveFrame) -> tuple[Array, Array]:
+        """How far points of edges that cut the head off move, in pixels (N, 2), and the ways inwards there (N, 2)."""
+        return self._edge.moved(motion, self._pose, self._residual(motion))[:, 0], self._inwards
+
+    def _residual(self, motion: DriveFrame) -> Map:
+        own = motion.pose.apply(self._pose.apply_inverse(self._source[: lm.MESH]))
+        return (motion.landmarks[: lm.MESH, :2] - own[:, :2]).astype(np.float32)
+
+    def _of(self, places: Array, canvas: Canvas, anchored: bool) -> Surface:
+        """The surface at points (rows, columns, 2)."""
+        scale = self._pose.scale
+        outside = _distance_to_oval(places, self._source) / scale
+        weights = _vertex_weights(places, self._source, scale)
+        expression = (weights * _fall(outside / EXPRESSION_REACH)[..., None]).astype(np.float32)
+        round_off = 1.0 - _fall(outside / HEAD_BACK)
+        depth = weights @ self._source[: lm.MESH, 2].astype(np.float32)
+        depth = depth + round_off * (self._pose.translation[2] - depth)
+        head = self._pose.apply_inverse(np.concatenate([places, depth[..., None]], axis=2))
+        hold, follow = self._fades(places, canvas, anchored)
+        return Surface(places, head, expression, round_off[..., None], hold, follow, np.ones_like(places))
+
+    def _fades(self, places: Array, canvas: Canvas, anchored: bool) -> tuple[Array, Array]:
+        """Shares of the head's motion (rows, columns, 1) and of its plain shift (rows, columns, 2)."""
+        scale, bottom = self._pose.scale, canvas.known[3]
         down = self._pose.rotation[:2, 1]
         down = np.array([0.3 * down[0], max(down[1], 0.5)])
         chin = self._source[lm.CHIN, :2]
-        below = ((nodes - chin) @ (down / np.linalg.norm(down))) / self._pose.scale
-        hold = _fall((below - NECK_TOP) / NECK_LENGTH)
-        bottom = height - 1.0
-        towards_bottom = _fall(1.0 - (bottom - nodes[..., 1]) / max(bottom - chin[1], 1.0))
-        sway = SHOULDERS_SWAY * (towards_bottom if source.anchored else np.ones_like(hold))
+        below = ((places - chin) @ (down / np.linalg.norm(down))) / scale
+        neck = float(np.clip((bottom - chin[1]) / scale, SHORTEST_NECK, NECK_LENGTH))
+        hold = _fall((below - NECK_TOP) / neck)
+        towards_bottom = _fall(1.0 - (bottom - places[..., 1]) / max(bottom - chin[1], 1.0))
+        sway = SHOULDERS_SWAY * (towards_bottom if anchored else self._standing(places))
         follow = (1.0 - hold)[..., None] * np.stack([sway, SHOULDERS_RISE * towards_bottom], axis=2)
-        return hold[..., None], follow, _pinned(source, nodes)
+        return hold[..., None], follow
+
+    def _standing(self, places: Array) -> Array:
+        """0 at those sides of the picture that cut the subject off, 1 from some way inside on (rows, columns)."""
+        result = np.ones(places.shape[:2])
+        for way in ((1.0, 0.0), (-1.0, 0.0)):
+            cut = self._points[self._inwards[:, 0] == way[0]]
+            if len(cut):
+                inside = (places[..., 0] - cut[0, 0]) * way[0] / self._pose.scale
+                result = result * (1.0 - _fall(inside / STANDING))
+        return result
 
 
-def _pinned(source: SourceLayers, nodes: Array) -> Array:
-    """0 along the edges that must stay put, 1 inside, for x and y (rows, columns, 2).
-
-    Edges of an anchored picture stay where they cut the subject off. Otherwise the subject may slide along the
-    edges and through the sides, but not leave the lower edge, nor the upper one where it reaches that.
-    """
+def _still(source: SourceLayers, nodes: Array) -> Array:
+    """0 along those edges of an anchored picture that cut the subject off, 1 inside (rows, columns, 1)."""
     alpha = source.alpha
     height, width = alpha.shape
     band = PINNED * max(width, height)
     x, y = nodes[..., 0], nodes[..., 1]
-    edges = (
-        (alpha[0], y, False),
-        (alpha[-1], height - 1 - y, False),
-        (alpha[:, 0], x, True),
-        (alpha[:, -1], width - 1 - x, True),
-    )
-    result = np.ones((*nodes.shape[:2], 2))
-    for along, distance, is_side in edges:
-        if float(np.max(along)) <= 0.1:
-            continue
-        still = 1.0 - _fall(distance / band)
-        if source.anchored:
-            result *= still[..., None]
-        elif not is_side:
-            result[..., 1] *= still
-    return result
+    edges = (alpha[0], y), (alpha[-1], height - 1 - y), (alpha[:, 0], x), (alpha[:, -1], width - 1 - x)
+    result = np.ones(nodes.shape[:2])
+    for along, distance in edges:
+        if float(np.max(along)) > 0.1:
+            result *= 1.0 - _fall(distance / band)
+    return result[..., None]
 
 
 def _fall(t: NDArray[np.floating[Any]]) -> Array:

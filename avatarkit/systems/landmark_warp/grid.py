@@ -20,36 +20,63 @@ NEWTON_STEPS = 7
 
 @dataclass(frozen=True)
 class Lattice:
-    """Regular nodes over a picture and a margin around it.
+    """Regular nodes over a picture and a margin around it, so placed that `enlarged` is one resize.
 
-    x0, y0: position in pixels of the first node. step: distance of nodes in pixels. columns, rows: number of nodes.
+    width, height: of the picture in pixels. step: distance of nodes in pixels, a whole number. left, top: nodes before
+    the picture's first. columns, rows: number of all nodes.
     """
 
-    x0: float
-    y0: float
-    step: float
+    width: int
+    height: int
+    step: int
+    left: int
+    top: int
     columns: int
     rows: int
 
     @staticmethod
-    def over(width: int, height: int, cells: int = 84, margin: float = 0.1) -> "Lattice":
-        """A lattice with about `cells` cells along the longer side and a margin of that share of it."""
-        longer = max(width, height)
-        step = longer * (1.0 + 2.0 * margin) / cells
-        pad = longer * margin
-        columns, rows = int(np.ceil((width + 2 * pad) / step)) + 1, int(np.ceil((height + 2 * pad) / step)) + 1
-        return Lattice(-pad, -pad, step, columns, rows)
+    def over(
+        width: int, height: int, margins: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0), cells: int = 64
+    ) -> "Lattice":
+        """A lattice with about `cells` cells along the longer side, reaching beyond the picture by margins in pixels.
+
+        margins: to the left, above, to the right and below; two more nodes stand beyond each.
+        """
+        step = max(2, round(max(width, height) / cells))
+        left, top, right, bottom = (int(np.ceil(margin / step)) + 2 for margin in margins)
+        across, down = -(-width // step), -(-height // step)
+        return Lattice(width, height, step, left, top, left + across + right, top + down + bottom)
+
+    @property
+    def _first(self) -> float:
+        """Position of the picture's first node, along either axis."""
+        return (self.step - 1) / 2.0
 
     def nodes(self) -> Array:
         """Positions (rows, columns, 2) in pixels."""
-        x = self.x0 + self.step * np.arange(self.columns)
-        y = self.y0 + self.step * np.arange(self.rows)
+        x = self._first + self.step * (np.arange(self.columns) - self.left)
+        y = self._first + self.step * (np.arange(self.rows) - self.top)
         return np.stack(np.meshgrid(x, y), axis=2)
+
+    @property
+    def shown(self) -> tuple[slice, slice]:
+        """Rows and columns of the nodes between which the picture lies."""
+        across, down = -(-self.width // self.step), -(-self.height // self.step)
+        return slice(self.top - 1, self.top + down + 1), slice(self.left - 1, self.left + across + 1)
 
     def sample(self, values: Map, points: Map) -> Map:
         """Values (rows, columns, C <= 4) at points (h, w, 2) in pixels, bilinear, clamped at the rim."""
-        index = (points - np.array([self.x0, self.y0], np.float32)) * np.float32(1.0 / self.step)
+        first = self._first - self.step * np.array([self.left, self.top])
+        index = (points - first.astype(np.float32)) * np.float32(1.0 / self.step)
         return sample(values, index)
+
+    def enlarged(self, values: Map) -> Map:
+        """Values at the `shown` nodes (h, w, C) at each pixel of the picture (height, width, C), bilinear."""
+        import cv2
+
+        size = values.shape[1] * self.step, values.shape[0] * self.step
+        whole = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(whole[self.step : self.step + self.height, self.step : self.step + self.width], np.float32)
 
 
 def jacobian(displacement: Map, step: float) -> Map:
@@ -97,14 +124,14 @@ def unfolded(displacement: Map, step: float) -> Map:
 
 
 def invert(displacement: Map, lattice: Lattice) -> Map:
-    """The inverse map on the same lattice: for each node q the point p with p + displacement(p) = q.
+    """The inverse map on the nodes around the picture: for each node q the point p with p + displacement(p) = q.
 
     Newton's method from p = q - displacement(q); the field must not fold (see `unfolded`).
-    Returns float32 (rows, columns, 2) in pixels.
+    Returns float32 (h, w, 2) in pixels, for the lattice's `shown` nodes.
     """
-    target = lattice.nodes().astype(np.float32)
+    target = lattice.nodes()[lattice.shown].astype(np.float32)
     derivative = jacobian(displacement, lattice.step)
-    point = target - displacement
+    point = target - displacement[lattice.shown]
     furthest = np.float32(4.0 * lattice.step)
     for _ in range(NEWTON_STEPS):
         miss = point + lattice.sample(displacement, point) - target

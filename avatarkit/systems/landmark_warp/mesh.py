@@ -1,5 +1,7 @@
 """The sampling map inside the face: triangle by triangle."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,31 @@ from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame
 
 Map = NDArray[np.float32]
-_SUBPIXEL_BITS = 4
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FacePixels:
+    """The pixels of a frame that the face covers.
+
+    window: rows and columns of the frame that they lie in. places: (N,) flat indices into that window.
+    triangles: (N,) the triangle that each shows. second, third: (N,) barycentric weights of its second and third
+    corner, within the triangle even where its pixels reach a little beyond it.
+    """
+
+    window: tuple[slice, slice]
+    places: NDArray[np.intp]
+    triangles: NDArray[np.intp]
+    second: NDArray[np.float32]
+    third: NDArray[np.float32]
+
+    def interpolated(self, corners: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values (N,) at the pixels, from values (T, 3) at the triangles' corners."""
+        first = corners[:, 0]
+        result: Map = self.second * np.take(corners[:, 1] - first, self.triangles)
+        result += self.third * np.take(corners[:, 2] - first, self.triangles)
+        result += np.take(first, self.triangles)
+        return result
 
 
 class FaceMesh:
@@ -17,70 +43,122 @@ class FaceMesh:
     the next ring, so that the interior joins the field around it without a seam.
     """
 
-    def __init__(self, landmarks: NDArray[np.float64]) -> None:
-        self._triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles()])
-        weight = np.ones(lm.MESH)
+    def __init__(self, landmarks: Array) -> None:
+        self.triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles()])
+        self._corners = landmarks[self.triangles, :2].astype(np.float32)
+        weight = np.ones(lm.MESH, np.float32)
         weight[list(lm.FACE_OVAL)] = 0.0
-        # Per vertex: source x, source y, weight.
-        self._attributes = np.column_stack([landmarks[: lm.MESH, :2], weight])
+        self._weights = weight[self.triangles]
 
-    def draw(self, motion: DriveFrame, base: Map, scale: tuple[float, float]) -> None:
+    def draw(self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)) -> None:
         """Lay the face over a sampling map, in place.
 
         Args:
             motion: target positions in pixels of the drawn frame.
-            base: (h, w, 2) source pixels shown by each map pixel; overwritten where the face is.
-            scale: map pixels per frame pixel, in x and y.
+            columns, rows: (H, W) x and y of the pixel shown by each pixel of the frame; overwritten where the face is.
+            corner: what is added to the source's x and y.
         """
-        height, width = base.shape[:2]
-        points = motion.landmarks[: lm.MESH].copy()
-        points[:, 0] = (points[:, 0] + 0.5) * scale[0] - 0.5
-        points[:, 1] = (points[:, 1] + 0.5) * scale[1] - 0.5
-        low = np.maximum(np.floor(points[:, :2].min(0)).astype(int) - 1, 0)
-        high = np.minimum(np.ceil(points[:, :2].max(0)).astype(int) + 2, [width, height])
-        if np.any(high - low < 2):
+        pixels = face_pixels(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
+        if pixels is None:
             return
-        points[:, :2] -= low
-        corners = points[self._triangles]
-        edge1, edge2 = corners[:, 1, :2] - corners[:, 0, :2], corners[:, 2, :2] - corners[:, 0, :2]
-        area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
-        numbers = _rasterise(corners, area, (high[1] - low[1], high[0] - low[0]))
-        planes = _planes(self._attributes[self._triangles], corners[:, 0, :2], edge1, edge2, area)
-        rows, columns = np.nonzero(numbers)
-        which = numbers[rows, columns] - 1
-        x, y = columns.astype(np.float32), rows.astype(np.float32)
-        values = [planes[which, k, 0] * x + planes[which, k, 1] * y + planes[which, k, 2] for k in range(3)]
-        part = base[low[1] : high[1], low[0] : high[0]]
-        under = part[rows, columns]
-        weight = np.clip(values[2], 0.0, 1.0)[:, None]
-        part[rows, columns] = under + weight * (np.stack(values[:2], axis=1) - under)
+        weight = pixels.interpolated(self._weights)
+        for axis, plane in enumerate((columns, rows)):
+            part = plane[pixels.window]
+            flat = part.ravel()
+            shown = pixels.interpolated(self._corners[..., axis] + np.float32(corner[axis]))
+            under = np.take(flat, pixels.places)
+            shown -= under
+            shown *= weight
+            shown += under
+            flat[pixels.places] = shown
+            part[:] = flat.reshape(part.shape)
 
 
-def _rasterise(
-    corners: NDArray[np.float64], area: NDArray[np.float64], shape: tuple[int, int]
-) -> NDArray[np.int32]:
-    """Number + 1 of the nearest front-facing triangle at each pixel, 0 where there is none."""
-    import cv2
+def face_pixels(corners: Array, shape: tuple[int, int]) -> FacePixels | None:
+    """The pixels of a frame of that height and width that triangles (T, 3, 3) cover, nearest in front."""
+    height, width = shape
+    low = np.maximum(np.floor(corners[..., :2].min((0, 1))).astype(int), 0)
+    high = np.minimum(np.ceil(corners[..., :2].max((0, 1))).astype(int) + 1, [width, height])
+    if np.any(high - low < 2):
+        return None
+    window = slice(low[1], high[1]), slice(low[0], high[0])
+    local = corners - [low[0], low[1], 0.0]
+    numbers = rasterised(local, (high[1] - low[1], high[0] - low[0]))
+    places = np.flatnonzero(numbers)
+    triangles = numbers.reshape(-1)[places].astype(np.intp) - 1
+    y, x = np.divmod(places.astype(np.int32), np.int32(high[0] - low[0]))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    # Rounding must not carry a sample out of a sliver of a triangle.
+    second, third = (np.clip(_plane(rows, triangles, x, y), 0.0, 1.0) for rows in _barycentric_planes(local))
+    over = np.maximum(second + third, np.float32(1.0))
+    second /= over
+    third /= over
+    return FacePixels(window, places, triangles, second, third)
 
-    numbers = np.zeros(shape, np.int32)
-    fixed = np.round(corners[:, :, :2] * (1 << _SUBPIXEL_BITS)).astype(np.int32)
-    far_to_near = np.argsort(-corners[:, :, 2].mean(1))
-    for k in far_to_near[area[far_to_near] > 1e-6].tolist():
-        cv2.fillConvexPoly(numbers, fixed[k], k + 1, cv2.LINE_8, _SUBPIXEL_BITS)
-    return numbers
+
+def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Number + 1 of the nearest front-facing triangle that each pixel's centre lies in, 0 where there is none.
+
+    Triangles (T, 3, 3) that share an edge leave no gap between them and do not overlap: both compute the edge's
+    crossings with the rows from the same end, and a span holds its first centre but not its last.
+    """
+    height, width = shape
+    order = np.argsort(-corners[:, :, 2].mean(1))
+    order = order[_area(corners[order]) > 1e-6]
+    points = corners[order, :, :2]
+    points = np.take_along_axis(points, np.argsort(points[..., 1], axis=1)[..., None], axis=1)
+    top, middle, bottom = points[:, 0], points[:, 1], points[:, 2]
+    first, last = (np.clip(np.ceil(p[:, 1]), 0, height).astype(np.int32) for p in (top, bottom))
+    which, row = _ranges(first, last)
+    upper = (row < middle[which, 1])[:, None]
+    one, other = which[:, None] * 3, np.where(upper, 0, 1)
+    flat = points.reshape(-1, 2)
+    start, end = flat[one + other][:, 0], flat[one + other + 1][:, 0]
+    a = _crossing(top[which], bottom[which], row)
+    b = _crossing(start, end, row)
+    left, right = (np.clip(np.ceil(x), 0, width).astype(np.int32) for x in (np.minimum(a, b), np.maximum(a, b)))
+    span, column = _ranges(left, right)
+    numbers = np.zeros(height * width, np.int32)
+    # From far to near: of several values for a place the last one stays.
+    numbers[np.take(row * width, span) + column] = np.take((order[which] + 1).astype(np.int32), span)
+    return numbers.reshape(shape)
 
 
-def _planes(
-    attributes: NDArray[np.float64],
-    origin: NDArray[np.float64],
-    edge1: NDArray[np.float64],
-    edge2: NDArray[np.float64],
-    area: NDArray[np.float64],
-) -> Map:
-    """Coefficients (T, 3 attributes, 3) of value = a x + b y + c over each triangle."""
-    safe = np.where(np.abs(area) > 1e-6, area, 1.0)[:, None]
-    rise1, rise2 = attributes[:, 1] - attributes[:, 0], attributes[:, 2] - attributes[:, 0]
-    a = (rise1 * edge2[:, 1:] - rise2 * edge1[:, 1:]) / safe
-    b = (rise2 * edge1[:, :1] - rise1 * edge2[:, :1]) / safe
-    c = attributes[:, 0] - a * origin[:, :1] - b * origin[:, 1:]
-    return np.asarray(np.stack([a, b, c], axis=2), np.float32)
+def _ranges(first: NDArray[np.int32], last: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """For all numbers in first..last (N,), the last ones excluded: which range each is of, and the number itself."""
+    counts = np.maximum(last - first, 0)
+    which = np.repeat(np.arange(len(first)), counts)
+    begins = first - (np.cumsum(counts) - counts)
+    return which, (np.arange(len(which)) + np.repeat(begins, counts)).astype(np.int32)
+
+
+def _crossing(upper: Array, lower: Array, row: NDArray[np.int32]) -> Array:
+    """The x (N,) at which edges from their upper to their lower end (N, 2) cross rows (N,)."""
+    height = np.maximum(lower[:, 1] - upper[:, 1], 1e-12)
+    return np.asarray(upper[:, 0] + (row - upper[:, 1]) * (lower[:, 0] - upper[:, 0]) / height, np.float64)
+
+
+def _plane(rows: NDArray[np.float32], triangles: NDArray[np.intp], x: Map, y: Map) -> Map:
+    """Values a x + b y + c (N,) with the coefficients (3, T) of each point's triangle."""
+    result: Map = x * np.take(rows[0], triangles)
+    result += y * np.take(rows[1], triangles)
+    result += np.take(rows[2], triangles)
+    return result
+
+
+def _area(corners: Array) -> Array:
+    """Twice the area (T,) of triangles (T, 3, 2 or more) as seen; negative for those that face away."""
+    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0], np.float64)
+
+
+def _barycentric_planes(corners: Array) -> NDArray[np.float32]:
+    """Coefficients (2, 3, T) of the weights of the second and of the third corner: a x + b y + c."""
+    x0, y0 = corners[:, 0, 0], corners[:, 0, 1]
+    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = _area(corners)
+    safe = np.where(np.abs(area) > 1e-6, area, 1.0)
+    planes = []
+    for a, b in ((edge2[:, 1] / safe, -edge2[:, 0] / safe), (-edge1[:, 1] / safe, edge1[:, 0] / safe)):
+        planes.append([a, b, -a * x0 - b * y0])
+    return np.asarray(planes, np.float32)

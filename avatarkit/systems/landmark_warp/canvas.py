@@ -1,0 +1,95 @@
+"""What the warp samples: the subject's colours and matte, as far beyond the drawn picture as something is known.
+
+Beyond the drawn part come the picture's own pixels, where it has more. Where the picture itself ends and cuts the
+subject off, a narrow strip goes on with calm colours (`CONTINUED`); everything else beyond the picture is transparent.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.systems.protocol import SourceLayers
+
+Array = NDArray[np.float64]
+
+CONTINUED = 0.12
+"""A head cut off by the picture's edge is continued by this many head units; motion that would show more is eased."""
+_FADE = 0.5
+"""Over this share more, hair that is continued fades out; shoulders go on to the canvas' end."""
+_OPAQUE = 0.5
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Colours and matte, RGBA uint8 (h, w, 4), around the drawn picture.
+
+    left, top: position of the drawn picture's first pixel in it. known: left, top, right and bottom edge of what comes
+    from the picture itself, in pixels of the drawn part. reach_px: how far the subject is continued beyond them.
+    """
+
+    pixels: NDArray[np.uint8]
+    left: int
+    top: int
+    known: tuple[float, float, float, float]
+    reach_px: float
+
+    @staticmethod
+    def of(source: SourceLayers, unit_px: float) -> "Canvas":
+        """Lay out a source whose head unit is `unit_px` long."""
+        import cv2
+
+        wider = source.wider
+        colours, alpha = (source.foreground, source.alpha) if wider is None else (wider.foreground, wider.alpha)
+        left, top = (0, 0) if wider is None else (wider.left, wider.top)
+        height, width = alpha.shape
+        reach = CONTINUED * unit_px
+        pad = int(np.ceil((1.0 + _FADE) * reach)) + 2
+        layers = np.dstack([colours, np.round(alpha * 255.0).astype(np.uint8)])
+        grown = np.asarray(cv2.copyMakeBorder(layers, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
+        _calm(grown, pad)
+        left_of = _remaining(grown.shape[0], grown.shape[1], pad, reach)
+        grown[..., 3] = np.round(grown[..., 3] * left_of).astype(np.uint8)
+        known = (-0.5 - left, -0.5 - top, width - left - 0.5, height - top - 0.5)
+        return Canvas(grown, left + pad, top + pad, known, reach)
+
+    def cut_points(self) -> tuple[Array, Array]:
+        """Where the picture's edges cut the subject off: points (N, 2) on the edges, and the ways inwards (N, 2)."""
+        left, top, right, bottom = self.known
+        rows = slice(self.top + round(top + 0.5), self.top + round(bottom + 0.5))
+        columns = slice(self.left + round(left + 0.5), self.left + round(right + 0.5))
+        alpha = self.pixels[rows, columns, 3] > _OPAQUE * 255
+        points: list[Array] = []
+        inwards: list[Array] = []
+        for along, start, step, way in (
+            (alpha[0], (left, top), (1.0, 0.0), (0.0, 1.0)),
+            (alpha[-1], (left, bottom), (1.0, 0.0), (0.0, -1.0)),
+            (alpha[:, 0], (left, top), (0.0, 1.0), (1.0, 0.0)),
+            (alpha[:, -1], (right, top), (0.0, 1.0), (-1.0, 0.0)),
+        ):
+            places = np.flatnonzero(along)
+            points.append(np.array(start) + (places[:, None] + 0.5) * np.array(step))
+            inwards.append(np.tile(np.array(way), (len(places), 1)))
+        return np.concatenate(points), np.concatenate(inwards)
+
+
+def _calm(grown: NDArray[np.uint8], pad: int) -> None:
+    """Blur the strips around a picture along its edges, the more the farther out, in place: no streaks, no copy."""
+    import cv2
+
+    turned = np.swapaxes(grown, 0, 1)
+    for strip in range(pad):
+        sigma = 0.3 + 0.6 * (pad - strip)
+        for whole in (grown, turned):
+            for line in (strip, -1 - strip):
+                row = np.ascontiguousarray(whole[line][None])
+                whole[line] = cv2.GaussianBlur(row, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
+
+
+def _remaining(rows: int, columns: int, pad: int, reach: float) -> NDArray[np.float32]:
+    """Share (H, W) of the matte that is left around a picture: all within `reach` and below, then less and less."""
+    x = np.maximum(pad - np.arange(columns), np.arange(columns) - (columns - 1 - pad))
+    y = pad - np.arange(rows)
+    beyond = np.maximum(np.maximum(x[None], y[:, None]), 0.0)
+    left = np.clip(1.0 - (beyond - reach) / (_FADE * reach), 0.0, 1.0)
+    return np.asarray(left, np.float32)
