@@ -67,7 +67,7 @@ test-tasks-api: $(TASKS_STAMP)  ## Run the tests of faces and what follows with 
 	@.ci/test-tasks-api $(TASKS_PY)
 
 demo: $(STAMP)  ## Render the bundled example and say where the video is
-	@$(PY) -m avatarkit demo --out $(DEMO) --overwrite
+	@$(PY) -m avatarkit demo -o $(DEMO) --overwrite
 
 bench: $(STAMP)  ## Measure speed, memory and motion
 	@$(PY) benchmarks/run.py

@@ -142,7 +142,7 @@ def make_tree(drivers: Sequence[Path], work: Path, seconds: float) -> list[Truth
 def prepare(work: Path, options: argparse.Namespace) -> None:
     """The command as a user gives it."""
     words = ["prepare-data", "voxceleb2", "--metadata", work / "txt", "--originals", work / "originals"]
-    words += ["--out", work / "out", "--size", options.size, "--workers", options.workers, "--keep-top", 1]
+    words += ["--output", work / "out", "--size", options.size, "--workers", options.workers, "--keep-top", 1]
     words += ["--min-head-px", 0, "--min-effective-px", 0, "--iqa", "sharpness", "--matting", "mediapipe", "--quiet"]
     done = child.run([*child.AVATARKIT, *map(str, words)])
     if done.code:

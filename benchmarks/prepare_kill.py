@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, object]:
 
 def start(options: argparse.Namespace, clips: Path, out: Path) -> subprocess.Popen[bytes]:
     """The command as a user gives it, in a group of its own."""
-    words = [*AVATARKIT, "prepare-data", "videos", str(clips), "--out", str(out), "--quiet"]
+    words = [*AVATARKIT, "prepare-data", "videos", str(clips), "--output", str(out), "--quiet"]
     words += ["--size", str(options.size), "--workers", str(options.workers)]
     return subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=sys.stderr)
 

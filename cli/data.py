@@ -97,7 +97,7 @@ def reselect(
 
 def export(
     dataset: DatasetArgument,
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="New folder, or a file for csv.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="New folder, or a file for csv.")],
     form: Annotated[
         Literal["webdataset", "folder", "csv"],
         typer.Option("--format", help="Tar files of samples, a folder per clip, or a table without pixels."),

@@ -11,8 +11,8 @@ from avatarkit.cli.console import Console
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the results; made when missing.")
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; made when missing.")
     ] = Path("avatarkit-demo"),
     size: Annotated[
         int, typer.Option(min=64, max=8192, help="Side of the square picture, in pixels.")
@@ -24,6 +24,6 @@ def demo(
     from avatarkit.pipelines.demo import run_demo
 
     with Console(quiet=quiet) as console:
-        result = run_demo(out, size=size, overwrite=overwrite, progress=console)
+        result = run_demo(output, size=size, overwrite=overwrite, progress=console)
         if not quiet:
             console.table([(name, str(path)) for name, path in result.paths.items()])

@@ -81,7 +81,7 @@ def voxceleb2(
 def ffhq(
     images: options.Images,
     out: options.Out,
-    json: options.FfhqJson = None,
+    metadata: options.FfhqMetadata = None,
     features: options.Features = None,
     size: options.Size = 1024,
     min_head_px: options.MinHead = None,
@@ -115,7 +115,7 @@ def ffhq(
     job = PrepareJob(
         kind="ffhq",
         out=out,
-        sources=Sources(images=images, json=json, features=features),
+        sources=Sources(images=images, json=metadata, features=features),
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_faces=max_faces,
             min_age=min_age, image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting,

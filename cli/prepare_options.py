@@ -10,7 +10,8 @@ import typer
 RESULT, RUN, FETCH = "What is made", "How it is made", "Fetching"
 
 Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder of the dataset; the same command again goes on there.")
+    Path,
+    typer.Option("--output", "-o", metavar="DIR", help="Folder of the dataset; the same command again goes on there."),
 ]
 Size = Annotated[
     int, typer.Option(min=64, max=4096, help="Side of the stored frames, in pixels; even.", rich_help_panel=RESULT)
@@ -142,9 +143,9 @@ RetryFailed = Annotated[
     ),
 ]
 Images = Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of the photos, at any depth.")]
-FfhqJson = Annotated[
+FfhqMetadata = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="ffhq-dataset-v2.json: landmarks, authors, licences."),
+    typer.Option("--metadata", metavar="FILE", help="ffhq-dataset-v2.json: landmarks, authors, licences."),
 ]
 Features = Annotated[
     Path | None, typer.Option("--features", metavar="DIR", help="Attributes, json/NNNNN.json: ages and faces.")

@@ -19,7 +19,7 @@ EXIT_INTERRUPTED = 130
 
 _DATA = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Dataset made by avatarkit prepare-data.")]
 _OUT = Annotated[
-    Path | None, typer.Option("--out", metavar="RUN", help="Folder of the run; one that stands there goes on.")
+    Path | None, typer.Option("--output", "-o", metavar="RUN", help="Folder of the run; one that stands there goes on.")
 ]
 _CONFIG = Annotated[Path | None, typer.Option("--config", metavar="FILE.yaml", help="Keys that change the preset.")]
 _SET = Annotated[

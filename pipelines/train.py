@@ -95,7 +95,7 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
     """
     progress = progress or NullProgress()
     if job.data is None or job.out is None:
-        raise UsageError(f"train {job.stage}: give --data DIR and --out RUN (only --dry-run does without)")
+        raise UsageError(f"train {job.stage}: give --data DIR and --output RUN (only --dry-run does without)")
     if job.max_minutes is not None and not job.max_minutes >= 0:
         raise UsageError(f"--max-minutes {job.max_minutes}: give a number of minutes")
     recipe, config = registry.recipe(job.stage), configured(job)
@@ -110,7 +110,7 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
     with _claimed(job.out, claim=speaks), out_of_memory_told(config, accelerator.num_processes):
         hashes = {option: parent.sha256 for option, parent in parents.items()}
         before = _run_so_far(job.out, config, data, hashes)
-        seen = {"--out": before.sha256 if before is not None else "", "--data": data.sha256}
+        seen = {"--output": before.sha256 if before is not None else "", "--data": data.sha256}
         check_alike(accelerator, {**seen, **{f"--{option}": sha256 for option, sha256 in hashes.items()}})
         if speaks:
             _write_config(job.out / CONFIG_NAME, config)
@@ -182,20 +182,20 @@ def _claimed(out: Path, *, claim: bool) -> Iterator[None]:
         yield
         return
     if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {out}: is a file; give a folder")
+        raise OutputError(f"--output {out}: is a file; give a folder")
     # A run that was killed before its first file leaves its lock.
     others = out.is_dir() and any(path.name != _LOCK for path in out.iterdir())
     foreign = others and not (out / CONFIG_NAME).is_file()
     if foreign and not list_checkpoints(out):
-        raise OutputError(f"--out {out}: holds files, but no training; choose another folder")
+        raise OutputError(f"--output {out}: holds files, but no training; choose another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / _LOCK)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise OutputError(f"--out {out}: another training is writing there; wait for it, or choose another") from error
+        raise OutputError(f"--output {out}: another training writes there; wait for it, or choose another") from error
     except OSError as error:
-        raise OutputError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"--output {out}: cannot be written: {error.strerror or error}") from error
     try:
         sweep(out)
         yield
@@ -213,7 +213,7 @@ def _run_so_far(out: Path, config: TrainConfig, data: TrainData, parents: Mappin
         return None
     found = open_checkpoint(out)
     if found.meta.stage != config.stage:
-        raise UsageError(f"--out {out}: holds a run of train {found.meta.stage}; choose another folder")
+        raise UsageError(f"--output {out}: holds a run of train {found.meta.stage}; choose another folder")
     try:
         saved = from_mapping(type(config), found.meta.config, str(found.folder))
     except UsageError as error:

@@ -226,7 +226,8 @@ def read_plan(path: Path) -> Plan:
     if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
         found = f"{values.get('format')} {values.get('version')}"
         raise InputError(
-            f"{path}: is {found[:60]}, this program reads {FORMAT} {VERSION}; choose another --out, or use the program"
+            f"{path}: is {found[:60]}, this program reads {FORMAT} {VERSION}; choose another --output,"
+            " or use the program"
             " that made it"
         )
     try:
@@ -239,12 +240,12 @@ def read_plan(path: Path) -> Plan:
 def check_same(plan: Plan, kind: PlanKind, config: Mapping[str, Any], where: Path) -> None:
     """Raise OutputError unless a plan was made with these settings; the message names those that differ."""
     if plan.kind != kind:
-        raise OutputError(f"{where}: holds a dataset of {plan.kind}, not of {kind}; choose another --out")
+        raise OutputError(f"{where}: holds a dataset of {plan.kind}, not of {kind}; choose another --output")
     names = sorted(set(plan.config) | set(config))
     different = [name for name in names if plan.config.get(name) != config.get(name)]
     if different:
         shown = ", ".join(f"{name} {plan.config.get(name)} (now {config.get(name)})" for name in different[:4])
-        raise OutputError(f"{where}: was planned with {shown}; use the same options, or choose another --out")
+        raise OutputError(f"{where}: was planned with {shown}; use the same options, or choose another --output")
 
 
 def _with_hash(plan: Plan, text: bytes) -> Plan:

@@ -67,10 +67,10 @@ def check_same_run(
     changed = [key for key in now if now[key] != before[key] and key.split(".")[0] not in MAY_CHANGE]
     if changed:
         told = ", ".join(f"{key} was {before[key]} and is now {now[key]}" for key in changed)
-        raise UsageError(f"--out {run}: cannot go on with other settings: {told}; choose another folder")
+        raise UsageError(f"--output {run}: cannot go on with other settings: {told}; choose another folder")
     _check_data(run, found.meta.dataset, data)
     if found.meta.parents != parents:
-        raise UsageError(f"--out {run}: builds on other checkpoints than those given now; choose another folder")
+        raise UsageError(f"--output {run}: builds on other checkpoints than those given now; choose another folder")
 
 
 MAY_CHANGE = frozenset(
@@ -88,11 +88,11 @@ def _check_data(run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     counts = f"{before.get('clips', 'unknown')} clips then, {now.get('clips', 'unknown')} now"
     if before.get("manifest") != now.get("manifest"):
         raise UsageError(
-            f"--out {run}: was trained on another dataset than --data, or what it holds has changed since, as by"
+            f"--output {run}: was trained on another dataset than --data, or what it holds has changed since, as by"
             f" avatarkit data remove ({counts}); choose another folder"
         )
     raise UsageError(
-        f"--out {run}: the dataset's selection has changed ({counts}); select again as before"
+        f"--output {run}: the dataset's selection has changed ({counts}); select again as before"
         f" (avatarkit data reselect{_rule_options(before)}), or choose another folder"
     )
 

@@ -82,6 +82,6 @@ def what_changed(original: Original, path: Path) -> tuple[str, str] | None:
         return (
             "original-changed",
             f"{original.path or path.name} has changed since the plan was made"
-            f" ({original.bytes} bytes then, {size} now); plan again in another --out",
+            f" ({original.bytes} bytes then, {size} now); plan again in another --output",
         )
     return None

@@ -174,7 +174,7 @@ class JobMaker:
                 raise Refused("plan", "metadata-changed", str(error)) from error
             add_digest(digest, path, text)
         if digest.hexdigest()[:32] != item.digest:
-            detail = f"the metadata of {item.key} has changed since the plan was made; plan again in another --out"
+            detail = f"the metadata of {item.key} has changed since the plan was made; plan again in another --output"
             raise Refused("plan", "metadata-changed", detail)
         return found
 

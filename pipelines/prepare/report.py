@@ -67,7 +67,7 @@ class PrepareReport:
             length = "" if self.kind == "ffhq" else f", {one.seconds / 3600:.2f} h"
             lines.append(f"{split}: {one.people} people, {one.clips} {unit}{length}")
         if self.finished and self.clips and "train" not in self.splits:
-            lines.append("nobody is in train: with so few people take --val-share 0 --test-share 0 and another --out")
+            lines.append("nobody is in train: so few people want --val-share 0 --test-share 0 and another --output")
         if self.selected is not None:
             lines.append(f"selected: {self.selected} of {self.clips} {unit}")
         lines += [f"better: {line}" for line in self.advice]

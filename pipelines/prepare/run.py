@@ -223,7 +223,7 @@ def _run_lock(job: PrepareJob, task: ArrayJob | None) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --out") from error
+        raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --output") from error
     try:
         with hold(job.out) if task is None else hold_job(job.out / WORK, task):
             yield

@@ -270,7 +270,7 @@ def test_demo_says_where_the_results_are(pipeline: Any, capsys: pytest.CaptureFi
         return SimpleNamespace(paths={"result": out_dir / "result.mp4", "driver": out_dir / "driver.mp4"})
 
     pipeline("demo", run_demo=run_demo)
-    assert run(["demo", "--out", "here", "--size", "256"]) == 0
+    assert run(["demo", "--output", "here", "--size", "256"]) == 0
     assert calls == [(Path("here"), {"size": 256, "overwrite": False})]
     assert capsys.readouterr().out == "result  here/result.mp4\ndriver  here/driver.mp4\n"
 

@@ -48,11 +48,11 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PrepareJob]]:
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prepare-data", command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert all(name in out for name in ("--out", "--workers", "--runner", "--dry-run", "--limit", "--iqa", "--seed"))
+    assert all(name in out for name in ("--output", "--workers", "--runner", "--dry-run", "--limit", "--iqa", "--seed"))
 
 
 def test_defaults_of_voxceleb2(jobs: list[tuple[str, PrepareJob]], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["prepare-data", "voxceleb2", "--metadata", "txt", "--originals", "videos", "--out", "o"]) == 0
+    assert run(["prepare-data", "voxceleb2", "--metadata", "txt", "--originals", "videos", "--output", "o"]) == 0
     [(_, job)] = jobs
     assert (job.kind, job.out, job.sources.metadata, job.sources.originals) == (
         "voxceleb2", Path("o"), Path("txt"), Path("videos"),
@@ -67,7 +67,7 @@ def test_defaults_of_voxceleb2(jobs: list[tuple[str, PrepareJob]], capsys: pytes
 def test_options_of_fetching(jobs: list[tuple[str, PrepareJob]]) -> None:
     options = ["--download", "--disk-quota", "1.5GB", "--keep-originals", "--rate-per-hour", "60", "--proxy", "http://p"]
     options += ["--max-height", "720", "--retry-failed", "--workers", "3", "--cookies", "c.txt"]
-    assert run(["prepare-data", "voxceleb2", "--metadata", "txt", "--out", "o", *options]) == 0
+    assert run(["prepare-data", "voxceleb2", "--metadata", "txt", "--output", "o", *options]) == 0
     [(_, job)] = jobs
     assert (job.run.disk_quota, job.run.keep_originals, job.run.retry_failed, job.run.workers) == (
         1_500_000_000, True, True, 3,
@@ -77,7 +77,7 @@ def test_options_of_fetching(jobs: list[tuple[str, PrepareJob]]) -> None:
 
 
 def test_videos_and_their_runner(jobs: list[tuple[str, PrepareJob]], monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["prepare-data", "videos", "a b", "c.mp4", "--out", "o", "--runner", "slurm", "--identity-from", "folder"]
+    words = ["prepare-data", "videos", "a b", "c.mp4", "-o", "o", "--runner", "slurm", "--identity-from", "folder"]
     monkeypatch.setattr(sys, "argv", ["avatarkit", *words])
     assert run(words) == 0
     [(command, job)] = jobs
@@ -87,17 +87,17 @@ def test_videos_and_their_runner(jobs: list[tuple[str, PrepareJob]], monkeypatch
 
 
 def test_ffhq(jobs: list[tuple[str, PrepareJob]]) -> None:
-    words = ["--images", "i", "--json", "f.json", "--features", "fe", "--max-faces", "2", "--min-age", "21"]
-    assert run(["prepare-data", "ffhq", *words, "--out", "o", "--limit", "9"]) == 0
+    words = ["--images", "i", "--metadata", "f.json", "--features", "fe", "--max-faces", "2", "--min-age", "21"]
+    assert run(["prepare-data", "ffhq", *words, "--output", "o", "--limit", "9"]) == 0
     [(_, job)] = jobs
     assert (job.sources.images, job.sources.json, job.sources.features) == (Path("i"), Path("f.json"), Path("fe"))
     assert (job.config.size, job.config.max_faces, job.config.min_age, job.limit) == (1024, 2, 21, 9)
 
 
 def test_dry_run_and_json(jobs: list[tuple[str, PrepareJob]], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["prepare-data", "videos", "a", "--out", "o", "--dry-run"]) == 0
+    assert run(["prepare-data", "videos", "a", "--output", "o", "--dry-run"]) == 0
     assert capsys.readouterr().out == "a  b\n1  2\nall is well\n"
-    assert run(["prepare-data", "videos", "a", "--out", "o", "--report-json"]) == 0
+    assert run(["prepare-data", "videos", "a", "--output", "o", "--report-json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"well": True}
     assert next(command for command, _ in jobs) == "dry"
 
@@ -105,14 +105,14 @@ def test_dry_run_and_json(jobs: list[tuple[str, PrepareJob]], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["voxceleb2", "--metadata", "t", "--out", "o"], 2, "give --originals DIR or --download, one of the two"),
-        (["voxceleb2", "--metadata", "t", "--out", "o", "--download", "--originals", "d"], 2, "one of the two"),
-        (["voxceleb2", "--metadata", "t", "--out", "o", "--download", "--disk-quota", "much"], 2, "expected a size"),
-        (["videos", "a", "--out", "o", "--size", "513"], 2, "--size 513: use an even number"),
-        (["videos", "a", "--out", "o", "--keep-top", "0"], 2, "--keep-top 0.0: use a share above 0"),
-        (["videos", "a", "--out", "o", "--val-share", "0.7", "--test-share", "0.7"], 2, "together more than 1"),
-        (["videos", "a"], 2, "--out"),
-        (["videos", "a", "--out", "bad"], 3, "nothing was accepted"),
+        (["voxceleb2", "--metadata", "t", "--output", "o"], 2, "give --originals DIR or --download, one of the two"),
+        (["voxceleb2", "--metadata", "t", "--output", "o", "--download", "--originals", "d"], 2, "one of the two"),
+        (["voxceleb2", "--metadata", "t", "--output", "o", "--download", "--disk-quota", "much"], 2, "expected a size"),
+        (["videos", "a", "--output", "o", "--size", "513"], 2, "--size 513: use an even number"),
+        (["videos", "a", "--output", "o", "--keep-top", "0"], 2, "--keep-top 0.0: use a share above 0"),
+        (["videos", "a", "--output", "o", "--val-share", "0.7", "--test-share", "0.7"], 2, "together more than 1"),
+        (["videos", "a"], 2, "--output"),
+        (["videos", "a", "--output", "bad"], 3, "nothing was accepted"),
     ],
 )
 def test_errors_are_one_line_and_a_code(

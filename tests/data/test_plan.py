@@ -94,7 +94,7 @@ def test_hash_follows_every_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"version": 2}, "is avatarkit-plan 2, this program reads avatarkit-plan 1; choose another --out"),
+        ({"version": 2}, "is avatarkit-plan 2, this program reads avatarkit-plan 1; choose another --output"),
         ({"format": "x"}, "is x 1, this program reads avatarkit-plan 1"),
         ({"kind": "songs"}, "is damaged: unknown kind 'songs'; begin again in another folder"),
         ({"shards": [3]}, "is damaged"),

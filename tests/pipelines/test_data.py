@@ -54,10 +54,10 @@ def test_verify_says_what_is_wrong_with_exit_code_3(dataset: Path, capsys: Outpu
 
 def test_reselect_changes_what_is_exported(dataset: Path, tmp_path: Path, capsys: Output) -> None:
     assert run(["data", "reselect", str(dataset), "--min-score", "53", "-q"]) == 0
-    assert run(["data", "export", str(dataset), str(tmp_path / "t.csv"), "--format", "csv", "-q"]) == 0
+    assert run(["data", "export", str(dataset), "-o", str(tmp_path / "t.csv"), "--format", "csv", "-q"]) == 0
     ids = {line.split(",")[0] for line in (tmp_path / "t.csv").read_text().splitlines()[1:]}
     assert ids == {"a-2", "c/1.x", "d-1"}
-    arguments = ["data", "export", str(dataset), str(tmp_path / "w"), "--format", "webdataset"]
+    arguments = ["data", "export", str(dataset), "-o", str(tmp_path / "w"), "--format", "webdataset"]
     assert run([*arguments, "--all", "--split", "train"]) == 0
     assert "w: 4 clips, 18 frames" in capsys.readouterr().out
     assert run([*arguments, "--overwrite"]) == 2
@@ -81,7 +81,7 @@ def test_remove_takes_people_out(dataset: Path, capsys: Output) -> None:
 
 @pytest.mark.parametrize("command", ["info", "verify", "reselect", "export", "remove"])
 def test_no_dataset_is_one_line(command: str, tmp_path: Path, capsys: Output) -> None:
-    rest = {"export": [str(tmp_path / "o"), "--format", "csv"], "remove": ["--person", "a"]}.get(command, [])
+    rest = {"export": ["-o", str(tmp_path / "o"), "--format", "csv"], "remove": ["--person", "a"]}.get(command, [])
     assert run(["data", command, str(tmp_path / "none"), *rest]) == 3
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path}/none: no such dataset")

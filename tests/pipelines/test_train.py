@@ -129,7 +129,7 @@ def test_config_yaml_is_itself_a_config(data: Path, gaze_run: Path, tmp_path: Pa
 
 def words(wanted: TrainJob) -> list[str]:
     """The command line of a job."""
-    options = {"--data": wanted.data, "--out": wanted.out, "--preset": wanted.preset}
+    options = {"--data": wanted.data, "--output": wanted.out, "--preset": wanted.preset}
     options |= {f"--{name}": value for name, value in wanted.options.items()}
     options |= {"--device": wanted.device, "--workers": wanted.workers, "--steps": wanted.steps}
     options |= {f"--{name}": path for name, path in wanted.parents.items()}
@@ -152,7 +152,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
 def test_data_that_a_stage_cannot_use(data: Path, base_run: Path, tmp_path: Path, refused: Refused) -> None:
     out = tmp_path / "run"
-    refused(UsageError, "give --data DIR and --out RUN", job("base", None, out))
+    refused(UsageError, "give --data DIR and --output RUN", job("base", None, out))
     refused(InputError, "no such dataset", job("base", tmp_path / "none", out))
     (tmp_path / "empty").mkdir()
     refused(InputError, "is not a dataset", job("base", tmp_path / "empty", out))
@@ -299,7 +299,7 @@ def test_dry_run_needs_nothing(stage: str) -> None:
 
 
 def test_two_ways_to_say_how_far(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    common = ["--data", str(data / "videos"), "--out", str(tmp_path / "run"), "--preset", "tiny-64"]
+    common = ["--data", str(data / "videos"), "--output", str(tmp_path / "run"), "--preset", "tiny-64"]
     assert run(["train", "base", *common, "--steps", "1", "--images", "2"]) == 2
     assert run(["train", "base", *common, "--max-minutes", "nan"]) == 2
     assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["error"] * 2

@@ -143,7 +143,7 @@ def test_a_new_system_is_one_folder_and_one_line(
     four_people(tmp_path / "data")
     app = typer.Typer()
     add_commands(app)
-    words = ["toy/mean", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    words = ["toy/mean", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "run"), "--device", "cpu"]
     try:
         app([*words, "--workers", "0"], standalone_mode=False)
         saved = open_checkpoint(tmp_path / "run")

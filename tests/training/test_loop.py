@@ -94,9 +94,9 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
         "trainer, _ = train_toy(out / 'two', video_data(), config)\n"
         "assert trainer.accelerator.num_processes == 2\n"
         f"trainer = train_stage(out / 'two-base', configured('base', *{SMOOTH}), 1)\n"
-        "check_alike(trainer.accelerator, {'--out': 'same', '--data': 'same'})\n"
+        "check_alike(trainer.accelerator, {'--output': 'same', '--data': 'same'})\n"
         "try:\n"
-        "    check_alike(trainer.accelerator, {'--out': str(trainer.accelerator.process_index), '--data': 'same'})\n"
+        "    check_alike(trainer.accelerator, {'--output': str(trainer.accelerator.process_index), '--data': 'same'})\n"
         "except InputError as error:\n"
         "    print(error)\n"
     )
@@ -112,7 +112,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
     ]
     outputs, errors = zip(*(process.communicate(timeout=120) for process in processes), strict=True)
     assert [process.returncode for process in processes] == [0, 0], errors
-    assert all(text.startswith("--out: process 1 of 2 does not find there what process 0 finds") for text in outputs)
+    assert all(text.startswith("--output: process 1 of 2 does not find there what process 0 finds") for text in outputs)
     for one, two in ((tensors_of(tmp_path / name), tensors_of(tmp_path / f"two{name[3:]}")) for name in ONE):
         assert one.keys() == two.keys()
         for key in one:

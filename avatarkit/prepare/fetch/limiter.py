@@ -180,4 +180,4 @@ def _rebuild(path: Path, per_hour: float, burst: int, hold_s: float) -> Limiter:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: the rate limit cannot be kept: {error.strerror or error}; choose another --out")
+    return OutputError(f"{path}: the rate limit cannot be kept: {error.strerror or error}; choose another --output")

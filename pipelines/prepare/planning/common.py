@@ -85,7 +85,7 @@ def existing_plan(job: PrepareJob) -> Plan | None:
         InputError: the plan is damaged or of another version.
     """
     if job.out.exists() and not job.out.is_dir():
-        raise OutputError(f"{job.out}: is a file; --out takes a folder")
+        raise OutputError(f"{job.out}: is a file; --output takes a folder")
     if not (job.out / FILE).exists():
         if job.out.is_dir() and not is_bare(job.out):
             raise OutputError(f"{job.out}: holds other things than a dataset; choose an empty or a new folder")
@@ -118,7 +118,7 @@ def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progres
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --out") from error
+        raise OutputError(f"{job.out}: cannot be made: {error.strerror or error}; choose another --output") from error
     with filelock.FileLock(work / "plan.lock"):
         plan = existing_plan(job)
         if plan is not None:
