@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -26,8 +24,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from avatarkit.atomic import replaced
 from avatarkit.errors import InputError, OutputError
-from avatarkit.media.output import replace_folder
 from avatarkit.runtime import sha256_file
 
 FORMAT = "avatarkit-checkpoint"
@@ -170,19 +168,15 @@ def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer
         OutputError: it cannot be written; nothing of it is left.
     """
     target = run / FOLDER / _name(meta.step)
-    temporary = target.with_name(f".{target.name}-partial-{secrets.token_hex(4)}")
     files: dict[str, str] = {}
     try:
-        temporary.mkdir(parents=True)
-        try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(target, directory=True) as temporary:
             for name, tensors in {**nets, TRAINER: trainer[0]}.items():
                 files[f"{name}.safetensors"] = _write(temporary / f"{name}.safetensors", _safetensors(tensors))
             files[f"{TRAINER}.json"] = _write(temporary / f"{TRAINER}.json", _json(trainer[1]))
             told = {"format": FORMAT, "version": VERSION, **asdict(meta), "files": files}
             _write(temporary / META, _json(told))
-            replace_folder(temporary, target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
     return open_checkpoint(target)
@@ -218,10 +212,7 @@ def _json(value: Any) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> str:
-    with path.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
+    path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 

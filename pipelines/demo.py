@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.atomic import begun, settle
 from avatarkit.errors import DependencyError, OutputError, UsageError
 from avatarkit.face.open import open_dense_tracker
 from avatarkit.face.select import choose
@@ -25,7 +26,7 @@ from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import read_image, write_image
 from avatarkit.media.mux import add_sound
-from avatarkit.media.output import check_output, parents_made, pending_output, replace_folder
+from avatarkit.media.output import check_output, parents_made, pending_output
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.file import write_motion
@@ -207,16 +208,14 @@ def _pending_folder(out_dir: Path, overwrite: bool) -> Iterator[Path]:
         raise OutputError(f"{out_dir}: exists and is not a folder; choose another name")
     else:
         check_output(out_dir, overwrite=False, directory=True)
-    with parents_made(target):
+    with ExitStack() as stack:
+        stack.enter_context(parents_made(target))
         try:
-            holder = tempfile.TemporaryDirectory(prefix=f".{target.name}-partial-", dir=target.parent)
+            fresh = stack.enter_context(begun(target, directory=True))
         except OSError as error:
             raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
-        with holder as name:
-            fresh = Path(name) / "new"
-            fresh.mkdir()
-            yield fresh
-            try:
-                replace_folder(fresh, target)
-            except OSError as error:
-                raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
+        yield fresh
+        try:
+            settle(fresh, target)
+        except OSError as error:
+            raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error

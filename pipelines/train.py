@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from avatarkit.atomic import write_whole
 from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.runtime import NullProgress, Progress, versions
@@ -228,6 +229,6 @@ def _write_config(path: Path, config: TrainConfig) -> None:
     values: dict[str, Any] = asdict(config)
     head = f"# avatarkit train {values.pop('stage')} --preset {values.pop('preset')} --config THIS_FILE\n"
     try:
-        path.write_text(head + OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")
+        write_whole(path, (head + OmegaConf.to_yaml(OmegaConf.create(values))).encode())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

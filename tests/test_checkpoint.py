@@ -132,7 +132,7 @@ def test_unwritable_place_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_broken_write_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
-    monkeypatch.setattr("avatarkit.checkpoint.replace_folder", _full_disk)
+    monkeypatch.setattr("avatarkit.atomic.replace_folder", _full_disk)
     with pytest.raises(OutputError, match="No space left"):
         write(tmp_path, step=6)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000005"]

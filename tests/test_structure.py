@@ -19,7 +19,7 @@ else:
 
 FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avatarkit.pipelines"}
 LAYERS = (
-    ("", "errors", "runtime", "devices"),
+    ("", "errors", "runtime", "devices", "atomic"),
     ("media", "geometry"),
     ("weights", "checkpoint"),
     ("face", "background", "quality"),

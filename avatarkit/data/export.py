@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
 import os
-import secrets
-import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,11 +17,10 @@ import numpy as np
 from avatarkit.data.clip import Split
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.dataset import Dataset, Entry
-from avatarkit.data.files import sync_file, sync_folder
 from avatarkit.data.pictures import JPEG_START
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError
-from avatarkit.media.output import check_output, parents_made, pending_output
+from avatarkit.media.output import pending_output
 from avatarkit.runtime import NullProgress, Progress
 
 ExportFormat = Literal["webdataset", "folder", "csv"]
@@ -162,26 +158,9 @@ def _in_new_folder(out: Path, fill: Callable[[Path], None]) -> int:
     """Fill a folder under a temporary name and rename it; the bytes in it."""
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise OutputError(f"{out}: exists already; choose another name, or an empty folder")
-    check_output(out, overwrite=True, directory=True)
-    with parents_made(out), _temporary_folder(out) as temporary:
+    with pending_output(out, overwrite=True, directory=True) as temporary:
         fill(temporary)
-        files = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
-        for path in files:
-            sync_file(path)
-        size = sum(path.stat().st_size for path in files)
-        os.replace(temporary, out)  # an empty folder of that name gives way
-        sync_folder(out.parent)
-    return size
-
-
-@contextlib.contextmanager
-def _temporary_folder(out: Path) -> Iterator[Path]:
-    temporary = out.with_name(f".{out.name}-partial-{secrets.token_hex(4)}")
-    temporary.mkdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
 
 
 def _suffix(image: bytes) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from avatarkit.atomic import write_whole
 from avatarkit.data.clip import SPLITS, Rejected, Split
-from avatarkit.data.files import read_json, write_whole
+from avatarkit.data.files import read_json
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
 

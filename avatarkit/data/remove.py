@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from avatarkit.atomic import left_over_of, sync_file, sync_folder
 from avatarkit.data.clip import ClipData, ClipInfo
 from avatarkit.data.columns import FRAME_COLUMNS
-from avatarkit.data.files import sync_file, sync_folder, write_json
+from avatarkit.data.files import write_json
 from avatarkit.data.hold import hold
 from avatarkit.data.manifest import read_manifest, write_manifest
 from avatarkit.data.marks import Removed, read_removed, read_selection, write_removed, write_selection
@@ -141,7 +142,8 @@ def _finish_renames(dataset: Path) -> bool:
     complete = sorted(path.name[1 : -len(".json" + _SUFFIX)] for path in folder.glob(f".*.json{_SUFFIX}"))
     for name in complete:
         _rename(dataset, name)
-    for path in (*folder.glob(f".*{_SUFFIX}*"), *dataset.glob(f".*.json-{'[0-9a-f]' * 8}")):
+    partial = (path for path in dataset.glob(".*.json") if left_over_of(path.name))
+    for path in (*folder.glob(f".*{_SUFFIX}*"), *partial):
         path.unlink()
     return bool(complete)
 

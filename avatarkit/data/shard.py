@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avatarkit.atomic import sync_file, sync_folder
 from avatarkit.data.clip import FRAME_RATE, SPLITS, ClipInfo, Rejected, Split
-from avatarkit.data.files import read_json, sync_file, sync_folder, write_json
+from avatarkit.data.files import read_json, write_json
 from avatarkit.errors import InputError
 from avatarkit.runtime import sha256_file
 

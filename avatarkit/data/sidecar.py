@@ -9,8 +9,6 @@ A column appears when it is complete. Shards are untouched, so that a dataset st
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.atomic import replaced
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.files import read_json, write_json
 from avatarkit.data.reader import ShardReader
@@ -87,23 +86,19 @@ def write_column(dataset: Dataset, name: str, unit: str, rows_of: Callable[[Shar
     if not _NAME.fullmatch(name) or name in FRAME_COLUMNS:
         raise UsageError(f"column {name!r}: choose another name, of lower case letters, digits and underscores")
     target = _folder(dataset, name)
-    temporary = target.with_name(f".{name}-{secrets.token_hex(4)}")
     try:
-        temporary.mkdir(parents=True)
-        for shard in dataset.shards():
-            reader = dataset.reader(shard)
-            rows = np.ascontiguousarray(rows_of(reader))
-            if rows.shape[:1] != (len(reader),) or rows.dtype.hasobject:
-                raise UsageError(f"column {name}: shard {shard} has {len(reader)} frames, rows are {rows.shape}")
-            np.save(temporary / f"{shard}.npy", rows, allow_pickle=False)
-        about = {"format": FORMAT, "version": VERSION, "name": name, "unit": unit, "manifest": dataset.hash}
-        write_json(temporary / ABOUT, about)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        target.parent.mkdir(exist_ok=True)
+        with replaced(target, directory=True) as temporary:
+            for shard in dataset.shards():
+                reader = dataset.reader(shard)
+                rows = np.ascontiguousarray(rows_of(reader))
+                if rows.shape[:1] != (len(reader),) or rows.dtype.hasobject:
+                    raise UsageError(f"column {name}: shard {shard} has {len(reader)} frames, rows are {rows.shape}")
+                np.save(temporary / f"{shard}.npy", rows, allow_pickle=False)
+            about = {"format": FORMAT, "version": VERSION, "name": name, "unit": unit, "manifest": dataset.hash}
+            write_json(temporary / ABOUT, about)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

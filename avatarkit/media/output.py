@@ -7,11 +7,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from avatarkit.atomic import begun, settle
 from avatarkit.errors import OutputError
 
 _OUR_FRAMES = re.compile(r"\d{6}\.png")
@@ -65,31 +64,19 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
     path = Path(path)
     check_output(path, overwrite=overwrite, directory=directory)
     target = path.resolve() if path.is_symlink() else path
-    # A folder's temporary name has no dot inside, so that it still has no suffix.
-    temporary = target.with_name(f".{target.stem}-partial-{secrets.token_hex(4)}{target.suffix}")
-    with parents_made(target):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(parents_made(target))
         try:
-            if directory:
-                temporary.mkdir()
-            else:
-                temporary.touch(exist_ok=False)
+            temporary = stack.enter_context(begun(target, directory=directory))
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        yield temporary
+        if not overwrite and os.path.lexists(path):
+            raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
         try:
-            yield temporary
-            try:
-                _sync(temporary)
-                if not overwrite and os.path.lexists(path):
-                    raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
-                if directory:
-                    replace_folder(temporary, target)
-                else:
-                    os.replace(temporary, target)
-            except OSError as error:
-                raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-            _sync_folder(target.parent)
-        finally:
-            _remove(temporary)
+            settle(temporary, target)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager
@@ -110,45 +97,3 @@ def parents_made(path: Path) -> Iterator[None]:
             for folder in made:
                 folder.rmdir()
         raise
-
-
-def _sync(path: Path) -> None:
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    for file in files:
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    # Some network file systems refuse to sync a folder; the rename has happened all the same.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Give a finished folder its name; one of that name is removed only after the new one stands in its place.
-
-    Both lie on one file system. Raises OSError where the old one could not be moved; it is then still there.
-    """
-    if not target.exists():
-        new.rename(target)
-        return
-    old = target.with_name(f".{target.name}-old-{secrets.token_hex(4)}")
-    target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

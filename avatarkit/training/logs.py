@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.atomic import write_whole
 from avatarkit.media.image import write_image
 
 LOG_NAME = "log.jsonl"
@@ -70,9 +71,7 @@ def read_log(folder: Path) -> list[dict[str, object]]:
 def _cut(path: Path, first_step: int) -> None:
     lines = [line for line in read_log(path.parent) if int(str(line["step"])) < first_step]
     if path.exists():
-        temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def _json_number(value: float) -> float | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from avatarkit.atomic import write_whole
 from avatarkit.errors import OutputError
 from avatarkit.weights.errors import WeightError
 from avatarkit.weights.identify import Digests, digests_of, identified_by_hash, mismatch
@@ -241,15 +241,7 @@ def damaged_text(weight: WeightFile, wrong: str | None = None) -> str:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        try:
-            with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(text)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, text.encode())
     except OSError as error:
         raise unwritable(path.parent, error) from error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+from avatarkit.atomic import begun
 from avatarkit.errors import UsageError
 from avatarkit.media.files import check_readable
 from avatarkit.runtime import NullProgress, Progress
@@ -91,7 +90,7 @@ def import_file(
     """
     check_readable(source)
     path = cache.path_of(weight)
-    with cache.locked(weight.file), _temporary(path) as copy:
+    with cache.locked(weight.file), begun(path) as copy:
         pinned = None if repin else cache.pinned(weight)
         try:
             with source.open("rb") as reader, copy.open("wb") as writer:
@@ -213,12 +212,3 @@ def _offline_text(weight: WeightFile) -> str:
         f"{weight.name} is not here and the network is off (--offline or {cache.OFFLINE_VARIABLE}): get"
         f" {weight.file} ({weight.size}) from {weight.source} and run {cache.import_text(weight)}"
     )
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.import-{secrets.token_hex(4)}")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)

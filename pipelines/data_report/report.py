@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avatarkit.atomic import write_whole
 from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.ledger import FILE as LEDGER_FILE
 from avatarkit.data.marks import read_removed
@@ -184,12 +184,9 @@ def _jpeg(picture: Pixels, limit: int) -> bytes:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; choose another place with -o"
         ) from error

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import filelock
 
+from avatarkit.atomic import left_over_of, write_whole
 from avatarkit.data.clip import ClipInfo
-from avatarkit.data.files import left_over_of, write_whole
 from avatarkit.data.ledger import FILE as LEDGER
 from avatarkit.data.ledger import Ledger
 from avatarkit.data.manifest import NAME as MANIFEST

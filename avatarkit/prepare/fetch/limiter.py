@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import filelock
 
+from avatarkit.atomic import write_whole
 from avatarkit.errors import OutputError, UsageError
 
 LONGEST_HOLD_S = 3600.0
@@ -167,10 +167,8 @@ class Limiter:
 
     def _write(self, state: _State) -> None:
         """Replace the file as a whole: a process killed here leaves the old state."""
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
-            part.write_text(json.dumps(asdict(state)), encoding="utf-8")
-            os.replace(part, self.path)
+            write_whole(self.path, json.dumps(asdict(state)).encode())
         except OSError as error:
             raise _unwritable(self.path, error) from error
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import filelock
 
+from avatarkit.atomic import write_whole
 from avatarkit.errors import OutputError
 from avatarkit.prepare.fetch.config import FetchConfig, FetchError, video_key, video_url
 from avatarkit.prepare.fetch.failures import SHARED_BACK_OFF
@@ -221,6 +222,5 @@ def _wait(seconds: float, stop: Callable[[], bool] | None) -> None:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    part = path.with_name(path.name + ".new")
-    part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "backslashreplace"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import filelock
 
+from avatarkit.atomic import left_over_of
 from avatarkit.data.clip import Split
-from avatarkit.data.files import left_over_of
 from avatarkit.data.hold import LOCK
 from avatarkit.data.plan import (
     FILE,

@@ -1,0 +1,170 @@
+"""The one way in which files and folders appear: complete, flushed, by a rename, from a name that nobody can guess."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+_LONGEST_NAME = 255  # bytes, of every usual file system
+_PARTIAL = re.compile(r"\.(.+)-partial-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; one that is replaced keeps its mode, a link of that name is itself replaced.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full; `path` is then as it was.
+    """
+    with replaced(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced(path: Path, *, directory: bool = False) -> Iterator[Path]:
+    """Yield an empty temporary file, or folder, beside `path`; it takes that name when the block ends well.
+
+    On any exception it is removed. Raises OSError where the place cannot be written.
+    """
+    with begun(path, directory=directory) as temporary:
+        yield temporary
+        settle(temporary, path)
+
+
+@contextlib.contextmanager
+def begun(path: Path, *, directory: bool = False) -> Iterator[Path]:
+    """Yield a new temporary file or folder beside `path`, of the same suffix; what is still there at the end goes.
+
+    It is made exclusively, under an unpredictable name, and locked while it lives: what killed programs left of the
+    same output is swept. Raises OSError where the place cannot be written.
+    """
+    _sweep(path)
+    temporary, lock = _made(path, directory)
+    try:
+        yield temporary
+    finally:
+        os.close(lock)
+        _remove(temporary)
+
+
+def settle(temporary: Path, target: Path) -> None:
+    """Flush a finished file or folder to the disk and give it its name; a file that is replaced passes on its mode.
+
+    Raises:
+        OSError: it cannot be flushed or renamed; what stood at `target` is still there.
+    """
+    if temporary.is_dir():
+        for path in sorted(temporary.rglob("*")):
+            (sync_folder if path.is_dir() else sync_file)(path)
+        sync_folder(temporary)
+        replace_folder(temporary, target)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            about = target.lstat()
+            if stat.S_ISREG(about.st_mode):
+                temporary.chmod(stat.S_IMODE(about.st_mode))
+        sync_file(temporary)
+        temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside `path`, `.STEM-partial-` with eight hexadecimal digits and the same suffix, that fits."""
+    ending = f"-partial-{secrets.token_hex(4)}{path.suffix}"
+    stem = os.fsencode(path.stem)[: max(_LONGEST_NAME - 1 - len(os.fsencode(ending)), 0)]
+    # A character that is cut in two is left out as a whole.
+    return path.with_name(f".{stem.decode('utf-8', 'ignore')}{ending}")
+
+
+def left_over_of(name: str) -> str | None:
+    """The output that a file of a killed program was to become, None for any other name."""
+    match = _PARTIAL.fullmatch(name)
+    return match[1] + (match[2] or "") if match else None
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Give a finished folder its name; one of that name is removed only after the new one stands in its place.
+
+    Both lie on one file system. Raises OSError where the old one could not be moved; it is then still there.
+    """
+    if not target.exists():
+        new.rename(target)
+        return
+    old = target.with_name(f".{target.name}-old-{secrets.token_hex(4)}")
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's bytes to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, where the file system can do that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _made(path: Path, directory: bool) -> tuple[Path, int]:
+    """A new temporary file or folder, and the open descriptor that holds its lock."""
+    while True:
+        temporary = temporary_name(path)
+        if directory:
+            temporary.mkdir()
+        else:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        try:
+            lock = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # swept by another process before it was locked
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)  # another process is about to sweep it
+            continue
+        except OSError:
+            return temporary, lock  # a network file system without locks: nobody sweeps there
+        if os.fstat(lock).st_nlink:
+            return temporary, lock
+        os.close(lock)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed programs left of an output: what nobody holds the lock of."""
+    wanted = left_over_of(temporary_name(path).name)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            if left_over_of(name) != wanted:
+                continue
+            with contextlib.suppress(OSError):
+                # Neither through a link nor into a pipe.
+                handle = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path.with_name(name))
+                finally:
+                    os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
