@@ -21,7 +21,7 @@ from avatarkit.training.failures import out_of_memory_told
 from avatarkit.training.hardware import check_alike, open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
 from avatarkit.training.open_data import open_data
-from avatarkit.training.recipe import Ingredients, Recipe, plain
+from avatarkit.training.recipe import Ingredients, Recipe
 from avatarkit.training.resolve import from_mapping, resolve
 from avatarkit.training.sources import TrainData
 
@@ -166,7 +166,7 @@ def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) ->
             continue
         checkpoint = open_checkpoint(given[option])
         configs = registry.recipe(parent.stage).net_configs(preset_name)
-        wanted = {name: plain(configs[name]) for name in parent.nets}
+        wanted = {name: configs[name].size for name in parent.nets}
         check_parent(checkpoint, parent.stage, wanted, f"--{option}", preset_name)
         found[option] = checkpoint
     for option, checkpoint in found.items():

@@ -19,22 +19,22 @@ KINDS: Mapping[DataKind, str] = {
 }
 
 
-def check_parent(parent: Checkpoint, stage: str, nets: Mapping[str, Any], option: str, preset: str) -> None:
-    """Raise InputError where a checkpoint is of another stage, or its nets are not those of the preset.
+def check_parent(parent: Checkpoint, stage: str, sizes: Mapping[str, int], option: str, preset: str) -> None:
+    """Raise InputError where a checkpoint is of another stage, or its nets draw pictures of another size.
 
     Args:
-        nets: the configurations that this program builds for the preset, by net, as plain values.
-        option: that named the checkpoint, such as "--base".
+        sizes: of the pictures of its nets that the preset takes, pixels. option: that named it, such as "--base".
     """
     meta = parent.meta
     if meta.stage != stage:
         raise InputError(f"{option} {parent.folder}: is a checkpoint of train {meta.stage}, not of train {stage}")
-    for name, wanted in nets.items():
-        found = meta.nets.get(name, {}).get("config")
-        if found != wanted:
+    for name, wanted in sizes.items():
+        config = meta.nets.get(name, {}).get("config", {})
+        size = config.get("size") if isinstance(config, Mapping) else None
+        if size != wanted:
             raise InputError(
                 f"{option} {parent.folder}: its net {name} was built for --preset {meta.preset}, which does not fit"
-                f" --preset {preset}: {_difference(found, wanted)}; use the same preset for both"
+                f" --preset {preset}: size is {size}, not {wanted}; use a preset of the same size"
             )
 
 
@@ -103,10 +103,3 @@ def _rule_options(data: Mapping[str, Any]) -> str:
     if not isinstance(rule, Mapping):
         return ""
     return "".join(f" --{name.replace('_', '-')} {value}" for name, value in rule.items() if name != "scorer")
-
-
-def _difference(found: Any, wanted: Mapping[str, Any]) -> str:
-    if not isinstance(found, Mapping):
-        return "it has none of this name"
-    keys = [key for key in wanted if found.get(key) != wanted[key]] or [key for key in found if key not in wanted]
-    return ", ".join(f"{key} is {found.get(key)}, not {wanted.get(key)}" for key in keys[:3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from avatarkit.checkpoint import Checkpoint
@@ -12,6 +12,7 @@ from avatarkit.data.samples import SampleSpec
 from avatarkit.errors import UsageError
 from avatarkit.nets.blocks import set_checkpointing
 from avatarkit.nets.count import NetCount
+from avatarkit.nets.plain import to_plain
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Stage
@@ -24,7 +25,7 @@ Parents = Mapping[str, Checkpoint | None]
 class Parent:
     """A checkpoint that a stage builds on.
 
-    stage: that made it. nets: which of its nets must be built as the preset builds them.
+    stage: that made it. nets: which of its nets must draw pictures of the size that the preset's do.
     built_on: options whose checkpoints it must have been trained on itself.
     """
 
@@ -100,21 +101,8 @@ class Recipe:
         """Each trained net's whole configuration and number of parameters: a checkpoint rebuilds its nets from them."""
         return {
             name: {
-                "config": plain(config),
+                "config": to_plain(config),
                 "parameters": sum(parameter.numel() for parameter in stage.nets[name].parameters()),
             }
             for name, config in self.net_configs(preset).items()
         }
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain values that survive JSON."""
-    values = _plain(asdict(config))
-    assert isinstance(values, dict)
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -14,11 +14,11 @@ from avatarkit.nets.count import NetCount
 from avatarkit.nets.features.open import FEATURE_NETS
 from avatarkit.nets.features.vgg import VGGFeatures
 from avatarkit.systems.megaportraits import build
-from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.count import count_base, count_preset
 from avatarkit.systems.megaportraits.gaze import GazeNet
 from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
+from avatarkit.systems.megaportraits.load import load_base, load_enhancer
 from avatarkit.systems.megaportraits.stages import config
 from avatarkit.systems.megaportraits.stages.avatars import with_avatars
 from avatarkit.systems.megaportraits.stages.base import BaseStage
@@ -33,7 +33,9 @@ from avatarkit.training.config import TrainConfig
 from avatarkit.training.recipe import Ingredients, Parent, Parents, Recipe
 from avatarkit.training.seeds import derive
 from avatarkit.training.stage import Stage, freeze
-from avatarkit.weights.load import load_into, present
+from avatarkit.weights.load import present
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def _base(config: BaseTrain, given: Ingredients) -> Stage:
@@ -44,18 +46,17 @@ def _base(config: BaseTrain, given: Ingredients) -> Stage:
 def _enhancer(config: EnhancerTrain, given: Ingredients) -> Stage:
     preset = PRESETS[config.preset]
     enhancer = build.build_enhancer(preset.enhancer, derive(config.seed, "enhancer"))
-    base = frozen_base(config.preset, given.parents.get("base"))
+    base = _parent(given, "base", load_base, lambda: build.build_base(preset.base, 0))
     return EnhancerStage(config, enhancer, base, _adversary(config, "enhancer_discriminator"), preset.base.size)
 
 
 def _student(config: StudentTrain, given: Ingredients) -> Stage:
-    student = build.build_student(PRESETS[config.preset].student, len(config.avatars), derive(config.seed, "student"))
+    preset = PRESETS[config.preset]
+    student = build.build_student(preset.student, len(config.avatars), derive(config.seed, "student"))
     enhancer = None
     if "enhancer" in given.parents:
-        enhancer = build.build_enhancer(PRESETS[config.preset].enhancer, 0)
-        _fill(enhancer, given.parents["enhancer"], "enhancer")
-    teacher = Teacher(frozen_base(config.preset, given.parents.get("base")), enhancer)
-    freeze(teacher)
+        enhancer = _parent(given, "enhancer", load_enhancer, lambda: build.build_enhancer(preset.enhancer, 0))
+    teacher = Teacher(_parent(given, "base", load_base, lambda: build.build_base(preset.base, 0)), enhancer)
     identities = dict(given.data.clips)
     return StudentStage(
         config,
@@ -78,24 +79,12 @@ def _pose(config: PoseTrain, given: Ingredients) -> Stage:
     return PoseStage(config, build.build_pose_net(PRESETS[config.preset].pose, derive(config.seed, "pose")))
 
 
-def frozen_base(preset: str, checkpoint: Checkpoint | None) -> Base:
-    """The averaged base model of a checkpoint, frozen; untrained without one (`--dry-run`).
-
-    Raises:
-        InputError: the checkpoint does not fit the preset.
-    """
-    base = build.build_base(PRESETS[preset].base, 0)
-    _fill(base, checkpoint, "base")
-    freeze(base)
-    return base
-
-
-def _fill(net: nn.Module, checkpoint: Checkpoint | None, name: str) -> None:
-    if checkpoint is None:
-        return
-    averaged = f"{name}.ema"
-    tensors = checkpoint.tensors(averaged if checkpoint.has(averaged) else name)
-    load_into(net, tensors, checkpoint.folder, f"net {name}")
+def _parent(given: Ingredients, option: str, load: Callable[[Checkpoint], Net], blank: Callable[[], Net]) -> Net:
+    """A parent's net, built as its own checkpoint says, frozen; an untrained one for `--dry-run`."""
+    checkpoint = given.parents.get(option)
+    net = blank() if checkpoint is None else load(checkpoint)
+    freeze(net)
+    return net
 
 
 def _adversary(config: TrainConfig, kind: str) -> AdversarialLoss | None:
