@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -136,7 +137,8 @@ def peak_memory_bytes() -> int:
     return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * unit
 
 
-def versions() -> dict[str, str]:
+@lru_cache(maxsize=1)
+def versions() -> Mapping[str, str]:
     """Versions of avatarkit, Python and the packages that can change a result; imports none of them."""
     from importlib import metadata
 

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import data, demo, doctor, motion, prepare, reenact, train, weights
+from avatarkit.cli import cache, data, demo, doctor, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
@@ -29,12 +29,16 @@ EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141
 
 app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
+cache_app = typer.Typer(help="Look at or clear what reenact and batch keep by --cache.", add_completion=False)
 motion_app = typer.Typer(help="Extract and inspect motion files.", add_completion=False)
 prepare_app = typer.Typer(help="Make datasets from videos and photos.", add_completion=False)
 data_app = typer.Typer(help="Look at datasets, check, choose, export, remove.", add_completion=False)
 train_app = typer.Typer(help="Train the networks, stage by stage.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
+app.add_typer(cache_app, name="cache")
+cache_app.command("info")(cache.info)
+cache_app.command("clear")(cache.clear)
 app.add_typer(motion_app, name="motion")
 motion_app.command("extract")(motion.extract)
 motion_app.command("show")(motion.show)

@@ -40,6 +40,7 @@ def reenact(
     audio: options.Audio = None,
     codec: options.Codec = "auto",
     crf: options.Crf = None,
+    cache: options.Cache = None,
     report: options.Report = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -82,6 +83,7 @@ def reenact(
         crf=crf,
         codec=codec,
         audio=audio,
+        cache=cache,
         overwrite=overwrite,
         report=report,
     )

@@ -205,6 +205,15 @@ Crf = Annotated[
         help="Constant rate factor: lower is better and larger.",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        show_default="none",
+        help="Keep the source's layers and the driver's motion here, for later runs with the same files.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 Report = Annotated[
     Path | None,
     typer.Option(

@@ -117,9 +117,7 @@ def load_driver(
     """
     kind, info = driver_kind(path)
     if kind == "motion" or info is None or info.video is None:
-        motion = read_motion(path)
-        bounds = None if part.whole else part.frames(motion.rate, len(motion), path)
-        return Driver(path, "motion", motion.part(*bounds) if bounds else motion, None, part=bounds)
+        return motion_driver(path, part)
     if kind == "image":
         picture = read_image(path)
         progress.stage("track", 1, "photos")
@@ -136,6 +134,13 @@ def load_driver(
     for text in warnings:
         progress.notice(text)
     return Driver(path, kind, motion, info, warnings, bounds)
+
+
+def motion_driver(path: Path, part: DriverPart = WHOLE) -> Driver:
+    """Read a motion file. Raises as `load_driver`."""
+    motion = read_motion(path)
+    bounds = None if part.whole else part.frames(motion.rate, len(motion), path)
+    return Driver(path, "motion", motion.part(*bounds) if bounds else motion, None, part=bounds)
 
 
 def _counted(reader: FrameReader, progress: Progress) -> Iterator[NDArray[np.uint8]]:

@@ -8,25 +8,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.spec import BackgroundSpec
-from avatarkit.face.open import open_dense_tracker
 from avatarkit.media.containers import output_kind
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import pending_output
-from avatarkit.motion.columns import Motion
 from avatarkit.motion.transfer import Transfer
-from avatarkit.pipelines.driver import Driver, load_driver
+from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.framing import drawn_part, framing
-from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
 from avatarkit.pipelines.preview import moments, preview_sheet
+from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.reenact_config import ReenactConfig, checked
 from avatarkit.pipelines.render import beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport, synthetic_marks
-from avatarkit.pipelines.source import Portrait, Source, open_portrait
+from avatarkit.pipelines.source import Source
+from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
-from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine
 
 Picture = NDArray[np.uint8]
@@ -34,59 +31,53 @@ PRESET = "superfast"
 """The encoder shares two cores with the drawing of frames: one step faster makes larger files, not worse ones."""
 
 
-def reenact(config: ReenactConfig, progress: Progress) -> ReenactReport:
+def reenact(config: ReenactConfig, progress: Progress, studio: Studio | None = None) -> ReenactReport:
     """Make the source move like the driver and write the result.
+
+    Args:
+        config: what is asked for.
+        progress: hears of stages, frames and notices.
+        studio: with what is open and known already, for several reenactments; none makes one of its own.
 
     Raises:
         UsageError: options that do not go together. InputError: a source or driver that cannot be used.
         OutputError: an output that exists, has no known format, or cannot be written. Nothing is left behind then.
     """
     background = checked(config)
-    tools = LayerTools(config.matting, config.inpaint)
     timer = StageTimer()
-    with MemoryMeter() as memory, closing(open_dense_tracker(config.tracker)) as tracker:
+    with ExitStack() as stack:
+        memory = stack.enter_context(MemoryMeter())
+        cache = open_cache(config.cache) if config.cache else None
+        studio = studio or stack.enter_context(Studio(cache))
+        studio.tools(config)  # what cannot run here is said before any work is done
         with timer.stage("source"):
             progress.stage("source", None)
-            portrait = open_portrait(config.source, config.face, tracker)
+            portrait = studio.portrait(config)
             for line in about_source(portrait, drawn_part(portrait, None, config), config):
                 progress.notice(line)
         # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
         with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
-            early = None if config.paste_back else pool.submit(_layers, portrait, None, background, tools, config)
+            early = None if config.paste_back else pool.submit(studio.source, config, portrait, None, background)
             with timer.stage("track"):
-                driver = load_driver(
-                    config.driver, tracker, config.driver_face, config.on_missing, progress, config.part
-                )
+                driver = studio.driver(config, progress)
         with timer.stage("prepare"):
             progress.stage("prepare", None)
-            source = early.result() if early else _layers(portrait, driver.motion, background, tools, config)
+            source = early.result() if early else studio.source(config, portrait, driver.motion, background)
             place = framing(driver.motion, portrait, source.crop, config)
             transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, place)
             for line in (*about_layers(source, config), *about_motion(driver.motion, transfer, config)):
                 progress.notice(line)
-            engine: Engine = WarpEngine()
-            engine.prepare(source.layers)
+            engine = studio.engine(config, source, background)
         with timer.stage("render"):
             size, audio = _write(config, source, driver, engine, transfer, progress)
             for line in engine.notices():
                 progress.notice(line)
-    report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio)
+    hashes = studio.digest(config.source), studio.digest(config.driver)
+    report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio, hashes)
     if config.report is not None:
         with pending_output(config.report, overwrite=config.overwrite) as temporary:
             temporary.write_text(report.to_text(), encoding="utf-8")
     return report
-
-
-def _layers(
-    portrait: Portrait,
-    motion: Motion | None,
-    background: BackgroundSpec,
-    tools: LayerTools,
-    config: ReenactConfig,
-) -> Source:
-    """The source's layers; the driver's motion is needed with paste-back alone."""
-    crop = drawn_part(portrait, motion, config)
-    return Source(portrait, crop, background, tools, paste_back=config.paste_back)
 
 
 def _write(

@@ -30,6 +30,7 @@ class ReenactConfig:
     tracker: which method, "auto" for the best that can run here. crf: the encoder's quality, None for its usual one.
     crop_scale: side of the drawn square in heights of the face. crop_offset: how far the face is moved from its usual
     place in the square, to the right and down, in sides of the square. audio: sound to use instead of the driver's.
+    cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video.
     """
 
@@ -55,6 +56,7 @@ class ReenactConfig:
     crf: int | None = None
     codec: str = "auto"
     audio: Path | None = None
+    cache: Path | None = None
     overwrite: bool = False
     report: Path | None = None
 

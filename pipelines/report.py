@@ -15,7 +15,7 @@ from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines import preview
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.source import SOFT_FACE_PX, Source
-from avatarkit.runtime import StageTimer, sha256_file, versions
+from avatarkit.runtime import StageTimer, versions
 from avatarkit.systems.protocol import Engine
 
 if TYPE_CHECKING:
@@ -51,15 +51,16 @@ class ReenactReport:
         peak_bytes: int,
         size: tuple[int, int],
         audio: str,
+        hashes: tuple[str, str],
     ) -> ReenactReport:
-        """Collect what happened."""
+        """Collect what happened; `hashes` are SHA-256 of the source's and the driver's file."""
         motion = driver.motion
         states = [int((motion.state == number).sum()) for number in range(len(STATE_NAMES))]
         return ReenactReport(
             {
                 "source": {
                     "path": str(config.source),
-                    "sha256": sha256_file(config.source),
+                    "sha256": hashes[0],
                     "width": source.portrait.size[0],
                     "height": source.portrait.size[1],
                     "faces": source.portrait.faces,
@@ -72,7 +73,7 @@ class ReenactReport:
                 },
                 "driver": {
                     "path": str(config.driver),
-                    "sha256": sha256_file(config.driver),
+                    "sha256": hashes[1],
                     "kind": driver.kind,
                     "width": motion.width,
                     "height": motion.height,
@@ -100,7 +101,7 @@ class ReenactReport:
                 },
                 "seconds": {name: round(value, 3) for name, value in timer.seconds.items()},
                 "peak_memory_bytes": peak_bytes,
-                "versions": versions(),
+                "versions": dict(versions()),
             }
         )
 

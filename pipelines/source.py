@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.composite import composite, foreground_colors, make_plate, to_rgba
+from avatarkit.background.composite import composite, to_rgba
 from avatarkit.background.spec import BackgroundSpec, load_background
 from avatarkit.errors import InputError
 from avatarkit.face.select import choose
@@ -59,8 +59,7 @@ def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portr
     Raises:
         InputError: no picture, no face, or one too small to work with.
     """
-    straight, alpha = read_image_rgba(path)
-    picture = straight if alpha is None else over_white(straight, alpha)
+    picture, alpha = _read(path)
     found = tracker.detect(picture)
     face = choose(found, choice, str(path))
     if face.extent_px < SMALLEST_FACE_PX:
@@ -69,6 +68,16 @@ def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portr
             f" {SMALLEST_FACE_PX} px, better {SOFT_FACE_PX}"
         )
     return Portrait(picture, alpha, face, len(found), tracker.name)
+
+
+def read_portrait(path: Path, face: Face, faces: int, tracker: str) -> Portrait:
+    """Read a source whose face is known already. Raises InputError where there is no picture."""
+    return Portrait(*_read(path), face, faces, tracker)
+
+
+def _read(path: Path) -> tuple[Picture, NDArray[np.float32] | None]:
+    straight, alpha = read_image_rgba(path)
+    return straight if alpha is None else over_white(straight, alpha), alpha
 
 
 class Source:
@@ -105,7 +114,7 @@ class Source:
             alpha, foreground = np.ones(part.shape[:2], np.float32), part
         else:
             alpha = self._matte(part, marks, whole, tools)
-            foreground = foreground_colors(part, alpha)
+            foreground = tools.foreground(part, alpha)
         behind = self._background(background, part, alpha, tools)
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         inside = crop.window if whole else np.s_[:, :]
@@ -159,8 +168,8 @@ class Source:
         """The picture's own transparency when it says something about the subject, else an estimated matte."""
         own = self.portrait.alpha
         if own is None or not 0.02 < float((own < 0.5).mean()) < 0.98:
-            self.matting = tools.matting.name
-            return tools.matting.matte(part, marks)
+            alpha, self.matting = tools.matte(part, marks)
+            return alpha
         self.matting = "the picture's own alpha"
         if whole:
             return own
@@ -171,8 +180,8 @@ class Source:
         self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], tools: LayerTools
     ) -> Picture | None:
         if spec.kind == "plate":
-            self.inpainting = tools.inpainter.name
-            return make_plate(part, alpha, tools.inpainter, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
+            plate, self.inpainting = tools.plate(part, alpha, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
+            return plate
         if spec.kind in ("color", "image"):
             return load_background(spec, part.shape[1], part.shape[0], read_image)
         return None

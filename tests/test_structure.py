@@ -21,7 +21,7 @@ FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avata
 LAYERS = (
     ("", "errors", "runtime", "devices", "atomic"),
     ("media", "geometry"),
-    ("weights", "checkpoint"),
+    ("weights", "checkpoint", "cache"),
     ("face", "background", "quality"),
     ("head",),
     ("nets", "losses", "metrics", "data"),

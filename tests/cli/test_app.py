@@ -124,6 +124,7 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "crf": None,
         "codec": "auto",
         "audio": None,
+        "cache": None,
         "overwrite": False,
         "report": None,
     }
