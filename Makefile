@@ -1,6 +1,6 @@
 # Every target works from a clean clone: it first creates .venv and installs what is needed, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test test-tasks-api demo bench clean distclean
+.PHONY: help setup lint types test test-tasks-api test-system-ffmpeg demo bench clean distclean
 SHELL := /bin/sh
 
 VENV := .venv
@@ -19,7 +19,7 @@ KEY   := $(if $(PYTHON),$(shell $(PYTHON) .ci/dependency_key.py))
 STAMP := $(VENV)/.installed-$(KEY)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## Create .venv and install avatarkit with all it needs (once per set of dependencies)
 
@@ -65,6 +65,9 @@ $(TASKS_STAMP): .ci/tasks_requirements.py
 
 test-tasks-api: $(TASKS_STAMP)  ## Run the tests of faces and what follows with MediaPipe Tasks alone
 	@.ci/test-tasks-api $(TASKS_PY)
+
+test-system-ffmpeg: $(STAMP)  ## Run the tests of media with the distribution's ffmpeg (fetched with apt, not installed)
+	@.ci/test-system-ffmpeg $(PY)
 
 demo: $(STAMP)  ## Render the bundled example and say where the video is
 	@$(PY) -m avatarkit demo -o $(DEMO) --overwrite

@@ -20,9 +20,9 @@ from media_set import label
 from avatarkit.face.sequence import CutDetector
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, face_from_landmarks
+from avatarkit.media.binary import ffmpeg_binary
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
-from avatarkit.media.ffmpeg import ffmpeg_binary
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

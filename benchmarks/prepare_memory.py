@@ -20,7 +20,7 @@ import threading
 import time
 from pathlib import Path
 
-from avatarkit.media.ffmpeg import ffmpeg_binary
+from avatarkit.media.binary import ffmpeg_binary
 from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
 from avatarkit.pipelines.prepare.run import prepare
 from avatarkit.prepare.config import PrepareConfig

@@ -162,7 +162,7 @@ def make_driver(
         with pending_output(output, overwrite=overwrite) as temporary:
             add_sound(
                 silent, probe(sound), temporary, container=CONTAINERS[".mp4"],
-                duration=len(motion) / motion.rate, metadata=marks, timeout_s=60,
+                frames=len(motion), rate=motion.rate, metadata=marks, timeout_s=60,
             )  # fmt: skip
         if motion_file is not None:
             shutil.copyfile(acted, motion_file)

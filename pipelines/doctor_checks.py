@@ -14,7 +14,7 @@ from typing import Any
 from avatarkit.background.choice import open_inpainter, open_matting
 from avatarkit.errors import AvatarkitError
 from avatarkit.face.open import open_dense_tracker
-from avatarkit.media.ffmpeg import encoders, ffmpeg_binary
+from avatarkit.media.binary import encoders, ffmpeg_build, lacks
 from avatarkit.runtime import cpu_threads
 from avatarkit.weights.cache import cache_dir
 from avatarkit.weights.choice import Choice
@@ -28,12 +28,6 @@ _OPTIONAL = (
     ("decord", "random access to video"),
     ("yt-dlp", "prepare-data --download"),
     ("ray", "prepare-data --runner ray"),
-)
-_ENCODERS = (
-    ("libx264", "H.264"),
-    ("h264_nvenc", "H.264, where there is an NVIDIA card"),
-    ("prores_ks", "ProRes, transparent .mov"),
-    ("libvpx-vp9", "VP9, transparent .webm"),
 )
 
 
@@ -80,17 +74,16 @@ def accelerators() -> list[Check]:
 
 
 def ffmpeg() -> list[Check]:
-    """The ffmpeg in use and those of its encoders that outputs use."""
+    """The ffmpeg in use, where it comes from, and what it cannot do."""
     try:
-        binary, known = ffmpeg_binary(), encoders()
+        build, known, missing = ffmpeg_build(), encoders(), lacks()
     except AvatarkitError as error:
         return [Check("ffmpeg", MISSING, str(error))]
-    rows = [Check("ffmpeg", OK, binary)]
-    for name, use in _ENCODERS:
-        needed = MISSING if name == "libx264" else NOTE
-        there = name in known
-        rows.append(Check(f"encoder {name}", OK if there else needed, use if there else f"{use}: not in this ffmpeg"))
-    return rows
+    origin = {"PATH": "on PATH", "imageio-ffmpeg": "of imageio-ffmpeg"}.get(build.origin, f"by {build.origin}")
+    what = f"{build.version} {origin}: {build.path}"
+    needed = OK if "libx264" in known else MISSING
+    rows = [Check("ffmpeg", OK, what), Check("encoder libx264", needed, "H.264, the default output")]
+    return [*rows, *(Check("ffmpeg cannot", NOTE, thing) for thing in missing if "libx264" not in thing)]
 
 
 def mediapipe_generation() -> list[Check]:

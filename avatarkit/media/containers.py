@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avatarkit.errors import DependencyError, OutputError, UsageError
-from avatarkit.media.ffmpeg import encoders
+from avatarkit.media.binary import encoders
 from avatarkit.media.image import IMAGE_SUFFIXES
 
 _PCM = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -116,18 +117,43 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
     return Demuxed(by_kind.get("video"), by_kind.get("audio"), log, code)
 
 
+def packet_times(path: Path, stream: str, *, timeout_s: float) -> Iterator[Fraction]:
+    """Presentation times in seconds of all packets of one stream ("a:0"), in stored order, as `-c copy` sees them.
+
+    A packet without a time has that of the one before. Raises InputError if ffmpeg gives no data for `timeout_s`.
+    """
+    output = ffmpeg.output(media_input(path)[stream], "pipe:1", format="framecrc", c="copy")
+    tracks: dict[int, Track] = {}
+    time = Fraction(0)
+    with Child(command(output), stdout=True, timeout_s=timeout_s) as child:
+        for text in _lines(child):
+            if text.startswith("#"):
+                _read_header(text, tracks)
+            elif len(fields := text.split(",")) >= 6:
+                ticks = int(fields[2])
+                time = time if ticks == _NO_TIME else ticks * tracks[0].time_base
+                yield time
+        child.wait()
+        if child.timed_out:
+            raise InputError(f"{path}: gave no data for {timeout_s:g} s")
+
+
 def _read_lines(child: Child, tracks: dict[int, Track]) -> None:
+    for text in _lines(child):
+        if text.startswith("#"):
+            _read_header(text, tracks)
+        else:
+            _read_packet(text, tracks, child)
+
+
+def _lines(child: Child) -> Iterator[str]:
     with open(child.stdout.fileno(), "rb", closefd=False, buffering=1 << 16) as lines:
         while True:
             with child.waiting():
                 line = lines.readline()
             if not line:
                 return
-            text = line.decode("ascii", "replace").rstrip()
-            if text.startswith("#"):
-                _read_header(text, tracks)
-            else:
-                _read_packet(text, tracks, child)
+            yield line.decode("ascii", "replace").rstrip()
 
 
 def _declared_rates(child: Child) -> tuple[Fraction, ...]:

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
 from avatarkit.media.containers import CONTAINERS, choose_codec, encoder_options
-from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, file_url
+from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, file_url, write_problem
 from avatarkit.media.mux import add_sound, metadata_options
 from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.media.rate import format_rate
+from avatarkit.media.written import check_pictures, check_written
 
 PNG_PATTERN = "%06d.png"
 
@@ -33,10 +34,10 @@ class FrameWriter:
     cut to the video's length; `audio` then says what became of it: "none", "copied" or "encoded". `metadata`
     entries go into the container.
 
-    Use as a context manager: leaving it normally finishes the file, leaving it by an exception ends ffmpeg
-    and removes the file. An ffmpeg that takes no data for `timeout_s` seconds is ended. Raises UsageError for
-    odd sides or a codec the container cannot hold, InputError for an unreadable `audio_from`, OutputError
-    with ffmpeg's reason where writing fails.
+    Use as a context manager: leaving it normally finishes the file and reads it back (`check_written`), leaving it
+    by an exception ends ffmpeg and removes the file. An ffmpeg that takes no data for `timeout_s` seconds is ended.
+    Raises UsageError for odd sides or a codec the container cannot hold, InputError for an unreadable `audio_from`,
+    OutputError with ffmpeg's reason where writing fails or the file lacks anything.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class FrameWriter:
         self.abort()
         if child.timed_out:
             return OutputError(f"{self.path}: ffmpeg took no data for {self._timeout_s:g} s and was ended")
-        return OutputError(f"{self.path}: cannot be written: {child.reason()}")
+        return OutputError(f"{self.path}: cannot be written: {write_problem(child.log) or child.reason()}")
 
     def close(self) -> None:
         """Finish the file: flush the encoder and add the sound. Safe to call again. Raises OutputError."""
@@ -152,13 +153,15 @@ class FrameWriter:
                 raise self._failed(child)
             if self.frames == 0:
                 raise OutputError(f"{self.path}: no frame was written")
+            self._check(child)
             if self._sound is not None and self._container is not None:
                 self.audio = add_sound(
                     self._target,
                     self._sound,
                     self.path,
                     container=self._container,
-                    duration=self.frames / self.rate,
+                    frames=self.frames,
+                    rate=self.rate,
                     metadata=self._metadata,
                     timeout_s=self._timeout_s,
                     start=self._audio_start,
@@ -168,6 +171,17 @@ class FrameWriter:
             self.abort()
             raise
         self._child = None
+
+    def _check(self, child: Child) -> None:
+        if self._container is None:
+            check_pictures(self.path, PNG_PATTERN, self.frames, child.log)
+            return
+        try:
+            check_written(
+                self._target, frames=self.frames, rate=self.rate, log=child.log, timeout_s=self._timeout_s
+            )
+        except OutputError as error:
+            raise OutputError(str(error).replace(str(self._target), str(self.path), 1)) from error
 
     def abort(self) -> None:
         """End ffmpeg and remove what was written; safe to call more than once."""

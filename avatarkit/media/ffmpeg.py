@@ -1,4 +1,4 @@
-"""The ffmpeg child process: which binary runs, and how it is fed, watched, ended and read.
+"""The ffmpeg child process: how it is fed, watched, ended and read.
 
 Commands are argument lists built with ffmpeg-python; no shell is involved. Every child has its stderr drained
 by a thread (so that it can never block on it) and a watchdog that kills it when it stays silent for too long.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
-import importlib
 import io
 import os
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -25,75 +22,11 @@ from typing import Any, cast
 import ffmpeg as ffmpeg_python
 
 from avatarkit.errors import DependencyError
+from avatarkit.media.binary import ffmpeg_binary
 
 _HEAD_LINES = 1500
 _TAIL_LINES = 60
 _PIPE_BYTES = 1 << 20
-OLDEST_VERSION = 5
-
-
-@functools.lru_cache(maxsize=1)
-def ffmpeg_binary() -> str:
-    """Path of the ffmpeg to run: the one on PATH, else the one that imageio-ffmpeg carries.
-
-    A system build that is too old (before version 5) gives way to the bundled one, and so does one without
-    libx264, because the default output needs it. Raises DependencyError if none is new enough.
-    """
-    usable: list[str] = []
-    old = ""
-    for candidate in _candidates():
-        try:
-            version, names = _major_version(candidate), _encoder_names(candidate)
-        except (OSError, subprocess.SubprocessError):
-            continue
-        if version is not None and version < OLDEST_VERSION:
-            old = old or f"ffmpeg {version} at {candidate} is too old: version {OLDEST_VERSION} is needed"
-        elif "libx264" in names:
-            return candidate
-        else:
-            usable.append(candidate)
-    if usable:
-        return usable[0]
-    problem = old or "no working ffmpeg was found"
-    raise DependencyError(f"{problem}; install a newer one, or run `pip install -U imageio-ffmpeg`")
-
-
-def _candidates() -> Iterator[str]:
-    system = shutil.which("ffmpeg")
-    if system:
-        yield system
-    try:
-        bundled = importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
-    except (ImportError, RuntimeError):
-        return
-    yield str(bundled)
-
-
-def _major_version(binary: str) -> int | None:
-    """7 for version 7.0.2, None for a build that is named by its commit."""
-    result = subprocess.run(
-        [binary, "-version"], capture_output=True, text=True, timeout=30, check=True, stdin=subprocess.DEVNULL
-    )
-    match = re.match(r"ffmpeg version n?(\d+)\.", result.stdout)
-    return int(match[1]) if match else None
-
-
-@functools.lru_cache(maxsize=8)
-def _encoder_names(binary: str) -> frozenset[str]:
-    result = subprocess.run(
-        [binary, "-hide_banner", "-encoders"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", result.stdout, re.MULTILINE))
-
-
-def encoders() -> frozenset[str]:
-    """Names of the encoders that the ffmpeg in use was built with."""
-    return _encoder_names(ffmpeg_binary())
 
 
 def file_url(path: Path) -> str:
@@ -278,6 +211,14 @@ _TELLING = re.compile(
     r"No space left|Permission denied|Read-only|File too large|not found|Invalid|rror|nable|"
     r"not (currently )?support|partial file|Cannot|Could not"
 )
+
+
+_WRITE_PROBLEM = re.compile(r"No space left on device|Disk quota exceeded|File too large|Input/output error")
+
+
+def write_problem(log: Sequence[str]) -> str:
+    """What a log says of a file that could not be written, without the rest of the line; "" for nothing."""
+    return next((match[0] for line in log if (match := _WRITE_PROBLEM.search(line))), "")
 
 
 def failure_reason(log: Sequence[str]) -> str:

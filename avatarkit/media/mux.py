@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import ffmpeg
 
 from avatarkit.errors import OutputError
 from avatarkit.media.containers import Container
-from avatarkit.media.ffmpeg import Child, command, file_url, media_input
+from avatarkit.media.demux import packet_times
+from avatarkit.media.ffmpeg import Child, command, file_url, media_input, write_problem
 from avatarkit.media.probe import AudioStream, MediaInfo
+from avatarkit.media.written import check_written
 
 _STANDARD_TAGS = frozenset(
     (
@@ -50,7 +52,8 @@ def add_sound(
     output: Path,
     *,
     container: Container,
-    duration: Fraction,
+    frames: int,
+    rate: Fraction,
     metadata: Mapping[str, str],
     timeout_s: float,
     start: Fraction = Fraction(0),
@@ -58,50 +61,72 @@ def add_sound(
     """Write `output`: the video of `silent` and the first sound stream of `sound`; "copied" or "encoded".
 
     The sound is moved by as much as the first frame of its own video was, begins `start` seconds later, and
-    ends with the video (`duration`, seconds). Copied sound can only end between packets: it goes on for at most
-    15 ms. Raises OutputError.
+    ends with the video, which has `frames` at `rate`. Copied sound can only end between packets: it goes on for at
+    most 15 ms. Raises OutputError, also where the written file lacks anything.
     """
     audio = sound.audio
     assert audio is not None
     origin = sound.video.start if sound.video is not None else min(audio.start, Fraction(0))
+    shift, duration = -origin - start, frames / rate
+    heard = max(Fraction(0), audio.start + shift), min(duration, audio.start + audio.duration + shift)
     copied = audio.codec in container.audio_copied
     recut = copied and audio.codec.startswith(
         "pcm_"
     )  # uncompressed sound can be cut at any sample and stays as is
     picture = ffmpeg.input(file_url(silent))
-    source = media_input(sound.path, itsoffset=f"{float(-origin - start):.9f}")
+    source = media_input(sound.path, itsoffset=f"{float(shift):.9f}")
     options: dict[str, Any] = {"c:v": "copy", **metadata_options(container, metadata)}
     if recut:
-        options |= {"c:a": audio.codec, "af": _sample_cut(duration)}
+        options |= {"c:a": audio.codec, "af": _sample_cut(heard[1])}
     elif copied:
-        options |= {"c:a": "copy", "bsf:a": _packet_filter(audio, container, duration, cut_before=start > 0)}
+        times = packet_times(sound.path, "a:0", timeout_s=timeout_s)
+        kept = _kept_packets(times, audio, container, shift, duration, cut_before=start > 0)
+        options |= {"c:a": "copy", "bsf:a": f"noise=drop='lt(n,{kept.start})+gte(n,{kept.stop})'"}
     else:
-        options |= _encoding(audio, container, duration)
+        options |= _encoding(audio, container, heard[1])
+    if container.muxer in ("matroska", "webm"):
+        # Opus begins with a few milliseconds to be skipped; older versions would move the picture for them.
+        options["avoid_negative_ts"] = "disabled"
     stream = ffmpeg.output(picture["v:0"], source["a:0"], file_url(output), format=container.muxer, **options)
     with Child(command(stream), timeout_s=max(timeout_s, float(duration) / 4)) as child:
         if child.wait() != 0 or child.timed_out:
-            why = "ffmpeg did not end" if child.timed_out else child.reason()
+            why = "ffmpeg did not end" if child.timed_out else write_problem(child.log) or child.reason()
             raise OutputError(f"{output}: the sound of {sound.path.name} cannot be added: {why}")
+        log = child.log
+    check_written(output, frames=frames, rate=rate, sound=heard, log=log, timeout_s=timeout_s)
     return "copied" if copied else "encoded"
 
 
-def _packet_filter(audio: AudioStream, container: Container, duration: Fraction, *, cut_before: bool) -> str:
-    """A bitstream filter that drops the packets after the end of the video, and with `cut_before` those before it.
+def _kept_packets(
+    times: Iterable[Fraction],
+    audio: AudioStream,
+    container: Container,
+    shift: Fraction,
+    duration: Fraction,
+    *,
+    cut_before: bool,
+) -> range:
+    """Which packets to copy: those up to the end of the video, and with `cut_before` none before its beginning.
 
-    Matroska stores no times below zero and would move the picture instead, so there those packets go too.
+    Matroska stores no times below zero and would move the picture instead, so there earlier packets go too. They
+    are named by number, since versions of ffmpeg differ in the times that a packet filter sees.
     """
     packet = audio.packet_duration
     last_start = duration - max(packet / 2, packet - _MAX_OVERHANG_S)
-    drop = f"gte(pts*tb,{float(last_start):.6f})"
-    if cut_before or container.muxer in ("matroska", "webm"):
-        drop += f"+lt(pts*tb,{float(-packet / 2):.6f})"
-    return f"noise=drop='{drop}'"
+    early = cut_before or container.muxer in ("matroska", "webm")
+    first = stop = 0
+    for number, time in enumerate(times):
+        if early and time + shift < -packet / 2:
+            first = number + 1
+        if time + shift < last_start:
+            stop = number + 1
+    return range(first, max(first, stop))
 
 
-def _encoding(audio: AudioStream, container: Container, duration: Fraction) -> dict[str, Any]:
+def _encoding(audio: AudioStream, container: Container, end: Fraction) -> dict[str, Any]:
     encoder = container.audio_encoder
     rate = audio.sample_rate_hz or 48000
-    options: dict[str, Any] = {"c:a": encoder, "b:a": container.audio_bitrate, "af": _sample_cut(duration)}
+    options: dict[str, Any] = {"c:a": encoder, "b:a": container.audio_bitrate, "af": _sample_cut(end)}
     if encoder == "libopus":
         options["ar"] = 48000
         options["ac"] = min(2, audio.channels or 2)
@@ -110,6 +135,10 @@ def _encoding(audio: AudioStream, container: Container, duration: Fraction) -> d
     return options
 
 
-def _sample_cut(duration: Fraction) -> str:
-    """Filters that pad or cut decoded sound at time zero and at the end of the video, to the sample."""
-    return f"aresample=async=1:first_pts=0,atrim=start=0:end={float(duration):.6f},asetpts=PTS-STARTPTS"
+def _sample_cut(end: Fraction) -> str:
+    """Filters that pad or cut decoded sound at time zero and at `end` (seconds), to the sample.
+
+    The end is padded too, since packets that do not decode would leave the sound short.
+    """
+    end_s = f"{max(float(end), 1e-3):.6f}"
+    return f"aresample=async=1:first_pts=0,apad=whole_dur={end_s},atrim=start=0:end={end_s},asetpts=PTS-STARTPTS"

@@ -17,7 +17,7 @@ from avatarkit.media.decode import FrameReader, assumed_matrix
 from avatarkit.media.probe import VideoStream
 from avatarkit.media.rate import round_half_up
 
-from .conftest import H264, LEVELS, REAL_MEDIA, ClipMaker, alive, gradient, source, tone
+from .conftest import H264, LEVELS, REAL_MEDIA, ClipMaker, alive, gradient, source, tone, turned
 
 
 def numbers(reader: FrameReader) -> list[int]:
@@ -103,8 +103,8 @@ def test_codecs_decode_to_the_same_picture(make_clip: ClipMaker, name: str, enco
 
 @pytest.mark.parametrize(("angle", "turns"), [("90", 1), ("-90", -1), ("180", 2)])
 def test_rotation_is_applied(make_clip: ClipMaker, clip: Path, angle: str, turns: int) -> None:
-    turned = make_clip(f"turned{angle}.mp4", "-display_rotation", angle, "-i", f"file:{clip}", "-c", "copy")
-    with FrameReader(clip) as flat, FrameReader(turned) as upright:
+    marked = make_clip(f"turned{angle}.mp4", *turned(clip, angle))
+    with FrameReader(clip) as flat, FrameReader(marked) as upright:
         expected, got = np.rot90(next(flat), turns), next(upright)
     assert got.shape == expected.shape
     assert np.abs(got.astype(int) - expected).mean() < 2

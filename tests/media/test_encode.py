@@ -15,9 +15,10 @@ import pytest
 
 from avatarkit.errors import OutputError, UsageError
 from avatarkit.media import ffmpeg as ffmpeg_module
+from avatarkit.media.binary import encoders, ffmpeg_binary
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
-from avatarkit.media.ffmpeg import encoders, failure_reason, ffmpeg_binary
+from avatarkit.media.ffmpeg import failure_reason
 from avatarkit.media.image import read_image_rgba
 from avatarkit.media.probe import probe
 

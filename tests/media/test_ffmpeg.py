@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from avatarkit.errors import DependencyError, InputError
+from avatarkit.media import binary as binary_module
 from avatarkit.media import ffmpeg as ffmpeg_module
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import probe
@@ -28,34 +31,79 @@ def fake_ffmpeg(folder: Path, version: str, *encoder_names: str) -> Path:
     return path
 
 
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """`builds(bundled=..., system=..., named=...)`: the choice among programs with such versions and encoders."""
+
+    def choose(**versions: tuple[str, ...]) -> str:
+        paths = {name: str(fake_ffmpeg(tmp_path / name, *answers)) for name, answers in versions.items()}
+        monkeypatch.delenv("AVATARKIT_FFMPEG", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path / "system"), prepend=os.pathsep)
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", paths.get("bundled", str(tmp_path / "none")))
+        if "named" in paths:
+            monkeypatch.setenv("AVATARKIT_FFMPEG", paths["named"])
+        build = binary_module.ffmpeg_build.__wrapped__()
+        return next(name for name, path in paths.items() if path == build.path)
+
+    return choose
+
+
+GOOD = ("7.0.2-static", "libx264")
+
+
+def test_bundled_ffmpeg_comes_before_the_one_on_path(builds: Callable[..., str]) -> None:
+    assert builds(bundled=GOOD, system=GOOD) == "bundled"
+    assert builds(bundled=GOOD, system=GOOD, named=("5.1.9-0+deb12u1", "libx264")) == "named"
+
+
 @pytest.mark.parametrize(
-    ("version", "names", "chosen"),
+    ("answers", "chosen"),
     [
-        ("6.1.1-3ubuntu5", ["libx264", "aac"], True),
-        ("n9.0.2-17-g2a571b6068", ["libx264"], True),
-        ("N-118000-gabcdef", ["libx264"], True),
-        ("4.4.2-0ubuntu0.22.04.1", ["libx264"], False),
-        ("7.0", ["libopenh264"], False),
+        (("6.1.1-3ubuntu5", "libx264", "aac"), "bundled"),
+        (("n9.0.2-17-g2a571b6068", "libx264"), "bundled"),
+        (("N-118000-gabcdef", "libx264"), "bundled"),
+        (("4.4.2-0ubuntu0.22.04.1", "libx264"), "system"),
+        (("7.0", "libopenh264"), "system"),
     ],
 )
-def test_system_ffmpeg_gives_way_where_it_cannot_do_the_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, names: list[str], chosen: bool
+def test_a_build_that_cannot_do_the_job_gives_way(
+    builds: Callable[..., str], answers: tuple[str, ...], chosen: str
 ) -> None:
-    system = fake_ffmpeg(tmp_path / "system", version, *names)
-    bundled = fake_ffmpeg(tmp_path / "bundled", "7.0.2-static", "libx264")
-    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(system), str(bundled)]))
-    binary = ffmpeg_module.ffmpeg_binary.__wrapped__()
-    assert binary == str(system if chosen else bundled)
+    assert builds(bundled=answers, system=GOOD) == chosen
+
+
+def test_the_named_ffmpeg_is_taken_or_refused(
+    builds: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DependencyError, match=r"AVATARKIT_FFMPEG=.*named/ffmpeg: ffmpeg 4 at .* is too old"):
+        builds(bundled=GOOD, named=("4.2.2-static", "libx264"))
+    assert builds(bundled=GOOD, named=("5.1", "aac")) == "named"
+    monkeypatch.setenv("AVATARKIT_FFMPEG", "system")
+    fake_ffmpeg(tmp_path / "system", *GOOD)
+    assert binary_module.ffmpeg_build.__wrapped__().path == str(tmp_path / "system" / "ffmpeg")
+    monkeypatch.setenv("AVATARKIT_FFMPEG", str(tmp_path / "nothing"))
+    with pytest.raises(DependencyError, match="nothing: no such program"):
+        binary_module.ffmpeg_build.__wrapped__()
 
 
 def test_no_ffmpeg_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(tmp_path / "none")]))
-    with pytest.raises(DependencyError, match=r"no working ffmpeg .*pip install"):
-        ffmpeg_module.ffmpeg_binary.__wrapped__()
-    old = fake_ffmpeg(tmp_path / "old", "4.2.2-static", "libx264")
-    monkeypatch.setattr(ffmpeg_module, "_candidates", lambda: iter([str(old)]))
-    with pytest.raises(DependencyError, match=r"ffmpeg 4 at .* is too old: version 5"):
-        ffmpeg_module.ffmpeg_binary.__wrapped__()
+    monkeypatch.delenv("AVATARKIT_FFMPEG", raising=False)
+    monkeypatch.setattr(binary_module, "_candidates", lambda: iter([]))
+    with pytest.raises(DependencyError, match=r"no ffmpeg was found.*pip install"):
+        binary_module.ffmpeg_build.__wrapped__()
+    monkeypatch.setattr(binary_module, "_candidates", lambda: iter([(str(tmp_path / "none"), "PATH")]))
+    with pytest.raises(DependencyError, match=r"none cannot be run \(No such file.*pip install"):
+        binary_module.ffmpeg_build.__wrapped__()
+
+
+def test_what_a_build_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = fake_ffmpeg(tmp_path / "small", "7.0", "libx264", "aac")
+    monkeypatch.setattr(binary_module, "ffmpeg_binary", lambda: str(fake))
+    missing = binary_module.lacks()
+    assert "write HEVC (libx265)" in missing
+    assert "deinterlace (bwdif)" in missing
+    assert "read H.264 (h264)" in missing
+    assert not [text for text in missing if "libx264" in text or "write AAC" in text]
 
 
 def test_hung_decoder_is_ended(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

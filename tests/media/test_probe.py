@@ -22,6 +22,7 @@ from .conftest import (
     skip_where_ffmpeg_crashes,
     source,
     tone,
+    turned,
 )
 
 
@@ -82,7 +83,7 @@ def test_codecs(make_clip: ClipMaker, name: str, encoder: str, codec: str) -> No
 
 @pytest.mark.parametrize(("angle", "clockwise_deg"), [("90", 270), ("-90", 90), ("180", 180)])
 def test_rotation_swaps_the_sides(make_clip: ClipMaker, clip: Path, angle: str, clockwise_deg: int) -> None:
-    path = make_clip(f"turned{angle}.mp4", "-display_rotation", angle, "-i", f"file:{clip}", "-c", "copy")
+    path = make_clip(f"turned{angle}.mp4", *turned(clip, angle))
     video = probe(path).video
     assert video is not None
     assert video.rotation_deg == clockwise_deg

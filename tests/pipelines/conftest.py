@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from avatarkit.face.types import FaceChoice
+from avatarkit.media.binary import ffmpeg_binary
 from avatarkit.media.decode import FrameReader
-from avatarkit.media.ffmpeg import ffmpeg_binary
 from avatarkit.media.image import read_image, write_image
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver

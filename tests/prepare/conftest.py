@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatarkit.media.binary import ffmpeg_binary
 from avatarkit.media.encode import FrameWriter
-from avatarkit.media.ffmpeg import ffmpeg_binary
 from avatarkit.motion.script import Script
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.tools import Tools, open_tools

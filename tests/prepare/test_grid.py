@@ -54,7 +54,7 @@ def test_constant_rates(tmp_path: Path, rate: Fraction) -> None:
 def test_variable_rate(tmp_path: Path) -> None:
     import subprocess
 
-    from avatarkit.media.ffmpeg import ffmpeg_binary
+    from avatarkit.media.binary import ffmpeg_binary
 
     rng = np.random.default_rng(3)
     lengths = [Fraction(int(ms), 1000) for ms in rng.integers(15, 120, 40)]

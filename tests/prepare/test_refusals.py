@@ -175,7 +175,7 @@ def test_video_without_its_index_is_truncated(outcome: Run, framed: Path, studio
 
 
 def test_files_that_are_no_video(outcome: Run, talking: Path, studio: Path, astronaut: np.ndarray) -> None:
-    from avatarkit.media.ffmpeg import ffmpeg_binary
+    from avatarkit.media.binary import ffmpeg_binary
 
     sound, empty, text, photo = (studio / name for name in ("sound.m4a", "empty.mp4", "text.mp4", "photo.png"))
     import subprocess
@@ -219,7 +219,7 @@ def test_rejections_name_their_track(tools: Tools, studio: Path) -> None:
 
 
 def test_video_without_a_face_is_one_rejection(tools: Tools, studio: Path) -> None:
-    from avatarkit.media.ffmpeg import ffmpeg_binary
+    from avatarkit.media.binary import ffmpeg_binary
 
     path = studio / "bars.mp4"
     import subprocess
