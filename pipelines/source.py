@@ -15,7 +15,7 @@ from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.pipelines.layer_tools import LayerTools
-from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
 Picture = NDArray[np.uint8]
 
@@ -24,6 +24,8 @@ SOFT_FACE_PX = 200
 """Below this face height in the source the result looks soft at 1024 px; the summary says so."""
 JOIN_BAND = 0.03
 """With paste-back the drawn part runs into the full frame over this share of the crop's longer side."""
+WIDER = 0.16
+"""The layers reach beyond the drawn part by this share of its sides, as far as the picture does."""
 PLATE_MARGIN = 0.02
 """The hole for the plate is grown by this share of the crop's side."""
 
@@ -108,17 +110,23 @@ class Source:
         picture = portrait.picture
         # With paste-back the matte must reach beyond the crop wherever the background is exchanged.
         whole = paste_back and self._kind in ("color", "image", "transparent")
-        part = picture if whole else cut(picture, crop)
-        marks = portrait.landmarks if whole else crop.to_crop(portrait.landmarks)
+        # Without it the drawn part moves on its own, and shows what lies around it in the picture.
+        wide = not paste_back and self._kind != "keep"
+        outer = crop.grown(WIDER, portrait.size) if wide else crop
+        inside = crop.window if whole else crop.within(outer)
+        part = picture if whole else cut(picture, outer)
+        if wide:
+            part[inside] = cut(picture, crop)
+        marks = portrait.landmarks if whole else outer.to_crop(portrait.landmarks)
         if self._kind == "keep":
             alpha, foreground = np.ones(part.shape[:2], np.float32), part
         else:
-            alpha = self._matte(part, marks, whole, tools)
+            alpha = self._matte(part, marks, None if whole else outer, tools)
             foreground = tools.foreground(part, alpha)
-        behind = self._background(background, part, alpha, tools)
+        seen = inside if wide else np.s_[:, :]
+        behind = self._background(background, part[seen], alpha[seen], tools)
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
-        inside = crop.window if whole else np.s_[:, :]
-        self.background = behind[inside] if behind is not None else None
+        self.background = behind if behind is None or wide else behind[inside]
         self.advice = tuple(tools.advice)
         self._seams = _seams(crop, portrait.size) if paste_back else []
         self.layers = SourceLayers(
@@ -127,6 +135,7 @@ class Source:
             alpha[inside],
             crop.to_crop(portrait.landmarks),
             anchored=paste_back or self._kind == "keep",
+            wider=WiderLayers(foreground, alpha, inside[1].start, inside[0].start) if wide else None,
         )
 
     @property
@@ -163,18 +172,21 @@ class Source:
         return full
 
     def _matte(
-        self, part: Picture, marks: NDArray[np.float64], whole: bool, tools: LayerTools
+        self, part: Picture, marks: NDArray[np.float64], crop: Crop | None, tools: LayerTools
     ) -> NDArray[np.float32]:
-        """The picture's own transparency when it says something about the subject, else an estimated matte."""
+        """The picture's own transparency when it says something about the subject, else an estimated matte.
+
+        crop: the part of the picture that `part` shows, None for all of it.
+        """
         own = self.portrait.alpha
         if own is None or not 0.02 < float((own < 0.5).mean()) < 0.98:
             alpha, self.matting = tools.matte(part, marks)
             return alpha
         self.matting = "the picture's own alpha"
-        if whole:
+        if crop is None:
             return own
         levels = np.dstack([np.round(own * 255.0).astype(np.uint8)] * 3)
-        return cut(levels, self.crop)[..., 0].astype(np.float32) / np.float32(255.0)
+        return cut(levels, crop)[..., 0].astype(np.float32) / np.float32(255.0)
 
     def _background(
         self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], tools: LayerTools

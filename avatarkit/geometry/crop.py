@@ -45,6 +45,24 @@ class Crop:
         """Crop pixels (..., 2 or 3) to picture pixels."""
         return self._map(points, self.scale, np.array([self.left, self.top]), forward=False)
 
+    def grown(self, share: float, size: tuple[int, int]) -> "Crop":
+        """The crop and a margin around it, a share of its sides, inside a picture of that width and height."""
+        across, down = (float(round(share * side)) for side in (self.width, self.height))
+        left, top = max(self.left - across, 0.0), max(self.top - down, 0.0)
+        right, bottom = (
+            min(first + side + more, float(whole))
+            for first, side, more, whole in zip(
+                (self.left, self.top), (self.width, self.height), (across, down), size, strict=True
+            )
+        )
+        return Crop(left, top, right - left, bottom - top, self.scale)
+
+    def within(self, outer: "Crop") -> tuple[slice, slice]:
+        """Rows and columns of this crop, as shown, in a larger one of the same scale."""
+        left, top = round((self.left - outer.left) * self.scale), round((self.top - outer.top) * self.scale)
+        width, height = self.shown
+        return slice(top, top + height), slice(left, left + width)
+
     @staticmethod
     def _map(
         points: NDArray[np.floating[Any]], scale: float, corner: NDArray[np.floating[Any]], *, forward: bool

@@ -126,3 +126,27 @@ def test_union_covers_the_points_inside_the_picture() -> None:
 def test_union_of_points_inside_is_the_crop_itself() -> None:
     crop = Crop.square(20.0, 30.0, 40.0, 40)
     assert union(crop, np.array([[25.0, 35.0]]), 200, 200) == crop
+
+
+@pytest.mark.parametrize(("left", "top", "side", "size"), [(30, 20, 50, 100), (0, 40, 50, 33), (10, 0, 80, 80)])
+def test_a_grown_crop_holds_the_crop_and_stays_in_the_picture(left: int, top: int, side: int, size: int) -> None:
+    crop = Crop.square(left, top, float(side), size)
+    outer = crop.grown(0.2, (120, 90))
+    assert outer.left >= 0
+    assert outer.top >= 0
+    assert outer.left + outer.width <= 120
+    assert outer.top + outer.height <= 90
+    assert outer.left == max(left - round(0.2 * side), 0)
+    rows, columns = crop.within(outer)
+    width, height = outer.shown
+    assert (columns.stop - columns.start, rows.stop - rows.start) == crop.shown
+    assert 0 <= columns.start < columns.stop <= width
+    assert 0 <= rows.start < rows.stop <= height
+    corner = outer.to_crop(np.array([crop.left, crop.top]) - 0.5) + 0.5
+    np.testing.assert_allclose(corner, [columns.start, rows.start], atol=0.501)
+
+
+def test_a_crop_grows_by_nothing_in_a_picture_that_it_fills() -> None:
+    crop = Crop.square(0, 0, 90.0, 45)
+    assert crop.grown(0.2, (90, 90)) == crop
+    assert crop.within(crop) == (slice(0, 45), slice(0, 45))
