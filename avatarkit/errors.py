@@ -25,6 +25,12 @@ class OutputError(AvatarkitError):
     exit_code = 4
 
 
+class Interrupted(AvatarkitError):
+    """An unattended job that was asked to stop; what is done stays, and the same command goes on."""
+
+    exit_code = 130
+
+
 class DependencyError(AvatarkitError):
     """A program or package that the job needs and that is not installed."""
 

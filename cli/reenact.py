@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
 from avatarkit.cli import reenact_options as options
 from avatarkit.cli.console import Console
 from avatarkit.cli.parsing import face_choice, pair, reference_frame
+
+if TYPE_CHECKING:
+    from avatarkit.pipelines.reenact_config import ReenactConfig
 
 
 def reenact(
@@ -46,46 +53,35 @@ def reenact(
     quiet: options.Quiet = False,
 ) -> None:
     """Move a portrait like a driver: head, expression and gaze, with the driver's sound."""
-    from avatarkit.motion.config import MotionConfig
-    from avatarkit.pipelines.driver import DriverPart
+    config = config_of(locals())
     from avatarkit.pipelines.reenact import reenact as run
-    from avatarkit.pipelines.reenact_config import ReenactConfig
 
-    config = ReenactConfig(
-        source=source,
-        driver=driver,
-        output=output,
-        motion=MotionConfig(
-            mode=motion,
-            region=region,
-            strength=strength,
-            yaw_deg=yaw_deg,
-            pitch_deg=pitch_deg,
-            roll_deg=roll_deg,
-            keep_scale=keep_scale,
-            reference_frame=reference_frame(reference),
-        ),
-        face=face_choice(face, face_at),
-        driver_face=face_choice(driver_face, driver_face_at, "--driver-"),
-        on_missing=on_missing,
-        part=DriverPart(start, end),
-        size=size,
-        crop_scale=crop_scale,
-        crop_offset=pair(crop_offset, "--crop-offset"),
-        background=background,
-        paste_back=paste_back,
-        side_by_side=side_by_side,
-        preview=preview,
-        engine=engine,
-        matting=matting,
-        inpaint=inpaint,
-        tracker=tracker,
-        crf=crf,
-        codec=codec,
-        audio=audio,
-        cache=cache,
-        overwrite=overwrite,
-        report=report,
-    )
     with Console(quiet=quiet) as console:
         console.summary(run(config, console).summary_lines())
+
+
+def config_of(values: Mapping[str, Any]) -> ReenactConfig:
+    """The configuration that the parameters of `reenact` ask for, by their names.
+
+    Raises:
+        UsageError: a value that cannot be read.
+    """
+    from avatarkit.motion.config import MotionConfig
+    from avatarkit.pipelines.driver import DriverPart
+    from avatarkit.pipelines.reenact_config import ReenactConfig
+
+    # Most options are fields by the same names; the rest is put together here.
+    plain = {field.name: values[field.name] for field in fields(ReenactConfig) if field.name in values}
+    motion = {
+        "mode": values["motion"],
+        "reference_frame": reference_frame(values["reference"]),
+        **{field.name: values[field.name] for field in fields(MotionConfig) if field.name in values},
+    }
+    composed = {
+        "motion": MotionConfig(**motion),
+        "face": face_choice(values["face"], values["face_at"]),
+        "driver_face": face_choice(values["driver_face"], values["driver_face_at"], "--driver-"),
+        "part": DriverPart(values["start"], values["end"]),
+        "crop_offset": pair(values["crop_offset"], "--crop-offset"),
+    }
+    return ReenactConfig(**{**plain, **composed})

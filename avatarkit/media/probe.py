@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from avatarkit.errors import InputError
@@ -88,6 +89,16 @@ def probe(path: Path | str, *, require_video: bool = False, timeout_s: float = 6
     """
     path = Path(path)
     check_readable(path)
+    about = path.stat()
+    info = _probe(path, about.st_size, about.st_mtime_ns, timeout_s)
+    if require_video and info.kind == "audio":
+        raise InputError(f"{path}: holds only sound and no video; give a file with a moving picture")
+    return info
+
+
+@lru_cache(maxsize=64)
+def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
+    """What a file of that size and time holds; a job asks more than once."""
     header = image_header(path)
     if header is not None:
         return _probe_picture(path, header.codec, header.width, header.height, header.frames)
@@ -102,8 +113,6 @@ def probe(path: Path | str, *, require_video: bool = False, timeout_s: float = 6
     if demuxed.video is None or video_line is None:
         if audio is None:
             raise InputError(f"{path}: holds neither video nor sound")
-        if require_video:
-            raise InputError(f"{path}: holds only sound and no video; give a file with a moving picture")
         return MediaInfo(path, "audio", about.container, None, audio)
     if demuxed.video.packets == 0:
         detail = f" ({failure_reason(demuxed.log)})" if demuxed.exit_code else ""

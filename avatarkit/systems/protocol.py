@@ -62,5 +62,5 @@ class Engine(Protocol):
         ...
 
     def notices(self) -> tuple[str, ...]:
-        """What the summary should say about the frames drawn so far, a line each; () if there is nothing."""
+        """What the summary should say about the frames since it was last asked, a line each, or ()."""
         ...

@@ -61,6 +61,9 @@ class Record:
         }
         return {**self.known.get(task, {}), **here}
 
+    def alive(self, task: str, progress: Any, worker: str) -> None:
+        """Old news by the time it would come home."""
+
     def done(self, task: str, step: str, value: Any, worker: str) -> None:
         """Note it."""
         self.calls.append(("done", (task, step, value, worker)))

@@ -146,6 +146,9 @@ class Pool:
             one.step = message.step
             self._alive(one, message.limit_s)
             self._watcher.begun(turn.task.name, message.step, one.name)
+        elif isinstance(message, messages.Alive):
+            if message.progress is not None:
+                self._watcher.alive(turn.task.name, message.progress, one.name)
         elif isinstance(message, messages.Reserve):
             one.asks = message.size
         elif isinstance(message, messages.Done):

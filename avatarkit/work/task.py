@@ -72,8 +72,8 @@ class Link(Protocol):
     def begin(self, step: str, limit_s: float) -> None:
         """A step's turn has come; `limit_s` seconds without another sign of life mean that it hangs."""
 
-    def alive(self) -> bool:
-        """A sign of life; returns whether to stop."""
+    def alive(self, progress: Any = None) -> bool:
+        """A sign of life, with how far a step is; returns whether to stop."""
 
     def done(self, step: str, value: Any) -> None:
         """A step has ended with a value, which pickles."""
@@ -139,6 +139,9 @@ class Watcher(Protocol):
 
     def poisoned(self, task: str) -> Mapping[str, str]:
         """Steps of a task that have crashed too often, and how."""
+
+    def alive(self, task: str, progress: Any, worker: str) -> None:
+        """A worker says how far it is."""
 
     def done(self, task: str, step: str, value: Any, worker: str) -> None:
         """A step has ended."""

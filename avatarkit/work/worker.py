@@ -40,7 +40,9 @@ class Begun:
 
 @dataclass(frozen=True)
 class Alive:
-    """A sign of life."""
+    """A sign of life, with how far a step is."""
+
+    progress: Any = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,10 @@ class PipeLink:
         self._pipe.send(Begun(step, limit_s))
         self._last_s = time.monotonic()
 
-    def alive(self) -> bool:
+    def alive(self, progress: Any = None) -> bool:
         """Give a sign of life, now and then; never asks to stop: workers are stopped from outside."""
         if time.monotonic() - self._last_s >= ALIVE_EVERY_S:
-            self._pipe.send(Alive())
+            self._pipe.send(Alive(progress))
             self._last_s = time.monotonic()
         return False
 

@@ -17,7 +17,7 @@ from avatarkit.data.ledger import Ledger, Outcome
 from avatarkit.data.manifest import NAME as MANIFEST
 from avatarkit.data.marks import read_selection
 from avatarkit.data.plan import Plan, PlannedShard
-from avatarkit.errors import AvatarkitError, InputError, OutputError
+from avatarkit.errors import InputError, Interrupted, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
 from avatarkit.pipelines.prepare.finish import clear, finish, is_sealed, ledger_path, reopen_failed, sweep, unsealed
 from avatarkit.pipelines.prepare.jobs import JobMaker
@@ -30,12 +30,6 @@ from avatarkit.work.on_ray import run_on_ray
 from avatarkit.work.pool import Pool
 from avatarkit.work.slurm import ArrayJob, ArrayReport, array_job, hold_job
 from avatarkit.work.task import Crew, Task, find
-
-
-class Interrupted(AvatarkitError):
-    """A run that was asked to stop; what is sealed stays, and the same command goes on."""
-
-    exit_code = 130
 
 
 def prepare(

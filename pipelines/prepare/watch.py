@@ -76,6 +76,9 @@ class RunWatcher:
         """Videos that have crashed too often."""
         return self._ledger.poisoned(task, MOST_CRASHES)
 
+    def alive(self, task: str, progress: object, worker: str) -> None:
+        """Videos are counted when they have ended."""
+
     def done(self, task: str, step: str, value: VideoResult, worker: str) -> None:
         """Count a video; one that is done again in a shard's second turn counts once."""
         frames = self._frames.pop((task, step), None)

@@ -29,6 +29,7 @@ class Keeper:
         self.reasons: dict[str, str] = {}
         self.workers: dict[str, str] = {}
         self.order: list[str] = []
+        self.progress: list[tuple[str, Any]] = []
         self.advice: tuple[str, ...] = ()
 
     def opened(self, advice: tuple[str, ...]) -> None:
@@ -46,6 +47,9 @@ class Keeper:
 
     def poisoned(self, task: str) -> Mapping[str, str]:
         return {s: self.reasons[s] for (t, s), count in self.crashes.items() if t == task and count >= MOST_CRASHES}
+
+    def alive(self, task: str, progress: Any, worker: str) -> None:
+        self.progress.append((task, progress))
 
     def done(self, task: str, step: str, value: Any, worker: str) -> None:
         self.steps.append((task, step, value))
@@ -112,6 +116,11 @@ def test_deferred_task_has_a_last_chance_after_the_others(tmp_path: Path, keeper
 def test_network_that_is_down_stops(tmp_path: Path, keeper: Keeper) -> None:
     with pytest.raises(DependencyError, match="2 pairs in a row could not be fetched"):
         Pool(crew(tmp_path, task="pair"), workers=1, watcher=keeper).run(tasks("network x", "network y"))
+
+
+def test_signs_of_life_carry_progress(tmp_path: Path, keeper: Keeper) -> None:
+    Pool(crew(tmp_path), workers=1, watcher=keeper).run(tasks("slow x"))
+    assert keeper.progress == [("t0", 0.5), ("t0", 0.5)]
 
 
 def test_error_of_a_worker_stops_the_run_with_its_type(tmp_path: Path, keeper: Keeper) -> None:

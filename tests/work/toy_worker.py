@@ -10,10 +10,11 @@ from typing import Any
 from avatarkit.errors import OutputError
 from avatarkit.work.claims import claim
 from avatarkit.work.task import Deferred, Link, Turn
+from avatarkit.work.worker import ALIVE_EVERY_S
 
 
 class ToyWorker:
-    """Words: upper TEXT, env NAME, crash, hang, quiet-crash, later, network, full, pid."""
+    """Words: upper TEXT, env NAME, crash, hang, quiet-crash, later, network, full, slow, pid."""
 
     def __init__(self, setup: Path) -> None:
         self._folder = setup
@@ -33,11 +34,15 @@ class ToyWorker:
                 if step in turn.poisoned:
                     link.done(step, turn.poisoned[step])
                     continue
-                link.begin(step, 1.0)
+                link.begin(step, 5.0 if word == "slow" else 1.0)
                 if step == "first" and word == "crash":
                     os._exit(9)
                 if step == "first" and word == "hang":
                     time.sleep(60)
+                if word == "slow":
+                    time.sleep(ALIVE_EVERY_S + 0.1)
+                    link.alive(0.5)
+                    link.alive(0.6)  # too soon to be worth a message
                 link.done(step, "fine")
         return {"env": os.environ.get(text), "pid": os.getpid()}.get(word, text.upper())
 

@@ -67,11 +67,12 @@ class WarpEngine:
         return frame, np.asarray(cv2.extractChannel(drawn, 3), np.uint8)
 
     def notices(self) -> tuple[str, ...]:
-        """What the summary should say about the frames drawn so far."""
-        if not self._held:
+        """What the summary should say about the frames drawn since it was last asked."""
+        (drawn, held), (self._drawn, self._held) = (self._drawn, self._held), (0, 0)
+        if not held:
             return ()
         return (
-            f"the picture's edge cuts the head off: in {self._held} of {self._drawn} frames it is kept at that edge"
+            f"the picture's edge cuts the head off: in {held} of {drawn} frames it is kept at that edge"
             " instead of moving away from it; a picture with room around the head shows the whole motion",
         )
 

@@ -118,9 +118,11 @@ def test_the_summary_says_that_a_head_is_kept_back(
     engine.prepare(cut_off)
     engine.drive(moved(source, move, cut_off))
     assert engine.notices() == ()
+    engine.drive(moved(source, move, cut_off))
     engine.drive(moved(source, move, cut_off, dy=40.0))
     (line,) = engine.notices()
     assert "1 of 2 frames" in line
+    assert engine.notices() == ()  # what the next driver asks of the same engine is counted anew
 
 
 # The canvas.
