@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.choice import INPAINTERS, MATTINGS, open_inpainter, open_matting
-from avatarkit.background.composite import foreground_colors, make_plate
+from avatarkit.background.composite import foreground_colors
 from avatarkit.background.inpaint import Inpainter
 from avatarkit.background.matting import Matting
+from avatarkit.background.plate import make_plate
 from avatarkit.cache import Cache
 from avatarkit.weights.choice import AUTO, Candidate
 from avatarkit.weights.load import present

@@ -1,4 +1,4 @@
-"""Foreground colours without background in them, the plate behind the head, and the per-frame blend.
+"""Foreground colours without background in them, and the per-frame blend.
 
 Source of the colour estimate: T. Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020, eq. 3-5.
 """
@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.inpaint import Inpainter
 from avatarkit.background.matting import check_image
 from avatarkit.errors import UsageError
 
-__all__ = ["composite", "foreground_colors", "make_plate", "to_rgba"]
+__all__ = ["check_pair", "composite", "foreground_colors", "to_rgba"]
 
 Array = NDArray[np.float32]
 
@@ -25,7 +24,6 @@ _FINE_PASSES = 2
 _SOLVE_PX = 1280
 _STRIP_PX = 128
 _OPAQUE = 0.996
-_SEEN = 0.02
 
 
 def foreground_colors(image_rgb: NDArray[np.uint8], alpha: Array) -> NDArray[np.uint8]:
@@ -44,7 +42,7 @@ def foreground_colors(image_rgb: NDArray[np.uint8], alpha: Array) -> NDArray[np.
     Raises:
         InputError: not an H x W x 3 uint8 image. UsageError: the matte has another size.
     """
-    _check_pair(image_rgb, alpha)
+    check_pair(image_rgb, alpha)
     height, width = alpha.shape
     scale = min(1.0, _SOLVE_PX / max(height, width))
     if scale == 1.0:
@@ -57,32 +55,6 @@ def foreground_colors(image_rgb: NDArray[np.uint8], alpha: Array) -> NDArray[np.
         out = _enlarge_layers(image_rgb, alpha, *_split_layers(small, small_alpha))
     cv2.copyTo(image_rgb, (alpha >= _OPAQUE).astype(np.uint8), out)
     return out
-
-
-def make_plate(
-    image_rgb: NDArray[np.uint8], alpha: Array, inpainter: Inpainter, dilate_px: int
-) -> NDArray[np.uint8]:
-    """Fill in what the foreground hides.
-
-    Args:
-        image_rgb: H x W x 3 uint8.
-        alpha: H x W float32 in [0, 1], the matte of that picture.
-        inpainter: fills the hole.
-        dilate_px: the hole is all that the matte touches, grown by this radius (4 % of the face's
-            height takes in the rim and loose hair).
-
-    Returns:
-        H x W x 3 uint8, bit-identical to the picture outside of the grown matte.
-
-    Raises:
-        InputError: not an H x W x 3 uint8 image. UsageError: the matte has another size.
-    """
-    _check_pair(image_rgb, alpha)
-    hole = (alpha > _SEEN).astype(np.uint8)
-    if dilate_px > 0:
-        size = 2 * dilate_px + 1
-        hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))).astype(np.uint8)
-    return inpainter.inpaint(image_rgb, hole.astype(bool))
 
 
 def composite(
@@ -116,7 +88,8 @@ def to_rgba(foreground: NDArray[np.uint8], alpha: NDArray[np.uint8] | Array) -> 
     return np.asarray(cv2.merge([*cv2.split(foreground), levels]), dtype=np.uint8)
 
 
-def _check_pair(image_rgb: NDArray[np.uint8], alpha: Array) -> None:
+def check_pair(image_rgb: NDArray[np.uint8], alpha: Array) -> None:
+    """Refuse a picture that is none (InputError), and a matte of another size (UsageError)."""
     check_image(image_rgb)
     if alpha.shape != image_rgb.shape[:2]:
         raise UsageError(f"matte {alpha.shape} and image {image_rgb.shape[:2]} differ; give them one size")

@@ -9,20 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.matting import check_image
-from avatarkit.background.membrane import fill_smooth, linear_trend
+from avatarkit.background.membrane import fill_smooth, linear_trend, masked_blur
+from avatarkit.background.patch_fill import fill_patches
 from avatarkit.errors import UsageError
 
 __all__ = ["Inpainter", "OpenCVInpainter"]
 
 Array = NDArray[np.float32]
 
-# Lengths are in shares of the longer side.
+# Lengths are in shares of the longer side, levels of 255.
 _SMOOTH = 0.02  # what is finer counts as texture
-_DEPTH = 0.12  # texture is taken from a rim of this width
 _BASE_PX = 384
 _LARGEST_PX = 1536
-_OUTLIER = 6.0  # texture is cut at this many medians, so that stray hair is not repeated
-_TEXTURED, _FADED, _LEFT = 0.05, 0.15, 0.35
+_PLAIN, _UNEVEN = 3.0, 8.0  # up to here a background is plain, from there on it has structure
+_MOST_GRAIN = 4.0
+_JOIN, _MOST_MISS = 0.04, 24.0  # how far, and up to what difference, patches are fitted to the rim
+_DEEP, _DEEPEST = 0.1, 0.22  # so far from the rim patches are guesses: they give way to the membrane
 
 
 class Inpainter(Protocol):
@@ -51,13 +53,9 @@ class Inpainter(Protocol):
 
 
 class OpenCVInpainter:
-    """Smooth membrane for light and colour, texture and grain mirrored across the rim of the hole."""
+    """Patches of the rest of the picture where the background has structure, a smooth membrane where it is plain."""
 
     name = "opencv"
-
-    def __init__(self, texture: float = 1.0) -> None:
-        """Set the strength of the mirrored texture (0 leaves the bare membrane)."""
-        self.texture = texture
 
     def inpaint(self, image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Fill the hole; see `Inpainter.inpaint`. A hole that is the whole picture becomes mid grey."""
@@ -76,72 +74,62 @@ class OpenCVInpainter:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             share = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)
             small = np.asarray(cv2.resize(image_rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-            filled = self._fill(small, share > 0)
+            filled = _fill(small, share > 0)
             filled = np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
         else:
-            filled = self._fill(image_rgb, hole)
+            filled = _fill(image_rgb, hole)
         cv2.copyTo(filled, hole.astype(np.uint8), out)
         return out
 
-    def _fill(self, image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Return the picture with something plausible in the hole (other pixels as they come)."""
-        if hole.all():
-            return np.full_like(image_rgb, 127)
-        longest = max(hole.shape)
-        image = image_rgb.astype(np.float32)
-        trend = linear_trend(image, (~hole).astype(np.float32))
-        base = _smooth_base(image - trend, hole) + trend
-        detail = np.where(hole[..., None], np.float32(0), image - base)
-        limit = _OUTLIER * float(np.median(np.abs(image - base)[~hole][::16])) + 1.0
-        np.clip(detail, -limit, limit, out=detail)
-        mirrored = _mirror(detail, hole, max(1, round(_DEPTH * longest)))
-        return np.clip(np.rint(base + self.texture * mirrored), 0, 255).astype(np.uint8)
+
+def _fill(image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the picture with something plausible in the hole (other pixels as they come)."""
+    if hole.all():
+        return np.full_like(image_rgb, 127)
+    image, known = image_rgb.astype(np.float32), (~hole).astype(np.float32)
+    trend = linear_trend(image, known)
+    base = _smooth_base(image - trend, hole) + trend
+    structure = np.clip((_unevenness(image - base, hole) - _PLAIN) / (_UNEVEN - _PLAIN), 0, 1)[..., None]
+    filled = base + (1 - structure) * _grain(image, known)
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5) / max(hole.shape)
+    structure *= np.clip((_DEEPEST - depth) / (_DEEPEST - _DEEP), 0, 1)[..., None]
+    if structure[hole].any():
+        patched = _joined(fill_patches(image_rgb, hole, base).astype(np.float32), base, hole, depth)
+        filled += structure * (patched - base)
+    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+
+
+def _unevenness(detail: Array, hole: NDArray[np.bool_]) -> Array:
+    """How much the picture around the hole differs from its smooth base, in levels, continued through the hole."""
+    square = np.where(hole[..., None], np.float32(0), detail**2).mean(2, keepdims=True)
+    return np.asarray(np.sqrt(np.maximum(_smooth_base(square, hole), 0)), np.float32).reshape(hole.shape)
+
+
+def _grain(image: Array, known: Array) -> Array:
+    """Noise as strong as the picture's own, H x W x 1; the same for the same picture."""
+    fine = np.abs(image - cv2.GaussianBlur(image, (0, 0), 1.0))[known > 0]
+    sigma = min(_MOST_GRAIN, 1.48 * float(np.median(fine)))
+    noise = np.random.default_rng(0).standard_normal((*known.shape, 1), np.float32)
+    return np.asarray(noise * np.float32(sigma), np.float32)
+
+
+def _joined(patched: Array, base: Array, hole: NDArray[np.bool_], depth: Array) -> Array:
+    """The patches in the light of what they join: small differences of level at the rim are faded out inwards."""
+    miss = base - masked_blur(patched, hole.astype(np.float32), max(1.0, _SMOOTH * max(hole.shape)))
+    small = np.exp(-np.sum(miss**2, axis=2) / np.float32(2 * _MOST_MISS**2))
+    weight = np.exp(-depth / np.float32(_JOIN)) * small
+    return np.asarray(patched + weight[..., None] * miss, np.float32)
 
 
 def _smooth_base(image: Array, hole: NDArray[np.bool_]) -> Array:
-    """Return the picture without its detail, continued through the hole; solved on a small copy."""
+    """Return the picture (H x W x C) without its detail, continued through the hole; solved on a small copy."""
     height, width = hole.shape
     scale = min(1.0, _BASE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     known = np.asarray(~hole, np.float32)
     mass = np.asarray(cv2.resize(known, size, interpolation=cv2.INTER_AREA), np.float32)
-    total = np.asarray(cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
+    total = cv2.resize(image * known[..., None], size, interpolation=cv2.INTER_AREA).reshape(*mass.shape, -1)
     seen = (mass > 0.999).astype(np.float32) if (mass > 0.999).any() else (mass > 0).astype(np.float32)
-    soft = _masked_blur(total / np.maximum(mass, 1e-6)[..., None], seen, max(1.0, _SMOOTH * max(size)))
+    soft = masked_blur(total / np.maximum(mass, 1e-6)[..., None], seen, max(1.0, _SMOOTH * max(size)))
     filled = fill_smooth(soft, seen)
     return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _masked_blur(image: Array, known: Array, sigma_px: float) -> Array:
-    """Return the mean of the known pixels around each pixel, H x W x 3."""
-    mass = cv2.GaussianBlur(known, (0, 0), sigma_px)
-    total = cv2.GaussianBlur(image * known[..., None], (0, 0), sigma_px)
-    return np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32)
-
-
-def _mirror(detail: Array, hole: NDArray[np.bool_], depth_px: int) -> Array:
-    """Copy `detail` into the hole, point-mirrored at the nearest rim pixel, folding back every `depth_px`."""
-    height, width = hole.shape
-    distance, labels = cv2.distanceTransformWithLabels(
-        hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    flat = np.flatnonzero(~hole)
-    index = np.zeros(int(labels.max()) + 1, np.int64)
-    index[labels.ravel()[flat]] = flat
-    rows, columns = np.nonzero(hole)
-    rim_row, rim_column = np.divmod(index[labels[rows, columns]], width)
-    depth = np.maximum(distance[rows, columns], 1.0)
-    folded = depth_px - np.abs((depth % (2 * depth_px)) - depth_px)
-    ratio = folded / depth
-    row = _reflect(np.rint(rim_row + (rim_row - rows) * ratio).astype(np.int64), height)
-    column = _reflect(np.rint(rim_column + (rim_column - columns) * ratio).astype(np.int64), width)
-    fade = np.interp(depth / max(hole.shape), (_TEXTURED, _FADED), (1.0, _LEFT)).astype(np.float32)
-    out = np.zeros_like(detail)
-    out[rows, columns] = detail[row, column] * fade[:, None]
-    return out
-
-
-def _reflect(position: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Fold positions outside of 0..size-1 back inside."""
-    folded = np.where(position >= size, 2 * size - 2 - position, np.abs(position))
-    return np.clip(folded, 0, size - 1)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_smooth", "linear_trend"]
+__all__ = ["fill_smooth", "linear_trend", "masked_blur"]
 
 Array = NDArray[np.float32]
 
@@ -41,6 +41,18 @@ def fill_smooth(image: Array, known: Array) -> Array:
         near = cv2.filter2D(filled, -1, _CROSS, borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
         filled = np.where(mask > 0, image, near).astype(np.float32)
     return filled
+
+
+def masked_blur(image: Array, known: Array, sigma_px: float) -> Array:
+    """Return the Gaussian mean of the known pixels around each pixel, H x W x C float32; 0 where there is none.
+
+    Args:
+        image: H x W x C float32. known: H x W float32, 1 where known.
+        sigma_px: of the Gaussian.
+    """
+    mass = cv2.GaussianBlur(known, (0, 0), sigma_px)
+    total = cv2.GaussianBlur(image * known[..., None], (0, 0), sigma_px).reshape(image.shape)
+    return np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32)
 
 
 def linear_trend(image: Array, known: Array) -> Array:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatarkit.background.composite import composite, foreground_colors, make_plate, to_rgba
+from avatarkit.background.composite import composite, foreground_colors, to_rgba
 from avatarkit.background.inpaint import OpenCVInpainter
+from avatarkit.background.plate import make_plate
 from avatarkit.errors import InputError, UsageError
 
 Array = NDArray[np.float32]
@@ -122,6 +123,18 @@ def test_plate_hole_is_the_grown_matte(dilate_px: int, expected: int) -> None:
     assert recorder.hole[5, 5 - dilate_px : 6 + dilate_px].all()
     assert recorder.hole[5].sum() == 2 * dilate_px + 1
     assert recorder.hole.sum() <= expected
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_plate_drops_strands_over_plain_ground_alone(plain: bool) -> None:
+    """A thin dark line just outside of the matte goes where the wall is even, and stays where it is not."""
+    alpha = soft_disc(256, 60, 3)
+    noise = 0.5 if plain else 25.0
+    image = np.clip(190 + np.random.default_rng(3).normal(0, noise, (256, 256, 3)), 0, 255).astype(np.uint8)
+    image[100:140, 199:201] = 40
+    plate = make_plate(image, alpha, OpenCVInpainter(), 2)
+    darkest = plate[102:138, 196:204].min()
+    assert darkest > 170 if plain else darkest == 40
 
 
 def test_sizes_and_types_are_checked() -> None:

@@ -1,0 +1,227 @@
+"""Filling a hole with patches of the rest of the picture, from coarse to fine, so that lines and textures go on.
+
+Y. Wexler, E. Shechtman, M. Irani, "Space-Time Completion of Video", TPAMI 2007: each pixel takes the mean of what the
+patches around it, each replaced by its likest one from outside of the hole, say of it. Likest patches are looked for as
+in C. Barnes et al., "PatchMatch", SIGGRAPH 2009, with all pixels at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["fill_patches"]
+
+Array = NDArray[np.float32]
+Index = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+_RADIUS = 3  # patches are 7 x 7 pixels of their level
+_COARSEST_PX, _FINEST_PX = 32, 224
+_ROUNDS = (12, 3)  # on the coarsest level and on the others
+_SEARCHES = 4  # random tries in each round, each half as far as the last
+_SHARPNESS = 0.35  # of the mean: patches farther from their likest ones by this share of the usual count little
+
+
+@dataclass
+class _Level:
+    """One size of the picture: its pixels, the centres of patches that touch the hole, and those that may be copied.
+
+    `targets` and `sources` hold flat indices; `nearest` is the likest source's index for every target.
+    """
+
+    image: Array
+    hole: Mask
+    targets: Index
+    allowed: Mask
+    nearest: Index
+
+    @property
+    def width(self) -> int:
+        return self.image.shape[1]
+
+
+def fill_patches(image_rgb: NDArray[np.uint8], hole: Mask, start: Array) -> NDArray[np.uint8]:
+    """Fill a hole with patches of the known pixels; the same input gives the same output.
+
+    Args:
+        image_rgb: H x W x 3 uint8.
+        hole: H x W bool with at least one pixel of each kind.
+        start: H x W x 3 float32, a smooth guess of the hole's colours.
+
+    Returns:
+        H x W x 3 uint8, equal to the picture outside of the hole; None of the hole's own pixels are looked at. Where
+        no patch lies wholly outside of the hole the guess is returned.
+    """
+    height, width = hole.shape
+    rng = np.random.default_rng(0)
+    level: _Level | None = None
+    side = min(_FINEST_PX, max(height, width))
+    sides = [side]
+    while sides[-1] > 1.5 * _COARSEST_PX:
+        sides.append(round(sides[-1] / 1.6))
+    for longest in reversed(sides):
+        finer = _at_size(image_rgb, hole, start, longest)
+        if finer is None:
+            continue
+        rounds = _ROUNDS[0 if level is None else 1]
+        level = _begun(finer, level, rng)
+        for _ in range(rounds):
+            _vote(level, _match(level, rng))
+    if level is None:
+        return np.where(hole[..., None], np.clip(np.rint(start), 0, 255), image_rgb).astype(np.uint8)
+    return _copied(image_rgb, hole, level)
+
+
+def _at_size(image_rgb: NDArray[np.uint8], hole: Mask, start: Array, longest: int) -> _Level | None:
+    """The picture reduced, with the guess in its hole; None where no patch can be copied."""
+    height, width = hole.shape
+    scale = longest / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    share = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    guess = np.where(hole[..., None], start, image_rgb.astype(np.float32)).astype(np.float32)
+    image = np.asarray(cv2.resize(guess, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(share > 0.02, bool)
+    window = np.ones((2 * _RADIUS + 1, 2 * _RADIUS + 1), np.uint8)
+    touched = cv2.dilate(small.astype(np.uint8), window).astype(bool)
+    allowed = ~touched
+    for edge in (np.s_[:_RADIUS], np.s_[-_RADIUS:], np.s_[:, :_RADIUS], np.s_[:, -_RADIUS:]):
+        allowed[edge] = False
+    if not allowed.any():
+        return None
+    targets = np.flatnonzero(touched).astype(np.int32)
+    return _Level(image, small, targets, allowed, np.zeros_like(targets))
+
+
+def _begun(level: _Level, coarser: _Level | None, rng: np.random.Generator) -> _Level:
+    """The level with likest patches to begin with: those of the coarser level, or any."""
+    sources = np.flatnonzero(level.allowed).astype(np.int32)
+    level.nearest = rng.choice(sources, len(level.targets))
+    if coarser is None:
+        return level
+    offsets = _offsets(coarser)
+    height, width = level.hole.shape
+    ratio = np.array([width / coarser.hole.shape[1], height / coarser.hole.shape[0]], np.float32)
+    moved = cv2.resize(offsets * ratio, (width, height), interpolation=cv2.INTER_NEAREST)
+    y, x = np.divmod(level.targets, width)
+    from_x = np.clip(np.rint(x + moved[y, x, 0]).astype(np.int32), 0, width - 1)
+    from_y = np.clip(np.rint(y + moved[y, x, 1]).astype(np.int32), 0, height - 1)
+    kept = level.allowed[from_y, from_x]
+    level.nearest[kept] = (from_y * width + from_x)[kept]
+    _vote(level, np.ones(len(level.targets), np.float32))
+    return level
+
+
+def _offsets(level: _Level) -> Array:
+    """For every pixel the way (x, y) to its likest patch; zero where the picture is known."""
+    y, x = np.divmod(level.targets, level.width)
+    from_y, from_x = np.divmod(level.nearest, level.width)
+    out = np.zeros((*level.hole.shape, 2), np.float32)
+    out[y, x] = np.stack([from_x - x, from_y - y], 1)
+    return out
+
+
+def _patches(image: Array) -> NDArray[np.int16]:
+    """The patch around every pixel, (H * W, 49 * 3)."""
+    padded = cv2.copyMakeBorder(image, _RADIUS, _RADIUS, _RADIUS, _RADIUS, cv2.BORDER_REFLECT_101).astype(np.int16)
+    height, width = image.shape[:2]
+    steps = range(2 * _RADIUS + 1)
+    views = [padded[y : y + height, x : x + width] for y in steps for x in steps]
+    return np.asarray(np.concatenate(views, axis=2), np.int16).reshape(height * width, -1)
+
+
+def _match(level: _Level, rng: np.random.Generator) -> Array:
+    """Improve the likest patches by those of the neighbours and by random ones; returns their mean square distance."""
+    height, width = level.hole.shape
+    patches = _patches(level.image)
+    wanted = patches[level.targets]
+    place = np.full(height * width, -1, np.int32)
+    place[level.targets] = np.arange(len(level.targets), dtype=np.int32)
+    y, x = np.divmod(level.targets, width)
+    best = _distance(wanted, patches, level.nearest)
+
+    def attempt(rows: Index, from_y: Index, from_x: Index) -> None:
+        inside = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
+        rows, candidate = rows[inside], (from_y * width + from_x)[inside]
+        allowed = level.allowed.ravel()[candidate]
+        rows, candidate = rows[allowed], candidate[allowed]
+        found = _distance(wanted[rows], patches, candidate)
+        better = found < best[rows]
+        best[rows[better]] = found[better]
+        level.nearest[rows[better]] = candidate[better]
+
+    for step in (8, 4, 2, 1):
+        for step_y, step_x in ((0, step), (step, 0), (0, -step), (-step, 0)):
+            near_y, near_x = np.clip(y + step_y, 0, height - 1), np.clip(x + step_x, 0, width - 1)
+            near = place[near_y * width + near_x]
+            rows = np.flatnonzero(near >= 0).astype(np.int32)
+            from_y, from_x = np.divmod(level.nearest[near[rows]], width)
+            attempt(rows, from_y - step_y, from_x - step_x)
+    everywhere = np.arange(len(level.targets), dtype=np.int32)
+    for number in range(_SEARCHES):
+        reach = max(height, width) / 2.0 ** (number + 1)
+        from_y, from_x = np.divmod(level.nearest, width)
+        jump = np.rint(rng.uniform(-reach, reach, (2, len(everywhere)))).astype(np.int32)
+        attempt(everywhere, from_y + jump[0], from_x + jump[1])
+    return best
+
+
+def _distance(wanted: NDArray[np.int16], patches: NDArray[np.int16], candidate: Index) -> Array:
+    difference = (patches[candidate] - wanted).astype(np.float32)
+    return np.asarray(np.einsum("nk,nk->n", difference, difference) / wanted.shape[1], np.float32)
+
+
+def _vote(level: _Level, distance: Array) -> None:
+    """Give every pixel of the hole the weighted mean of what the patches around it say."""
+    height, width = level.hole.shape
+    usual = float(np.percentile(distance, 75)) * _SHARPNESS + 1.0
+    weight = np.exp(-distance / usual) + np.float32(1e-6)
+    y, x = np.divmod(level.targets, width)
+    from_y, from_x = np.divmod(level.nearest, width)
+    total = np.zeros((height * width, 3), np.float32)
+    mass = np.zeros(height * width, np.float32)
+    pixels = level.image
+    for step_y in range(-_RADIUS, _RADIUS + 1):
+        for step_x in range(-_RADIUS, _RADIUS + 1):
+            to_y, to_x = y + step_y, x + step_x
+            inside = (to_y >= 0) & (to_y < height) & (to_x >= 0) & (to_x < width)
+            to = (to_y * width + to_x)[inside]
+            said = pixels[from_y[inside] + step_y, from_x[inside] + step_x]
+            total[to] += weight[inside, None] * said
+            mass[to] += weight[inside]
+    hole = level.hole
+    level.image = pixels.copy()
+    level.image[hole] = (total / np.maximum(mass, 1e-9)[:, None]).reshape(height, width, 3)[hole]
+
+
+def _copied(image_rgb: NDArray[np.uint8], hole: Mask, level: _Level) -> NDArray[np.uint8]:
+    """Copy the picture's own pixels along the finest level's ways, mixed from the four ways around each pixel."""
+    height, width = hole.shape
+    small_height, small_width = level.hole.shape
+    ratio = np.array([width / small_width, height / small_height], np.float32)
+    offsets = _offsets(level) * ratio
+    y, x = np.nonzero(hole)
+    u, v = (x + 0.5) / ratio[0] - 0.5, (y + 0.5) / ratio[1] - 0.5
+    left, top = np.floor(u).astype(int), np.floor(v).astype(int)
+    total = np.zeros((len(y), 3), np.float32)
+    mass = np.zeros(len(y), np.float32)
+    for step_y in (0, 1):
+        for step_x in (0, 1):
+            cell_x, cell_y = left + step_x, top + step_y
+            near = 1 - np.abs(u - cell_x), 1 - np.abs(v - cell_y)
+            cell_x, cell_y = np.clip(cell_x, 0, small_width - 1), np.clip(cell_y, 0, small_height - 1)
+            way = offsets[cell_y, cell_x]
+            from_x = np.clip(np.rint(x + way[:, 0]).astype(int), 0, width - 1)
+            from_y = np.clip(np.rint(y + way[:, 1]).astype(int), 0, height - 1)
+            weight = (near[0] * near[1]).astype(np.float32) * ~hole[from_y, from_x]
+            total += weight[:, None] * image_rgb[from_y, from_x]
+            mass += weight
+    known = mass > 1e-3
+    out = image_rgb.copy()
+    rough = np.asarray(cv2.resize(level.image, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)[y, x]
+    filled = np.where(known[:, None], total / np.maximum(mass, 1e-6)[:, None], rough)
+    out[y, x] = np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    return out
