@@ -39,6 +39,10 @@ WINK_SHARE = 0.6
 GAZE_GAIN = 1.7
 """Trackers report 0.4 to 0.8 of an iris' true way (measured on five portraits whose irises were moved by known
 amounts); the driver's reported gaze is multiplied by this to give the true one."""
+OWN_GAZE = 0.25
+"""The share of an eye's gaze that is its own; the rest is both eyes'. Eyes turn together, trackers' errors do not."""
+WHITE_BELOW, WHITE_ABOVE = 0.07, 0.04
+"""In eye widths: how much more white than in the source an eye may show below and above its iris."""
 GAZE_LIMIT = 0.34
 """Irises stay within this share of the eye's width from its middle."""
 LONGEST_SHIFT = 0.6
@@ -106,6 +110,13 @@ class Transfer:
         self._pose = head_frame(source)
         self._shape = self._pose.apply_inverse(source)
         self._gaze = gaze(self._source)
+        self._eye_width = [eye_axes(self._source, eye)[2] for eye in range(2)]
+        around = zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)
+        rims = [self._source[list(rim), :2] - self._source[centre, :2] for centre, rim in around]
+        self._iris_radius = [
+            float(np.linalg.norm(rim, axis=1).mean()) / max(w, 1e-6) for rim, w in zip(rims, self._eye_width, strict=True)
+        ]
+        self._white = [_white(self._source, eye, *self._gaze[eye], self._iris_radius[eye]) for eye in range(2)]
         self.references = reference_frames(motion, config.reference_frame, config.mode, self._shape, self._source)
         # One rotation reference for all shots: a change of camera angle is a change of pose.
         upright = min(self.references, key=lambda r: float(-motion.rotation[r][2, 2]))
@@ -155,7 +166,9 @@ class Transfer:
             shape = with_lips_apart(shape)
         landmarks = pose.apply(shape)
         look = weight if region in ("all", "expression", "eyes") else 0.0
-        self._place_irises(landmarks, look * GAZE_GAIN * (np.asarray(motion.gaze[index]) - reference.gaze))
+        change = GAZE_GAIN * (np.asarray(motion.gaze[index], np.float64) - reference.gaze)
+        both = self._better_seen(index) @ change
+        self._place_irises(landmarks, look * (both + OWN_GAZE * (change - both)))
         return DriveFrame(pose, landmarks, openness, index)
 
     def pose(self, index: int) -> Similarity:
@@ -201,13 +214,16 @@ class Transfer:
         now = np.asarray(self._motion.eye_opening[index], np.float64) - CLOSED_EYE
         usual = np.maximum(reference.eye_opening - CLOSED_EYE, 0.05)
         turn = float(self._motion.rotation[index][0, 2])
-        # Yaw towards smaller x shows the left eye (at larger x) better, and the other way round.
-        share = np.clip(0.5 + np.array([-1.5, 1.5]) * turn, 0.0, 1.0)
-        both = float(share @ (now / usual))
+        both = float(self._better_seen(index) @ (now / usual))
         own = WINK_SHARE * max(0.0, 1.0 - abs(turn) / 0.4)
         seen = np.maximum(both + own * (now / usual - both), 0.0)
         opened = np.where(seen < 1.0, seen**NARROW_EYE_EXPONENT, seen)
         return np.asarray(np.clip(1.0 + weight * (opened - 1.0), 0.0, WIDEST_EYE), np.float64)
+
+    def _better_seen(self, index: int) -> Array:
+        """Weights (2,) of the eyes that add up to 1: a head turned towards smaller x shows the left eye better."""
+        turn = float(self._motion.rotation[index][0, 2])
+        return np.clip(0.5 + np.array([-1.5, 1.5]) * turn, 0.0, 1.0)
 
     def _moment_of_source(self, proportions: Array) -> Reference:
         """The source's face in a photo's place: same pose, expression in the photo's proportions."""
@@ -227,13 +243,27 @@ class Transfer:
         for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
             middle, along, width = eye_axes(landmarks, eye)
             across = np.array([-along[1], along[0]])
-            _, _, source_width = eye_axes(self._source, eye)
-            u = float(np.clip(self._gaze[eye, 0] + change[eye, 0], -GAZE_LIMIT, GAZE_LIMIT))
-            v = float(np.clip(self._gaze[eye, 1] + change[eye, 1], -GAZE_LIMIT, GAZE_LIMIT))
+            u, v = np.clip(self._gaze[eye] + change[eye], -GAZE_LIMIT, GAZE_LIMIT)
+            above, below = _white(landmarks, eye, u, v, self._iris_radius[eye])
+            more = np.array([above, below]) - np.maximum(self._white[eye], 0.0) - [WHITE_ABOVE, WHITE_BELOW]
+            # Where both sides show too much, the lids are wide open and the iris stays in the middle of it.
+            v += float(np.maximum(more, 0.0) @ [-1.0, 1.0])
             place = middle + u * width * along + v * width * across
             spread = self._source[list(rim), :2] - self._source[centre, :2]
             landmarks[centre, :2] = place
-            landmarks[list(rim), :2] = place + spread * (width / max(source_width, 1e-6))
+            landmarks[list(rim), :2] = place + spread * (width / max(self._eye_width[eye], 1e-6))
+
+
+def _white(landmarks: Array, eye: int, u: float, v: float, radius: float) -> Array:
+    """White (2,) between the upper lid and an iris at u, v, and between that and the lower lid, in eye widths."""
+    middle, along, width = eye_axes(landmarks, eye)
+    heights = []
+    for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye]):
+        offset = (landmarks[list(ring), :2] - middle) / max(width, 1e-6)
+        a, b = offset @ along, offset @ np.array([-along[1], along[0]])
+        order = np.argsort(a)
+        heights.append(float(np.interp(u, a[order], b[order])))
+    return np.array([v - radius - heights[0], heights[1] - v - radius])
 
 
 def _bounded(vector: Array, longest: float) -> Array:

@@ -4,7 +4,7 @@ Lengths along the eye count in its width as it is seen; lengths across count in 
 turned head, so that turning narrows the eye without flattening it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,10 @@ class EyePatch:
         rows, columns = self.pixels.shape[:2]
         a, b = np.arange(columns) / self.per_width - HALF_WIDTH, np.arange(rows) / self.per_width - HALF_HEIGHT
         return np.stack(np.meshgrid(a, b), axis=2)
+
+    def with_pixels(self, pixels: NDArray[np.float32]) -> "EyePatch":
+        """The same place with other colours."""
+        return replace(self, pixels=pixels)
 
     def at(self, local: NDArray[np.float32]) -> NDArray[np.float32]:
         """Colours (h, w, 3) at eye coordinates (h, w, 2)."""

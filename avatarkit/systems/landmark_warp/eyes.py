@@ -1,25 +1,37 @@
 """Eyes: the eyeball is a layer of its own, seen through the opening between the lids.
 
-Lids close over it instead of squashing it, and the iris slides within it, so it stays round.
+Lids close over it instead of squashing it, and the iris slides within it, so it stays round. The lids' shadow is
+taken off the eyeball once and laid on again where the lids are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import HALF_HEIGHT, HALF_WIDTH, EyeFrame, EyePatch, turned_away
-from avatarkit.systems.landmark_warp.openings import Region, blend, fill, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.skin import skin_colour
 
 Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
 
 RIM_SHARE = 0.03
 """Lashes and lid margins reach this far (in eye widths) into the opening; no eyeball is read there."""
 STIFFNESS = 0.85
 """The white beside the iris is squeezed at most by this share when the iris moves."""
+LID_SHADOW, SHADOW_REACH = 0.42, 0.05
+"""The upper lid's shadow on the eyeball: its depth at the lid, and the distance in eye widths over which it fades."""
+CORNER_SHADE = 0.3
+"""The eyeball turns away from the light towards the corners of the eye."""
+WHITE_CHROMA = 0.5
+"""Of the colour of what is seen of an eye's white, the share that belongs to all of it."""
+LIMBUS = (0.9, 1.12)
+"""The iris runs into the white between these shares of its radius."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,8 @@ class EyeLayer:
             if region is None:
                 continue
             centre = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])
-            colours = _look(ball, eye_frame.of_region(region), centre)
+            local = eye_frame.of_region(region)
+            colours = _look(ball, local, centre) * _shadow(local, eye_frame.local(smooth_curve(upper)))[..., None]
             # A nearly closed eye shows less and less of the ball, without a hard last moment.
             opening = float(np.clip(gap.max() / 2.5, 0.0, 1.0))
             blend(region.of(frame), colours, np.float32(opening) * soft_mask(outline, region, 0.008 * eye_frame.width))
@@ -74,6 +87,12 @@ def _look(ball: Eyeball, local: NDArray[np.float32], centre: Array) -> NDArray[n
     return ball.patch.at(source)
 
 
+def _shadow(local: Pixels, upper: Array) -> Pixels:
+    """Light (h, w) that the upper lid leaves; `upper` is its edge (N, 2) in eye coordinates."""
+    depth = np.maximum(local[..., 1] - heights(upper, local[..., 0]), 0.0)
+    return 1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH))
+
+
 def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Eyeball:
     """Cut the eyeball out of the picture and complete what the lids hide of it."""
     import cv2
@@ -87,38 +106,61 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     seen = fill((outline + np.array([HALF_WIDTH, HALF_HEIGHT])) * patch.per_width, patch.pixels.shape[:2])
     rim_px = max(1, round(RIM_SHARE * patch.per_width))
     clear = np.asarray(cv2.erode(seen, np.ones((2 * rim_px + 1, 3), np.uint8)), bool)
-    whole = _completed(patch.pixels.round().astype(np.uint8), clear, patch.local, centre, radius)
-    return Eyeball(replace(patch, pixels=whole), centre, radius)
+    local = patch.local.astype(np.float32)
+    upper = frame.local(smooth_curve(landmarks[list(lm.UPPER_LIDS[eye]), :2]))
+    lit = patch.pixels / _shadow(local, upper)[..., None]
+    whole = _completed(lit, clear, local, centre, radius, skin_colour(picture, landmarks))
+    return Eyeball(patch.with_pixels(whole), centre, radius)
 
 
 def _completed(
-    patch: NDArray[np.uint8], seen: NDArray[np.bool_], local: Array, centre: Array, radius: float
-) -> NDArray[np.float32]:
-    """The patch with the hidden part of the iris mirrored from its visible half, and the white spread outwards."""
+    lit: Pixels, seen: NDArray[np.bool_], local: Pixels, centre: Array, radius: float, skin: Pixels
+) -> Pixels:
+    """The patch with the hidden part of the eyeball: a rounded white, and an iris of rings.
+
+    Args:
+        lit: (h, w, 3) without the lid's shadow. seen: (h, w). local: eye coordinates (h, w, 2).
+        skin: (3,) the usual colour of the skin, which says how light a white may be that nothing is seen of.
+    """
     import cv2
 
     if np.count_nonzero(seen) < 12:
-        return patch.astype(np.float32)
-    distance = np.linalg.norm(local - centre, axis=2)
-    iris = distance < 1.02 * radius
-    result = patch.copy()
-    if np.count_nonzero(seen & ~iris) >= 12:
-        # The white next to the iris is darkened by its edge: only what lies clear of it is spread.
-        unknown = ~(seen & (distance > 1.15 * radius))
-        white = cv2.inpaint(patch, unknown.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-        result[~seen & ~iris] = white[~seen & ~iris]
-    step = local[0, 1, 0] - local[0, 0, 0]
-    rows, columns = np.nonzero(iris & ~seen)
-    opposite_y = np.round((2 * centre[1] - local[rows, columns, 1] - local[0, 0, 1]) / step).astype(int)
-    for mirror_x in (False, True):
-        want_x = 2 * centre[0] - local[rows, columns, 0] if mirror_x else local[rows, columns, 0]
-        opposite_x = np.round((want_x - local[0, 0, 0]) / step).astype(int)
-        good = (opposite_y >= 0) & (opposite_y < patch.shape[0]) & (opposite_x >= 0) & (opposite_x < patch.shape[1])
-        good[good] = seen[opposite_y[good], opposite_x[good]]
-        result[rows[good], columns[good]] = patch[opposite_y[good], opposite_x[good]]
-        rows, columns, opposite_y = rows[~good], columns[~good], opposite_y[~good]
-    if len(rows):
-        left = np.zeros(seen.shape, np.uint8)
-        left[rows, columns] = 1
-        result = np.asarray(cv2.inpaint(result, left, 3, cv2.INPAINT_TELEA), np.uint8)
-    return result.astype(np.float32)
+        return lit
+    distance = np.linalg.norm(local - centre.astype(np.float32), axis=2) / np.float32(radius)
+    rounding = 1.0 - np.float32(CORNER_SHADE) * np.clip(np.abs(local[..., 0]) / 0.5, 0.0, 1.0) ** 2
+    white = _white(lit, seen & (distance > 1.15), rounding, skin)
+    # Rings: what is seen of the iris at a distance from its middle is there all around.
+    rings = np.clip((distance * 16.0).astype(int), 0, 15)
+    counts = np.bincount(rings[seen], minlength=16)
+    sums = np.stack([np.bincount(rings[seen], lit[..., k][seen], minlength=16) for k in range(3)], axis=1)
+    full = np.flatnonzero(counts >= 3)
+    if not len(full):
+        return lit
+    levels = sums[full] / counts[full, None]
+    at = np.clip(distance * 16.0 - 0.5, 0.0, 15.0)
+    iris = np.stack([np.interp(at, full, levels[:, k]) for k in range(3)], axis=2)
+    share = np.clip((distance - LIMBUS[0]) / (LIMBUS[1] - LIMBUS[0]), 0.0, 1.0)[..., None]
+    whole = (iris + share * (white - iris)).astype(np.float32)
+    soft = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), max(1.0, 0.012 * seen.shape[1]))
+    soft = np.clip(2.0 * soft - 1.0, 0.0, 1.0)[..., None]
+    return np.clip(whole + soft * (lit - whole), 0.0, 255.0).astype(np.float32)
+
+
+def _white(lit: Pixels, seen: NDArray[np.bool_], rounding: Pixels, skin: Pixels) -> Pixels:
+    """The eyeball's white (h, w, 3) everywhere: as it is seen, and its usual colour, rounded, away from that."""
+    import cv2
+
+    flat = lit / rounding[..., None]
+    light = flat.mean(2)
+    if np.count_nonzero(seen) < 12:
+        usual = np.asarray(0.75 * skin.mean() + 0.25 * skin + 12.0, np.float32)
+        return np.broadcast_to(usual * rounding[..., None], lit.shape)
+    # Lashes, corners and reflections are no white.
+    middle = float(np.percentile(light[seen], 65))
+    good = seen & (light > 0.75 * middle) & (light < 1.3 * middle)
+    usual = np.asarray(np.median(flat[good], axis=0), np.float32)
+    # What is seen of a narrow eye's white is mostly its red rim.
+    usual = usual.mean() + WHITE_CHROMA * (usual - usual.mean())
+    near = fill_smooth(flat, good.astype(np.float32))
+    away = cv2.distanceTransform((~good).astype(np.uint8), cv2.DIST_L2, 3) / np.float32(0.06 * lit.shape[1])
+    return (usual + np.exp(-away)[..., None] * (near - usual)) * rounding[..., None]

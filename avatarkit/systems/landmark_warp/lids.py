@@ -1,39 +1,55 @@
-"""Closed eyelids: skin where the open eye was, and a line of lashes along the lower lid.
+"""Closing eyelids: skin over the eye, a crease, and lashes along the lid's edge.
 
 A source with open eyes shows next to nothing of its upper lids. Stretching that little smears lashes over the
-eye; instead the skin around the eye is continued over it once, and comes into view as the lid comes down.
+eye; instead the skin around the eye is continued over it once, with the texture of that person's open skin and the
+light of a rounded lid, and comes into view as the lid comes down.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
-from avatarkit.systems.landmark_warp.openings import Region, blend, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, heights, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.skin import skin_colour, skin_detail
 
 Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
 
 # In eye widths. Lashes and make-up reach this far beyond the opening; no skin is taken from there.
-LASHES_ABOVE, LASHES_BELOW = 0.17, 0.09
-LINE_THICKNESS = 0.022
-LINE_STRENGTH = 0.85
-IRIS_REACH, IRIS_WIDENS = 0.16, 2.5
-"""The line is wider where the iris lies behind it: lids bulge there, and lashes let some of it through."""
-FADE_IN, FADE_FULL = 0.75, 0.4
+LASHES_ABOVE, LASHES_BELOW = 0.16, 0.08
+LINE_THICKNESS, LINE_STRENGTH = 0.014, 0.7
+LASH_LENGTH, LASHES, LASH_STRENGTH = 0.1, 44, 0.6
+"""Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
+LASHES_FROM = 0.7
+"""Lashes point at the viewer above this openness, and hang down below it."""
+FADE_IN, FADE_FULL = 0.9, 0.55
 """The lid's skin begins to show below the first openness and is all there below the second."""
+OWN_LID = 0.16
+"""Below the crease the source's own skin runs into the drawn one over this many eye widths."""
+LID_TONE = np.array([1.0, 0.975, 0.97], np.float32)
+"""Lids are thin skin: a little redder than what is around them."""
+SKIN_RANGE = (0.7, 1.4)
+"""Light of skin around the eye, over its median; brows, deep shadow and shine lie outside."""
+DARKEST, MOST_LIGHT = 0.92, 1.15
+"""A lid is on average at least this share as light as the skin around the eye: what surrounds it is shadow or paint.
+It is lightened by no more than this for it."""
 
 
 @dataclass(frozen=True)
 class Lid:
-    """One eye's closed lid: the skin over it, and the colour (3,) of its lashes."""
+    """One eye's closed lid: the skin over it, and the colour (3,) and the weight of its lashes."""
 
     skin: EyePatch
-    lashes: NDArray[np.float32]
+    lashes: Pixels
+    weight: float
 
 
 class LidLayer:
@@ -42,6 +58,7 @@ class LidLayer:
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
         scale = head_frame(landmarks).scale
         self._lids = [_lid(picture, landmarks, eye, scale) for eye in range(2)]
+        self._comb = _comb()
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw what the lids hide into a frame (H, W, 3), in place; open eyes are left alone."""
@@ -54,26 +71,34 @@ class LidLayer:
         eye_frame = EyeFrame.of(motion.landmarks, eye, lid.skin.drop * motion.pose.scale)
         if eye_frame.width < 3.0:
             return
+        openness = float(motion.eye_openness[eye])
         edge, lower, top = _curves(motion.landmarks[:, :2], eye, eye_frame)
         # A shut lid rests on the lower one and hides its rim too.
-        shut = float(np.clip(1.0 - motion.eye_openness[eye] / 0.25, 0.0, 1.0))
+        shut = float(np.clip(1.0 - openness / 0.25, 0.0, 1.0))
         rim = edge + shut * (np.maximum(lower - edge, 0.0) + 0.03 * eye_frame.width * eye_frame.across)
         outline = np.concatenate([top, rim[::-1]])
-        region = Region.around(outline, 0.12 * eye_frame.width, frame.shape[1], frame.shape[0])
+        region = Region.around(outline, 0.15 * eye_frame.width, frame.shape[1], frame.shape[0])
         if region is None:
             return
         local, part = eye_frame.of_region(region), region.of(frame)
-        skin = lid.skin.at(local)
-        blend(part, skin, np.float32(share) * soft_mask(outline, region, 0.035 * eye_frame.width))
+        a, b = local[..., 0], local[..., 1]
         line = eye_frame.local((edge + shut * lower) / (1.0 + shut))
-        line = line[np.argsort(line[:, 0])]
-        off = local[..., 1] - np.interp(local[..., 0], line[:, 0], line[:, 1])
-        inside = np.clip((0.5 - np.abs(local[..., 0])) / 0.12, 0.0, 1.0)
-        iris = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])[0]
-        near_iris = np.exp(-(((local[..., 0] - iris) / IRIS_REACH) ** 2))
-        thickness = LINE_THICKNESS * (1.0 + IRIS_WIDENS * near_iris)
-        strength = LINE_STRENGTH * share * np.exp(-((off / thickness) ** 2)) * inside
-        blend(part, np.broadcast_to(lid.lashes, skin.shape), strength.astype(np.float32))
+        off = b - heights(line, a)
+        mask = soft_mask(outline, region, 0.03 * eye_frame.width)
+        # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
+        mask *= _rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.3) * _rise((0.56 - np.abs(a)) / 0.16)
+        if shut < 1.0:
+            # The edge over the eyeball is sharp, and stays on the lid's side.
+            mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
+        blend(part, lid.skin.at(local), np.float32(share) * mask)
+        inside = np.clip((0.5 - np.abs(a)) / 0.22, 0.0, 1.0)
+        strength = LINE_STRENGTH * np.exp(-((off / LINE_THICKNESS) ** 2))
+        hang = LASH_LENGTH * float(np.clip((LASHES_FROM - openness) / LASHES_FROM, 0.0, 1.0))
+        if hang > 0.01:
+            grid = np.stack([(a + 0.6) / 1.2 * self._comb.shape[1], off / hang * self._comb.shape[0]], axis=2)
+            strength = np.maximum(strength, LASH_STRENGTH * sample(self._comb, grid) * (off > 0))
+        strength *= share * lid.weight * inside
+        blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
 
 
 def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Array]:
@@ -89,18 +114,61 @@ def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Arr
 
 def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Lid:
     """Continue the skin around the eye over it, and read the lashes' colour."""
+    import cv2
+
     patch, frame = EyePatch.cut(picture, landmarks, eye, scale), EyeFrame.of(landmarks, eye)
-    upper, lower = (frame.local(landmarks[list(ring[eye]), :2]) for ring in (lm.UPPER_LIDS, lm.LOWER_LIDS))
-    a, b = patch.local[..., 0], patch.local[..., 1]
-    order = np.argsort(upper[:, 0])
-    top = np.interp(a[0], upper[order, 0], upper[order, 1])
-    bottom = np.interp(a[0], lower[order, 0], lower[order, 1])
-    taper = np.clip((0.62 - np.abs(a[0])) / 0.2, 0.0, 1.0)
+    a, b = patch.local[0, :, 0], patch.local[..., 1]
+    crease_points = [lm.UPPER_LIDS[eye][0], *lm.UPPER_CREASES[eye], lm.UPPER_LIDS[eye][-1]]
+    top, bottom, crease = (
+        heights(frame.local(landmarks[list(ring), :2]), a)
+        for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye], crease_points)
+    )
+    taper = np.clip((0.62 - np.abs(a)) / 0.2, 0.0, 1.0)
     hidden = (b > top - LASHES_ABOVE * taper) & (b < bottom + LASHES_BELOW * taper) & (taper > 0)
-    skin = fill_smooth(patch.pixels, (~hidden).astype(np.float32))
+    light = patch.pixels.mean(2)
+    usual = float(np.median(light[~hidden]))
+    known = ~hidden & (light > SKIN_RANGE[0] * usual) & (light < SKIN_RANGE[1] * usual)
+    if np.count_nonzero(known) < 50:
+        known = ~hidden
+    skin = fill_smooth(patch.pixels, known.astype(np.float32))
+    gain = float(np.clip(DARKEST * usual / max(float(skin[hidden].mean()), 1.0), 1.0, MOST_LIGHT))
+    inner = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 0.08 * patch.per_width)
+    skin *= 1.0 + np.float32(gain - 1.0) * np.asarray(inner)[..., None]
+    # A rounded lid: shade in the crease, light on the bulge, shade again towards the lashes.
+    down = np.clip((b - crease) / np.maximum(bottom - crease, 0.05), 0.0, 1.0)
+    lid = taper * np.clip((b - crease) / 0.04 + 0.5, 0.0, 1.0) * np.clip((bottom - b) / 0.04 + 0.5, 0.0, 1.0)
+    round_light = 0.97 + 0.07 * np.sin(np.pi * np.clip(1.15 * down, 0.0, 1.0)) - 0.05 * down**3
+    fold = 0.08 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
+    tone = (round_light[..., None] * LID_TONE - 1.0) * lid[..., None] + 1.0
+    skin = skin * tone * (1.0 - fold)[..., None]
+    detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / frame.width)
+    skin = np.clip(skin + detail[..., None], 0.0, 255.0).astype(np.float32)
     strip = patch.pixels[(np.abs(b - top) < 0.035) & (np.abs(a) < 0.4)]
-    light = strip.mean(1)
-    dark = strip[light <= np.percentile(light, 25)].mean(0)
+    lightness = strip.mean(1)
+    dark = strip[lightness <= np.percentile(lightness, 20)].mean(0)
     # Pale lashes still cast a shadow on the cheek.
-    lashes = np.minimum(dark, 0.6 * skin[hidden].mean(0))
-    return Lid(replace(patch, pixels=skin), np.asarray(lashes, np.float32))
+    lashes = np.minimum(dark, 0.6 * skin_colour(picture, landmarks))
+    return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), 1.0)
+
+
+def _rise(t: NDArray[np.floating[Any]]) -> Pixels:
+    s = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
+    return np.asarray(s * s * (3.0 - 2.0 * s), np.float32)
+
+
+def _comb(rows: int = 48, columns: int = 768) -> Pixels:
+    """Coverage (rows, columns) of lashes that hang from a straight edge, 0.6 eye widths to either side.
+
+    Each begins at the edge (row 0), leans away from the eye's middle, and tapers off at its own length.
+    """
+    rng = np.random.default_rng(7)
+    t = (np.arange(rows)[:, None] + 0.5) / rows
+    a = np.linspace(-0.6, 0.6, columns)[None]
+    result = np.zeros((rows, columns), np.float32)
+    for root in np.linspace(-0.5, 0.5, LASHES) + rng.uniform(-0.006, 0.006, LASHES):
+        length, lean = rng.uniform(0.5, 1.0), 0.14 * root / 0.5 + rng.uniform(-0.015, 0.015)
+        along = np.clip(t / length, 0.0, 1.0)
+        width = 0.0065 * (1.0 - along) + 0.001
+        stroke = np.exp(-(((a - root - lean * t**1.3) / width) ** 2)) * np.clip((1.0 - along) * 4.0, 0.0, 1.0)
+        result = np.maximum(result, stroke.astype(np.float32))
+    return np.pad(result[:-1], ((0, 1), (0, 0)))

@@ -54,6 +54,12 @@ def _spline(points: int, times: int) -> Array:
     return np.asarray(CubicSpline(np.arange(points), np.eye(points))(dense), np.float64)
 
 
+def heights(curve: Array, along: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Second coordinates of a curve (N, 2) at first coordinates `along`; level beyond its ends."""
+    order = np.argsort(curve[:, 0])
+    return np.interp(along, curve[order, 0], curve[order, 1]).astype(np.float32)
+
+
 def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.float32]:
     """Coverage (h, w) in [0, 1] of a closed outline (N, 2) in frame pixels, with an edge of the given softness."""
     import cv2

@@ -1,0 +1,1 @@
+"""Measures of results: pure functions over arrays."""
