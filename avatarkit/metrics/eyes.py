@@ -54,8 +54,7 @@ def blink_moments(opening: NDArray[np.floating[Any]], rate: float) -> list[tuple
     return [
         (k, float(share[k]))
         for k in deepest
-        if share[max(0, k - reach) : k].max(initial=0.0) > BLINK_FROM
-        and share[k : k + reach + 1].max() > BLINK_FROM
+        if share[max(0, k - reach) : k].max(initial=0.0) > BLINK_FROM and share[k : k + reach + 1].max() > BLINK_FROM
     ]
 
 

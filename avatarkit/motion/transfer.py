@@ -113,10 +113,9 @@ class Transfer:
         self._eye_width = [eye_axes(self._source, eye)[2] for eye in range(2)]
         around = zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)
         rims = [self._source[list(rim), :2] - self._source[centre, :2] for centre, rim in around]
-        self._iris_radius = [
-            float(np.linalg.norm(rim, axis=1).mean()) / max(w, 1e-6) for rim, w in zip(rims, self._eye_width, strict=True)
-        ]
-        self._white = [_white(self._source, eye, *self._gaze[eye], self._iris_radius[eye]) for eye in range(2)]
+        radii = [float(np.linalg.norm(rim, axis=1).mean()) for rim in rims]
+        self._iris_radius = [r / max(w, 1e-6) for r, w in zip(radii, self._eye_width, strict=True)]
+        self._white = [_white(self._source, eye, self._gaze[eye], self._iris_radius[eye]) for eye in range(2)]
         self.references = reference_frames(motion, config.reference_frame, config.mode, self._shape, self._source)
         # One rotation reference for all shots: a change of camera angle is a change of pose.
         upright = min(self.references, key=lambda r: float(-motion.rotation[r][2, 2]))
@@ -243,27 +242,27 @@ class Transfer:
         for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
             middle, along, width = eye_axes(landmarks, eye)
             across = np.array([-along[1], along[0]])
-            u, v = np.clip(self._gaze[eye] + change[eye], -GAZE_LIMIT, GAZE_LIMIT)
-            above, below = _white(landmarks, eye, u, v, self._iris_radius[eye])
-            more = np.array([above, below]) - np.maximum(self._white[eye], 0.0) - [WHITE_ABOVE, WHITE_BELOW]
+            look = np.clip(self._gaze[eye] + change[eye], -GAZE_LIMIT, GAZE_LIMIT)
+            most = np.maximum(self._white[eye], 0.0) + np.array([WHITE_ABOVE, WHITE_BELOW])
+            more = _white(landmarks, eye, look, self._iris_radius[eye]) - most
             # Where both sides show too much, the lids are wide open and the iris stays in the middle of it.
-            v += float(np.maximum(more, 0.0) @ [-1.0, 1.0])
-            place = middle + u * width * along + v * width * across
+            look[1] += np.maximum(more, 0.0) @ [-1.0, 1.0]
+            place = middle + width * (look[0] * along + look[1] * across)
             spread = self._source[list(rim), :2] - self._source[centre, :2]
             landmarks[centre, :2] = place
             landmarks[list(rim), :2] = place + spread * (width / max(self._eye_width[eye], 1e-6))
 
 
-def _white(landmarks: Array, eye: int, u: float, v: float, radius: float) -> Array:
-    """White (2,) between the upper lid and an iris at u, v, and between that and the lower lid, in eye widths."""
+def _white(landmarks: Array, eye: int, look: Array, radius: float) -> Array:
+    """White (2,) above and below an iris at `look` (2,), up to the lids, in eye widths; negative where they hide it."""
     middle, along, width = eye_axes(landmarks, eye)
     heights = []
     for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye]):
         offset = (landmarks[list(ring), :2] - middle) / max(width, 1e-6)
         a, b = offset @ along, offset @ np.array([-along[1], along[0]])
         order = np.argsort(a)
-        heights.append(float(np.interp(u, a[order], b[order])))
-    return np.array([v - radius - heights[0], heights[1] - v - radius])
+        heights.append(float(np.interp(look[0], a[order], b[order])))
+    return np.array([look[1] - radius - heights[0], heights[1] - look[1] - radius])
 
 
 def _bounded(vector: Array, longest: float) -> Array:

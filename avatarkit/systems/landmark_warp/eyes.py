@@ -90,7 +90,7 @@ def _look(ball: Eyeball, local: NDArray[np.float32], centre: Array) -> NDArray[n
 def _shadow(local: Pixels, upper: Array) -> Pixels:
     """Light (h, w) that the upper lid leaves; `upper` is its edge (N, 2) in eye coordinates."""
     depth = np.maximum(local[..., 1] - heights(upper, local[..., 0]), 0.0)
-    return 1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH))
+    return np.asarray(1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH)), np.float32)
 
 
 def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Eyeball:
@@ -143,7 +143,7 @@ def _completed(
     whole = (iris + share * (white - iris)).astype(np.float32)
     soft = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), max(1.0, 0.012 * seen.shape[1]))
     soft = np.clip(2.0 * soft - 1.0, 0.0, 1.0)[..., None]
-    return np.clip(whole + soft * (lit - whole), 0.0, 255.0).astype(np.float32)
+    return np.asarray(np.clip(whole + soft * (lit - whole), 0.0, 255.0), np.float32)
 
 
 def _white(lit: Pixels, seen: NDArray[np.bool_], rounding: Pixels, skin: Pixels) -> Pixels:
@@ -163,4 +163,4 @@ def _white(lit: Pixels, seen: NDArray[np.bool_], rounding: Pixels, skin: Pixels)
     usual = usual.mean() + WHITE_CHROMA * (usual - usual.mean())
     near = fill_smooth(flat, good.astype(np.float32))
     away = cv2.distanceTransform((~good).astype(np.uint8), cv2.DIST_L2, 3) / np.float32(0.06 * lit.shape[1])
-    return (usual + np.exp(-away)[..., None] * (near - usual)) * rounding[..., None]
+    return np.asarray((usual + np.exp(-away)[..., None] * (near - usual)) * rounding[..., None], np.float32)

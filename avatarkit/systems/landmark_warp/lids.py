@@ -6,7 +6,6 @@ light of a rounded lid, and comes into view as the lid comes down.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
-from avatarkit.systems.landmark_warp.openings import Region, blend, heights, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.skin import skin_colour, skin_detail
 
 Array = NDArray[np.float64]
@@ -86,7 +85,7 @@ class LidLayer:
         off = b - heights(line, a)
         mask = soft_mask(outline, region, 0.03 * eye_frame.width)
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
-        mask *= _rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.3) * _rise((0.56 - np.abs(a)) / 0.16)
+        mask *= rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.3) * rise((0.56 - np.abs(a)) / 0.16)
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
@@ -149,11 +148,6 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -
     # Pale lashes still cast a shadow on the cheek.
     lashes = np.minimum(dark, 0.6 * skin_colour(picture, landmarks))
     return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), 1.0)
-
-
-def _rise(t: NDArray[np.floating[Any]]) -> Pixels:
-    s = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
-    return np.asarray(s * s * (3.0 - 2.0 * s), np.float32)
 
 
 def _comb(rows: int = 48, columns: int = 768) -> Pixels:

@@ -60,6 +60,12 @@ def heights(curve: Array, along: NDArray[np.floating[Any]]) -> NDArray[np.float3
     return np.interp(along, curve[order, 0], curve[order, 1]).astype(np.float32)
 
 
+def rise(values: NDArray[np.floating[Any]], start: float = 0.0, stop: float = 1.0) -> NDArray[np.float32]:
+    """0 up to `start`, 1 from `stop` on, smooth between."""
+    t = np.clip((np.asarray(values, np.float32) - np.float32(start)) / np.float32(stop - start), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+
+
 def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.float32]:
     """Coverage (h, w) in [0, 1] of a closed outline (N, 2) in frame pixels, with an edge of the given softness."""
     import cv2

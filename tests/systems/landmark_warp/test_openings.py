@@ -232,6 +232,63 @@ def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, a
     assert near(engine.drive(move())[0], teeth, 40.0)[opening(move(), 3)].sum() > 100
 
 
+def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndarray, act: Move) -> None:
+    """A smile's row, from lip to lip, does not go down with the lower lip: what opens below it is dark."""
+    teeth = (225, 220, 205)
+    smiling = act(mouth=0.12).landmarks
+    painted = picture.copy()
+    polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], teeth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
+    motion = moves_of(smiling)(mouth=0.2)
+    frame, _ = engine.drive(motion)
+    x, top = motion.landmarks[13, :2]
+    bottom, old_bottom = motion.landmarks[14, 1], smiling[14, 1]
+    column = frame[:, round(x)].astype(float).mean(1)
+    assert column[round(0.5 * (top + old_bottom))] > 150
+    assert column[round(0.5 * (old_bottom + bottom))] < 90
+
+
+def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) -> None:
+    """Their lower edge stays where it is in the face while the mouth opens wider."""
+    ends = []
+    for mouth in (0.15, 0.25, 0.35):
+        motion = act(mouth=mouth)
+        frame, _ = engine.drive(motion)
+        x, top = motion.landmarks[13, :2].round().astype(int)
+        column = frame[top : round(motion.landmarks[14, 1]), x + 3].astype(float).min(1)
+        lightest = int(np.argmax(column[:8]))
+        ends.append(lightest + int(np.argmax(column[lightest:] < 0.6 * column[lightest])))
+        assert column[ends[-1] + 4] < 0.4 * column[lightest]
+    assert max(ends) - min(ends) <= 2
+
+
+@EYES
+def test_a_closed_lid_is_as_light_as_skin_with_lashes_at_its_edge(engine: WarpEngine, act: Move, eye: int) -> None:
+    motion = act(lids=0.0)
+    frame, _ = engine.drive(motion)
+    points = motion.landmarks[:, :2]
+    crease, edge = points[lm.UPPER_CREASES[eye][3]], points[lm.UPPER_LIDS[eye][4]]
+    x, y = (0.4 * crease + 0.6 * edge).round().astype(int)
+    skin = frame[y - 2 : y + 3, x - 6 : x + 7].reshape(-1, 3).astype(float)
+    assert np.abs(skin.mean(0) / SKIN - 1.0).max() < 0.12
+    x, y = edge.round().astype(int)
+    assert frame[y - 4 : y + 8, x].mean(1).min() < 0.75 * np.mean(SKIN)
+
+
+def test_the_upper_lid_shades_the_white(picture: np.ndarray, landmarks: np.ndarray, engine: WarpEngine) -> None:
+    """A wide open eye is darker under its lid than in the middle of its white, though the source's is flat."""
+    motion = moves_of(landmarks)(lids=1.4)
+    frame, _ = engine.drive(motion)
+    upper, lower = motion.landmarks[lm.RIGHT_UPPER_LID[2], :2], motion.landmarks[lm.RIGHT_LOWER_LID[2], :2]
+    near_lid, middle = (
+        frame[tuple((upper + share * (lower - upper)).round().astype(int)[::-1])].astype(float).mean()
+        for share in (0.12, 0.6)
+    )
+    assert near_lid < 0.9 * middle
+
+
 def test_no_driver_pixels_reach_the_engine() -> None:
     """A drive frame is a few numbers: there is no room for a picture."""
     names = {field.name for field in fields(DriveFrame)}

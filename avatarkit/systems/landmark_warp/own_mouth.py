@@ -1,0 +1,132 @@
+"""What a source shows between its own lips: upper teeth stay with the skull, the rest goes with the jaw."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.geometry.sampling import sample
+from avatarkit.systems.landmark_warp.openings import heights, rise
+from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
+
+Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+# Lengths in head units (about 9 cm).
+SHOWN_GAP = 0.03
+"""A source whose lips are this far apart shows the inside of its mouth."""
+OPEN_GAP = 0.15
+"""Lips this far apart show the floor of the mouth as well."""
+WHOLE_CROWN = 0.06
+"""Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
+GUM_FROM = 0.02
+"""An upper lip that is raised by more than this above where the source shows teeth bares gum."""
+DARK = 0.6
+"""Inside a mouth, what is darker than this share of its light parts is no tooth."""
+REDDEST = 1.45
+"""Red over green of teeth, at most; tongue, gums and lips are redder."""
+PER_UNIT = 400.0
+"""Pixels of what is kept of the mouth to a head unit."""
+
+
+class OwnMouth:
+    """The inside of a source's mouth.
+
+    Args:
+        picture: RGB uint8 (H, W, 3). plane: of its teeth. top, bottom: inner edges (N, 2) of its lips in that plane.
+        gum: (3,) colour of what a raised lip bares.
+
+    Attributes:
+        teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
+        open: whether the floor of the mouth is seen too.
+    """
+
+    def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array, gum: Pixels) -> None:
+        self._top, self._bottom, self._gum = top, bottom, gum
+        self._jaw = np.array([bottom[len(bottom) // 2, 0], bottom[len(bottom) // 2, 1]])
+        self._gap = float((bottom[:, 1] - top[:, 1]).max())
+        self.open = self._gap > OPEN_GAP
+        low, high = np.minimum(top.min(0), bottom.min(0)) - 0.02, np.maximum(top.max(0), bottom.max(0)) + 0.02
+        self._corner = low
+        columns, rows = np.ceil((high - low) * PER_UNIT).astype(int) + 1
+        a, b = np.meshgrid(low[0] + np.arange(columns) / PER_UNIT, low[1] + np.arange(rows) / PER_UNIT)
+        self._inside = sample(picture, plane.pixels(a, b)).astype(np.float32)
+        lip, gap = heights(top, a[0]), np.maximum(heights(bottom, a[0]) - heights(top, a[0]), 1e-4)
+        height = ((b - lip) / gap).astype(np.float32)
+        self.teeth: Pixels | None = None
+        self._split, self._row = 0.5, False
+        cover = self._find_teeth(a, height, gap)
+        self.edge = self._lowest(cover, a, b)
+        self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
+
+    def _find_teeth(self, a: Array, height: Pixels, gap: Pixels) -> Pixels:
+        """Coverage (h, w) of the upper teeth in what is kept; where they end is noted.
+
+        A single light band is the upper row: lower teeth show without upper ones in wide open mouths alone.
+        """
+        light = self._inside.mean(2)
+        red = self._inside[..., 0] / np.maximum(self._inside[..., 1], 1.0)
+        within = (height > 0.04) & (height < 0.96) & (gap > 0.4 * self._gap)
+        if np.count_nonzero(within) < 20:
+            return np.zeros_like(height)
+        lit = float(np.percentile(light[within], 92))
+        pale = 1.0 - rise(red, REDDEST - 0.1, REDDEST + 0.15)
+        tooth = rise(light, (DARK - 0.12) * lit, (DARK + 0.12) * lit) * pale
+        # Down the middle of the mouth: how much tooth there is at each height.
+        steps = np.clip((height * 24).astype(int), 0, 23)
+        middle = within & (np.abs(a - a[within].mean()) < 0.25 * np.ptp(a[within]))
+        count = np.bincount(steps[middle], minlength=24)
+        amount = np.bincount(steps[middle], tooth[middle], minlength=24) / np.maximum(count, 1)
+        some = amount > 0.4
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], some, [False]]).astype(int)))
+        runs = [(i, j) for i, j in zip(edges[::2], edges[1::2], strict=True) if j - i >= 2]
+        if not runs or (runs[0][0] >= 12 and self.open):
+            self._split = 0.5 if not runs else runs[0][0] / 24.0
+            return np.zeros_like(height)
+        start, stop = runs[0]
+        self._split = 1.0 if stop >= 23 else stop / 24.0 + 0.02
+        chosen = middle & (tooth > 0.8) & (height < self._split)
+        if np.count_nonzero(chosen) >= 8:
+            self.teeth = np.asarray(np.percentile(self._inside[chosen], 60, axis=0), np.float32)
+        self._row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
+        cover = tooth * rise(height, -0.02, 0.02) * (1.0 - rise(height, 0.97, 1.03))
+        cover *= 1.0 - rise(height, self._split, self._split + 0.08) if self._split < 1.0 else 1.0
+        return np.asarray(cover * rise(gap, 0.1 * self._gap, 0.3 * self._gap), np.float32)
+
+    def _lowest(self, cover: Pixels, a: Array, b: Array) -> float:
+        """Where the teeth in the middle of the row end."""
+        seen = (cover > 0.5) & (np.abs(a) < 0.06)
+        return float(np.percentile(b[seen], 98)) if np.count_nonzero(seen) >= 8 else 0.0
+
+    def share(self, gap: float) -> float:
+        """How far the source's own upper teeth serve a mouth that is open by `gap`."""
+        if self.teeth is None:
+            return 0.0
+        return 1.0 if self._row else 1.0 - float(rise(np.array(gap / self._gap), 1.1, 1.7))
+
+    def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float) -> None:
+        """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place."""
+        top = heights(self._top, s)
+        found = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
+        own, cover = found[..., :3], found[..., 3] * np.float32(share / 255.0)
+        own += rise(top - d, GUM_FROM, GUM_FROM + 0.02)[..., None] * (self._gum - own)
+        colours += cover[..., None] * (own - colours)
+
+    def lay_lower(self, colours: Pixels, s: Pixels, d: Pixels, jaw: Array) -> None:
+        """Lay what lies below the upper teeth, of a mouth that is open, over colours (h, w, 3), in place.
+
+        Args:
+            jaw: (2,) where the middle of the lower lip's edge is now.
+        """
+        if not self.open:
+            return
+        a, b = s - np.float32(jaw[0] - self._jaw[0]), d - np.float32(jaw[1] - self._jaw[1])
+        top, bottom = heights(self._top, a), heights(self._bottom, a)
+        gap = np.maximum(bottom - top, 0.0)
+        split = top + np.float32(min(self._split, 1.0)) * gap
+        share = rise(b - split, -0.01, 0.03) if self._split < 1.0 else np.zeros_like(gap)
+        share = share * np.clip(gap / 0.02 - 0.4, 0.0, 1.0)
+        own = self._at(self._inside, a, np.clip(b, split, bottom - np.float32(0.008)))
+        colours += share[..., None] * (own - colours)
+
+    def _at(self, values: Pixels, a: Pixels, b: Pixels) -> Pixels:
+        x, y = (a - np.float32(self._corner[0])) * PER_UNIT, (b - np.float32(self._corner[1])) * PER_UNIT
+        return sample(values, np.stack([x, y], axis=2))

@@ -1,0 +1,49 @@
+"""The plane of the teeth: sideways and down from where the lips meet at rest, fixed to the skull."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.geometry.similarity import Similarity
+from avatarkit.systems.landmark_warp.openings import Region
+
+Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ToothPlane:
+    """Places in head units to pixels and back. origin: (2,) pixels. matrix, inverse: (2, 2)."""
+
+    origin: Array
+    matrix: Array
+    inverse: Array
+
+    @staticmethod
+    def of(pose: Similarity, rest: Array) -> "ToothPlane":
+        """The plane of a head; seen from far aside it is turned back a little, so that it stays a plane."""
+        matrix = pose.rotation[:2, :2].copy()
+        size = np.linalg.norm(matrix, axis=0)
+        matrix *= np.maximum(size, 0.3) / np.maximum(size, 1e-6)
+        if abs(float(np.linalg.det(matrix))) < 0.1:
+            matrix = np.array([[matrix[0, 0], -matrix[1, 0]], [matrix[1, 0], matrix[0, 0]]]) + 0.1 * np.eye(2)
+        matrix = pose.scale * matrix
+        return ToothPlane(pose.apply(rest)[:2], matrix, np.linalg.inv(matrix))
+
+    def place(self, point: Array) -> Array:
+        """Sideways and down (2,) of a pixel."""
+        return np.asarray(self.inverse @ (point - self.origin), np.float64)
+
+    def places(self, region: Region) -> tuple[Pixels, Pixels]:
+        """Sideways and down (h, w) of a region's pixels."""
+        x, y = region.pixels()
+        m, dx, dy = self.inverse.astype(np.float32), x - np.float32(self.origin[0]), y - np.float32(self.origin[1])
+        return np.asarray(m[0, 0] * dx + m[0, 1] * dy), np.asarray(m[1, 0] * dx + m[1, 1] * dy)
+
+    def pixels(self, s: NDArray[Any], d: NDArray[Any]) -> Pixels:
+        """Pixels (h, w, 2) of places."""
+        m = self.matrix
+        x = self.origin[0] + m[0, 0] * s + m[0, 1] * d
+        return np.asarray(np.stack([x, self.origin[1] + m[1, 0] * s + m[1, 1] * d], axis=2), np.float32)
