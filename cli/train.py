@@ -59,7 +59,7 @@ def _command(stage: StageInfo) -> Callable[..., None]:
             stage=stage.name,
             data=given["data"],
             out=given["out"],
-            preset=given["preset"],
+            preset=given["preset"] or stage.default,
             config_file=given["config"],
             sets=tuple(given["sets"] or ()),
             parents=_present(given, stage.checkpoints),
@@ -70,7 +70,7 @@ def _command(stage: StageInfo) -> Callable[..., None]:
             workers=given["workers"],
             max_minutes=given["max_minutes"],
         )
-        _run(job, dry_run=given["dry_run"], quiet=given["quiet"])
+        _run(job, dry_run=given["dry_run"], quiet=given["quiet"], preset_chosen=given["preset"] is not None)
 
     parameters = list(_parameters(stage))
     train.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
@@ -88,8 +88,10 @@ def _parameters(stage: StageInfo) -> Iterator[inspect.Parameter]:
         yield option(name, Annotated[Path | None, typer.Option(f"--{name}", metavar="CKPT", help=text)])
     for name, (metavar, text) in stage.options.items():
         yield option(name, Annotated[str | None, typer.Option(f"--{name}", metavar=metavar, help=text)])
-    presets = typer.Option("--preset", metavar="NAME", help=f"One of {', '.join(stage.presets)}.")
-    yield option("preset", Annotated[str, presets], stage.default)
+    presets = typer.Option(
+        "--preset", metavar="NAME", show_default=stage.default, help=f"One of {', '.join(stage.presets)}."
+    )
+    yield option("preset", Annotated[str | None, presets])
     yield option("config", _CONFIG)
     yield option("sets", _SET)
     yield option("steps", _STEPS)
@@ -105,10 +107,12 @@ def _present(given: dict[str, Any], names: Any) -> dict[str, Any]:
     return {name: given[name] for name in names if given[name] is not None}
 
 
-def _run(job: TrainJob, *, dry_run: bool, quiet: bool) -> None:
+def _run(job: TrainJob, *, dry_run: bool, quiet: bool, preset_chosen: bool) -> None:
     from avatarkit.pipelines.train import train
 
     with Console(quiet=quiet) as console:
+        if not preset_chosen:
+            console.notice(f"no --preset: {job.preset} is taken")
         if dry_run:
             from avatarkit.pipelines.train_plan import plan
 

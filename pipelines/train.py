@@ -46,7 +46,7 @@ class TrainJob:
     stage: str
     data: Path | None
     out: Path | None
-    preset: str = "paper-512"
+    preset: str = "small-256"
     config_file: Path | None = None
     sets: tuple[str, ...] = ()
     parents: Mapping[str, Path] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatarkit.losses.foreground import at_least_single, check_same, foreground
+from avatarkit.nets.convs import decay_groups
 
 __all__ = ["AdversarialLoss", "OptimiserConfig", "feature_matching", "hinge_d", "hinge_g"]
 
@@ -89,7 +90,7 @@ class AdversarialLoss:
         config = config or OptimiserConfig()
         self.discriminator = discriminator
         self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
-            discriminator.parameters(),
+            decay_groups(discriminator),
             lr=config.lr,
             betas=config.betas,
             eps=config.eps,

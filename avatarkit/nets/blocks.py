@@ -18,7 +18,7 @@ from avatarkit.nets.convs import Conv2d, Conv3d, Style
 
 __all__ = [
     "AdaptiveGroupNorm", "AdaptiveResBlock3D", "Bottleneck2D", "ResBlock2D", "ResBlock3D", "conv", "down", "group_norm",
-    "set_checkpointing", "up",
+    "in_full", "set_checkpointing", "up",
 ]  # fmt: skip
 
 
@@ -192,6 +192,16 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return what goes into the network's last non-linearity."""
         drawn: Tensor = self.conv(F.relu(self.norm(x), inplace=True))
+        return drawn
+
+
+def in_full(layer: nn.Module, x: Tensor) -> Tensor:
+    """Run a network's last layer in the precision of its weights, whatever mixed precision says.
+
+    bf16 has 129 levels in [0.5, 1]: pictures would show bands, and offsets of a warp steps of a tenth of a pixel.
+    """
+    with full_precision(x.device):
+        drawn: Tensor = layer(x.to(next(layer.parameters()).dtype))
         return drawn
 
 

@@ -14,7 +14,7 @@ with the default ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from avatarkit.devices import full_precision
 
-__all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "fold_weights", "standardised"]
+__all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "decay_groups", "fold_weights", "standardised"]
 
 _FIRST_ITERATIONS = 10
 _EPS = 1e-8
@@ -79,6 +79,18 @@ class Spectral(nn.Module):
         """Improve the estimate of the left singular vector."""
         for _ in range(times):
             self.u.copy_(F.normalize(matrix @ (matrix.T @ self.u.float()), dim=0, eps=_EPS))
+
+
+def decay_groups(net: nn.Module) -> list[dict[str, Any]]:
+    """Trained parameters for an optimiser: filters and matrices, which decay, and all others, which do not.
+
+    Norms, biases, learned constants and identity tensors are no filters: decay would pull them towards a value that
+    means something (no scale, no place, no person).
+    """
+    trained = [(name, weight) for name, weight in net.named_parameters() if weight.requires_grad]
+    filters = [weight for name, weight in trained if name.endswith("weight") and weight.dim() > 1]
+    rest = [weight for name, weight in trained if not (name.endswith("weight") and weight.dim() > 1)]
+    return [{"params": filters}, {"params": rest, "weight_decay": 0.0}]
 
 
 def standardised(weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.losses.adversarial import AdversarialLoss
+from avatarkit.nets.convs import decay_groups
 
 Batch = Mapping[str, Any]
 """Samples as the loader collates them, on the device: tensors, nested by frame, and "positions": list of int."""
@@ -76,9 +77,10 @@ class Stage(nn.Module, ABC):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trained parameters in groups as torch's optimisers take them: "params", and what differs from the rest.
 
-        A group's "lr_scale" multiplies the scheduled learning rate. By default all parameters are one group.
+        A group's "lr_scale" multiplies the scheduled learning rate. By default filters and matrices decay, and norms,
+        biases and learned tensors do not.
         """
-        return [{"params": [weight for weight in self.nets.parameters() if weight.requires_grad]}]
+        return decay_groups(self.nets)
 
     def take_step(self, steps: Steps) -> dict[str, Tensor]:
         """Train by one step; returns the losses, unweighted. Meta-learning and fine-tuning have steps of their own."""

@@ -9,7 +9,7 @@ _GAZE = "Checkpoint or run of train gaze, for the gaze loss."
 
 
 def _stage(name: str, text: str, **more: dict[str, str] | dict[str, tuple[str, str]]) -> StageInfo:
-    return StageInfo(name, text, f"{_RECIPES}:{name.upper()}", _PRESETS, "paper-512", **more)  # type: ignore[arg-type]
+    return StageInfo(name, text, f"{_RECIPES}:{name.upper()}", _PRESETS, "small-256", **more)  # type: ignore[arg-type]
 
 
 SYSTEM = System(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
 from avatarkit.head.face_crop import face_disc
-from avatarkit.nets.blocks import AdaptiveResBlock3D, Head, ResBlock2D, ResBlock3D, down, group_norm, up
+from avatarkit.nets.blocks import AdaptiveResBlock3D, Head, ResBlock2D, ResBlock3D, down, group_norm, in_full, up
 from avatarkit.nets.convs import Conv2d, Conv3d, Style
 from avatarkit.nets.resnet import CodeHead, ResNet
 from avatarkit.nets.sizes import doublings
@@ -158,7 +158,7 @@ class WarpGenerator(nn.Module):
         x = self.start(code_BE).view(len(code_BE), -1, self.depth, 1, 1) + self.place
         for block, factors in zip(self.blocks, self.factors, strict=True):
             x = up(block(x, code_BE), factors)
-        offset: Tensor = torch.tanh(self.last(F.relu(self.norm(x), inplace=True)))
+        offset: Tensor = torch.tanh(in_full(self.last, F.relu(self.norm(x), inplace=True)))
         return offset
 
 
@@ -227,7 +227,7 @@ class G2D(nn.Module):
         x = self.blocks(x_BCHW)
         for index, block in enumerate(self.rising):
             x = block(up(x) if index < self.ups else x)
-        return torch.sigmoid(self.head(x))
+        return torch.sigmoid(in_full(self.head, x))
 
 
 @dataclass(frozen=True)

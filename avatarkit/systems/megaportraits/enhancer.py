@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
-from avatarkit.nets.blocks import Head, ResBlock2D, up
+from avatarkit.nets.blocks import Head, ResBlock2D, in_full, up
 from avatarkit.systems.megaportraits.base import LocalAppearance, Projection
 from avatarkit.systems.megaportraits.config import EnhancerConfig
 
@@ -52,4 +52,4 @@ class Enhancer(nn.Module):
         x = self.blocks(self.projection(self.encoder(up(image_B3HW))))
         for index, block in enumerate(self.rising):
             x = block(up(x) if index < len(self.config.up_widths) else x)
-        return (torch.tanh(self.head(x)) + 1) / 2
+        return (torch.tanh(in_full(self.head, x)) + 1) / 2

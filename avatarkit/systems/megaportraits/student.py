@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
-from avatarkit.nets.blocks import up
+from avatarkit.nets.blocks import in_full, up
 from avatarkit.nets.convs import Conv2d, Style
 from avatarkit.nets.resnet import ResNet
 from avatarkit.nets.sizes import doublings
@@ -128,7 +128,7 @@ class Student(nn.Module):
         x = self.encoder(driver_B3HW)
         for block, modulation in zip(self.blocks, modulations, strict=True):
             x = block(x, modulation)
-        return torch.sigmoid(self.last(F.relu(F.instance_norm(x))))
+        return torch.sigmoid(in_full(self.last, F.relu(F.instance_norm(x))))
 
     def forward(self, driver_B3HW: Tensor, avatar_B: Tensor) -> Tensor:
         """Frames of avatars (int64) that move like drivers; see `modulations` and `draw`."""

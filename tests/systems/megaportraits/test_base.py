@@ -171,3 +171,14 @@ def test_pictures_of_other_sizes_are_refused(base: Base, inputs: Inputs) -> None
 def test_sizes_that_do_not_go_together_are_refused(base_config: BaseConfig) -> None:
     with pytest.raises(UsageError, match="8 and 36"):
         build_base(replace(base_config, size=36), seed=0)
+
+
+def test_pictures_and_offsets_keep_their_levels_in_mixed_precision(base: Base, inputs: Inputs) -> None:
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        code, z = encode(base, inputs), base.expression(inputs[1])
+        image = base.drive(code, inputs[2], z).image
+        offset = base.warp_source(z + code.descriptor)
+    # bf16 has 129 levels in [0.5, 1].
+    assert image.dtype == offset.dtype == torch.float32
+    assert not torch.equal(image, image.bfloat16().float())
+    assert not torch.equal(offset, offset.bfloat16().float())

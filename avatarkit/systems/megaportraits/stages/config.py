@@ -79,15 +79,16 @@ class BaseTrain(TrainConfig):
     """Training of G_base.
 
     scale, margin, form: of the cycle loss; form is "megaportraits" (eq. 6-7 as written) or "cosface".
-    cycle_trains: whom it teaches: "all" nets, as the paper is commonly read, or the expression "encoder" alone, on
-        pictures of the other person in its own pose; docs/benchmarks.md, "Learning", has what either does.
+    cycle_trains: whom it teaches: the expression "encoder" alone, on pictures of the other person in its own pose
+        (choice), or "all" nets, as the paper is commonly read, with which more of the driver's looks leaked
+        (docs/benchmarks.md, "Learning").
     """
 
     loss: BaseLoss = field(default_factory=BaseLoss)
     cycle_scale: float = 5.0
     cycle_margin: float = 0.2
     cycle_form: str = "megaportraits"
-    cycle_trains: str = "all"
+    cycle_trains: str = "encoder"
 
     @property
     def weights(self) -> dict[str, float]:
@@ -204,8 +205,8 @@ def _tiny(config: Config) -> Config:
 BASE: Mapping[str, BaseTrain] = {
     PAPER_512: BaseTrain(steps=300_000, batch=16, checkpointing=True),
     PAPER_256: BaseTrain(steps=200_000, batch=24, checkpointing=True),
-    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL, cycle_trains="encoder")),
-    TINY: _tiny(BaseTrain(steps=4_000, batch=4, loss=_BASE_PIXEL, cycle_trains="encoder")),
+    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL)),
+    TINY: _tiny(BaseTrain(steps=4_000, batch=4, loss=_BASE_PIXEL)),
 }
 ENHANCER: Mapping[str, EnhancerTrain] = {
     PAPER_512: EnhancerTrain(steps=50_000, batch=16, checkpointing=True),

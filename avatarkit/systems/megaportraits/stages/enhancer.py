@@ -25,9 +25,9 @@ from avatarkit.training.views import ViewRange, draw_transforms, shrink, view
 class EnhancerStage(Stage):
     """Trains G_enh on the base model's outputs.
 
-    Supervised: source and driver are two views of one photo, the target is the driver's view at twice the
-    base model's size. Unsupervised: the driver is a view of another photo; the output must look real and agree
-    with its input once both are small.
+    Supervised: the source is a view of a photo, driver and target the photo itself at twice the base model's size: a
+    view is resampled, which would take half of the target's finest detail. Unsupervised: the driver is another photo;
+    the output must look real and agree with its input once both are small.
 
     Args:
         config: of the training. enhancer: the net. base: frozen. size: of the base model's pictures, pixels.
@@ -54,7 +54,7 @@ class EnhancerStage(Stage):
         if weights.downsampled or weights.cross_adversarial:
             low = self._driven(source, other)
             crossed = enhancer(low)
-            terms["downsampled"] = downsampled_cycle(low, crossed)
+            terms["downsampled"] = downsampled_cycle(low, crossed, shrink(other, self._size)["matte"])
             if self.adversary is not None and weights.cross_adversarial:
                 # The driver's matte is the nearest to the output's own that there is.
                 fakes["cross_"] = (crossed * other["matte"], other["image"] * other["matte"])
@@ -86,19 +86,14 @@ class EnhancerStage(Stage):
         }
 
     def _views(self, batch: Batch) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Source, driver and another person's driver, all at twice the base model's size."""
+        """Source, driver and another person's driver, all at twice the base model's size; the source alone is moved."""
         shown = prepared(batch)
-        partner = shown["partner"]
-        return (
-            self._view(shown, batch, "source"),
-            self._view(shown, batch, "driver"),
-            self._view(partner, batch, "other"),
-        )
+        seeds = sample_seeds(self._config.seed, batch["positions"], "source")
+        moved = view(shown, draw_transforms(seeds, self._limits))
+        return self._sized(moved), self._sized(shown), self._sized(shown["partner"])
 
-    def _view(self, photo: Mapping[str, Any], batch: Batch, purpose: str) -> dict[str, Any]:
-        seeds = sample_seeds(self._config.seed, batch["positions"], purpose)
-        full = view(photo, draw_transforms(seeds, self._limits))
-        return full if full["image"].shape[-1] == 2 * self._size else shrink(full, 2 * self._size)
+    def _sized(self, frame: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(frame) if frame["image"].shape[-1] == 2 * self._size else shrink(frame, 2 * self._size)
 
     @torch.no_grad()
     def _driven(self, source: Mapping[str, Any], driver: Mapping[str, Any]) -> Tensor:

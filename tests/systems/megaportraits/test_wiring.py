@@ -1,0 +1,235 @@
+"""What is passed to what in the stages: wrong wiring trains without an error, and for weeks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from real_stages import configured, stage_trainer
+from synthetic_heads import photo_data, video_data
+from torch import Tensor
+
+from avatarkit.losses.adversarial import AdversarialLoss
+from avatarkit.systems.megaportraits.base import Base
+from avatarkit.systems.megaportraits.stages import base as base_stage
+from avatarkit.systems.megaportraits.stages import enhancer as enhancer_stage
+from avatarkit.systems.megaportraits.stages.drive import motion_code
+from avatarkit.systems.megaportraits.stages.frames import prepared
+from avatarkit.training.feed import fixed_batches
+from avatarkit.training.loop import Trainer
+
+
+def first_batch() -> dict[str, Any]:
+    return next(fixed_batches(video_data().train, 2, 2))
+
+
+def base_of(tmp_path: Path, *sets: str) -> Any:
+    """The stage of the base model in double precision, so that equal means equal."""
+    return stage_trainer(tmp_path, configured("base", "augment=false", *sets)).stage.double()
+
+
+def in_double(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: in_double(item) for key, item in value.items()}
+    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+@pytest.mark.parametrize("taught", ["encoder", "all"])
+def test_cycle_draws_codes_to_the_driver_and_away_from_another_person(
+    taught: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = base_of(tmp_path, f"cycle_trains={taught}")
+    base: Base = stage.nets["base"]
+    shown = in_double(prepared(first_batch()))
+    seen: dict[str, Any] = {}
+
+    def keep(positives: Any, negatives: Any, **rest: Any) -> Tensor:
+        seen.update(positives=positives, negatives=negatives)
+        return torch.zeros(())
+
+    monkeypatch.setattr(base_stage, "cycle_loss", keep)
+    z_d = motion_code(base, shown["driver"]["image"], shown["driver"]["landmarks"])
+    predicted = torch.rand_like(shown["driver"]["image"])
+    stage._cycle(base, shown, predicted, z_d, first_batch()["positions"])
+    other = motion_code(base, shown["other_driver"]["image"], shown["other_driver"]["landmarks"])
+    assert len(seen["positives"]) == len(seen["negatives"]) == 2
+    for (z, wanted), (z_again, unwanted) in zip(seen["positives"], seen["negatives"], strict=True):
+        torch.testing.assert_close(z_again, z)
+        torch.testing.assert_close(wanted, z_d)
+        torch.testing.assert_close(unwanted, other)
+        assert not torch.allclose(z, z_d)
+    sources = (shown["source"], shown["other_source"])
+    for frame in sources:  # neither source's own code is the other person's driver
+        assert not torch.allclose(motion_code(base, frame["image"], frame["landmarks"]), other)
+
+
+def test_each_net_gets_its_own_frames_pose_and_landmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = base_of(tmp_path, "loss.cycle=0")
+    base: Base = stage.nets["base"]
+    batch = in_double(prepared(first_batch()))
+    source, driver = batch["source"], batch["driver"]
+    z_s = motion_code(base, source["image"], source["landmarks"])
+    z_d = motion_code(base, driver["image"], driver["landmarks"])
+    given: dict[str, Any] = {}
+    encode, drive = base.encode_source, base.drive
+
+    def kept_encode(image: Tensor, head: Tensor, z: Tensor) -> Any:
+        given.update(image=image, source_head=head, source_z=z)
+        return encode(image, head, z)
+
+    def kept_drive(code: Any, head: Tensor, z: Tensor) -> Any:
+        given.update(driver_head=head, driver_z=z)
+        return drive(code, head, z)
+
+    monkeypatch.setattr(base, "encode_source", kept_encode)
+    monkeypatch.setattr(base, "drive", kept_drive)
+    stage(batch)
+    for name, wanted in (
+        ("image", source["image"]), ("source_head", source["head"]), ("source_z", z_s),
+        ("driver_head", driver["head"]), ("driver_z", z_d),
+    ):  # fmt: skip
+        torch.testing.assert_close(given[name], wanted, msg=name)
+    assert not torch.allclose(source["head"], driver["head"])
+    assert not torch.allclose(z_s, z_d)
+
+
+def test_both_warp_generators_get_the_code_and_the_descriptor(tmp_path: Path) -> None:
+    stage = base_of(tmp_path, "loss.cycle=0")
+    base: Base = stage.nets["base"]
+    codes: dict[str, Tensor] = {}
+    base.warp_source.register_forward_hook(lambda net, inputs, out: codes.update(source=inputs[0]))
+    base.warp_driver.register_forward_hook(lambda net, inputs, out: codes.update(driver=inputs[0]))
+    batch = in_double(prepared(first_batch()))
+    stage(batch)
+    descriptor = base.appearance.overall(batch["source"]["image"])
+    for name in ("source", "driver"):
+        z = motion_code(base, batch[name]["image"], batch[name]["landmarks"])
+        torch.testing.assert_close(codes[name], z + descriptor)
+
+
+def test_pixels_and_features_see_the_drivers_foreground_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = base_of(tmp_path, "loss.cycle=0", "loss.pixel=1")
+    seen: dict[str, Any] = {}
+    pixel_loss = base_stage.pixel_loss
+
+    def kept_pixels(predicted: Tensor, target: Tensor, matte: Tensor) -> Tensor:
+        seen["pixel"] = matte
+        return pixel_loss(predicted, target, matte)
+
+    def kept_features(predicted: Tensor, target: Tensor, matte: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+        seen.update(features=matte, target=target, landmarks=landmarks)
+        return {}
+
+    monkeypatch.setattr(base_stage, "pixel_loss", kept_pixels)
+    monkeypatch.setattr(stage.perceptual, "forward", kept_features)
+    batch = in_double(prepared(first_batch()))
+    stage(batch)
+    driver = batch["driver"]
+    for name, wanted in (("pixel", "matte"), ("features", "matte"), ("target", "image"), ("landmarks", "landmarks")):
+        assert torch.equal(seen[name], driver[wanted]), name
+
+
+def test_driver_is_augmented_for_its_code_in_training_alone(tmp_path: Path) -> None:
+    batch = prepared(first_batch())
+    driver, positions = batch["driver"], batch["positions"]
+    codes = {}
+    for augment in ("true", "false"):
+        stage = stage_trainer(tmp_path / augment, configured("base", f"augment={augment}")).stage
+        base = stage.nets["base"]
+        codes[augment] = stage._driver_code(base, driver, positions, "driver")
+        plain = motion_code(base, driver["image"], driver["landmarks"])
+        assert torch.allclose(codes[augment], plain) == (augment == "false")
+
+
+def test_discriminator_is_taught_which_picture_is_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = stage_trainer(tmp_path, configured("base", "loss.cycle=0", "loss.adversarial=1", "augment=false"), stop=1)
+    taught: dict[str, Tensor] = {}
+    teach = AdversarialLoss.teach
+
+    def kept(self: AdversarialLoss, fake: Tensor, real: Tensor, **rest: Any) -> dict[str, float]:
+        taught.update(fake=fake, real=real)
+        return teach(self, fake, real, **rest)
+
+    monkeypatch.setattr(AdversarialLoss, "teach", kept)
+    trainer.run()
+    driver = prepared(next(fixed_batches(video_data().train, 2, 2)))["driver"]
+    torch.testing.assert_close(taught["real"], driver["image"] * driver["matte"])
+    assert not torch.allclose(taught["fake"], taught["real"])
+
+
+def test_both_optimisers_follow_the_schedule(tmp_path: Path) -> None:
+    trainer = stage_trainer(tmp_path, configured("base", "loss.adversarial=1", "steps=4", "loss.cycle=0"), stop=3)
+    trainer.run()
+    rates = {name: {group["lr"] for group in optimiser.param_groups} for name, optimiser in trainer.optimisers.items()}
+    assert rates["nets"] == rates["discriminator"]
+    (rate,) = rates["nets"]
+    assert rate < 0.6 * trainer.config.optim.lr
+
+
+def test_pictures_and_figures_are_those_of_the_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = ("pictures_every=2", "validate_every=2", "validation_samples=2", "ema=0.5", "loss.cycle=0")
+    trainer: Trainer = stage_trainer(tmp_path, configured("base", *looks), stop=1)
+    shown: list[Any] = []
+    for name in ("pictures", "measure"):
+        method = getattr(trainer.stage, name)
+        monkeypatch.setattr(
+            trainer.stage, name, lambda batch, nets, method=method: (shown.append(nets), method(batch, nets))[1]
+        )
+    trainer.run()
+    assert trainer.ema is not None
+    assert len(shown) == 2
+    assert all(nets is trainer.ema.nets for nets in shown)
+
+
+def test_pose_is_learned_free_of_scale(tmp_path: Path) -> None:
+    stage = stage_trainer(tmp_path, configured("pose", "augment=false")).stage
+    shown = prepared(first_batch())
+    heads = torch.cat([shown["source"]["head"], shown["driver"]["head"]])
+    scale = torch.linalg.vector_norm(heads[:, :3, :3], dim=1).mean(-1)
+    assert (scale - 1).abs().min() > 0.05  # the drawn heads are not of scale 1
+
+    class Knowing(torch.nn.Module):
+        def forward(self, image: Tensor) -> Any:
+            from avatarkit.systems.megaportraits.pose import PoseEstimate
+
+            return PoseEstimate(heads[:, :3, :3] / scale[:, None, None], heads[:, :3, 3], scale)
+
+    stage.nets["pose"] = Knowing()
+    assert all(float(term) < 1e-6 for term in stage(shown)["terms"].values())
+
+
+def test_enhancer_learns_from_a_photo_that_nothing_has_blurred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_trainer(tmp_path, configured("enhancer")).stage
+    batch = next(fixed_batches(photo_data().train, 2, 2))
+    shown = prepared(batch)
+    source, driver, other = stage._views(batch)
+    assert torch.equal(driver["image"], shown["image"])
+    assert torch.equal(other["image"], shown["partner"]["image"])
+    assert not torch.allclose(source["image"], shown["image"], atol=0.02)
+    seen: dict[str, Any] = {}
+
+    def kept(low: Tensor, sharp: Tensor, matte: Tensor) -> Tensor:
+        seen["matte"] = matte
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(enhancer_stage, "downsampled_cycle", kept)
+    stage(batch)
+    assert seen["matte"].shape[-1] == shown["partner"]["matte"].shape[-1] // 2
+    torch.testing.assert_close(seen["matte"].mean(), shown["partner"]["matte"].mean(), atol=1e-4, rtol=0)
+
+
+def test_filters_decay_and_norms_biases_and_constants_do_not(tmp_path: Path) -> None:
+    stage = stage_trainer(tmp_path, configured("student")).stage
+    decays, rest = stage.parameter_groups()
+    names = {id(weight): name for name, weight in stage.nets.named_parameters()}
+    assert {names[id(weight)].rpartition(".")[2] for weight in decays["params"]} == {"weight"}
+    assert rest["weight_decay"] == 0
+    others = {names[id(weight)].rpartition(".")[2] for weight in rest["params"]}
+    assert {"bias", "identity"} <= others
+    assert len(decays["params"]) + len(rest["params"]) == len(names)
