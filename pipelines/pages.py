@@ -1,0 +1,44 @@
+"""The one template kit of all HTML pages: jinja2, everything escaped, nothing loaded from outside the page.
+
+A template lies beside the package that fills it. `{{ style("page.css") }}` puts a file of the package into the page as
+it is, `thousands` and `share` are number formats. A name that a template misspells is an error, not an empty text.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+__all__ = ["render"]
+
+
+def render(package: str, template: str, **values: Any) -> str:
+    """A page of a template and its values.
+
+    Args:
+        package: that the template lies in, such as "avatarkit.pipelines.data_report". template: file name.
+        values: texts are escaped; `markupsafe.Markup` is taken as HTML.
+    """
+    return _environment(package).get_template(template).render(values)
+
+
+@lru_cache(maxsize=8)
+def _environment(package: str) -> jinja2.Environment:
+    def text_of(name: str) -> str:
+        return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(text_of),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["style"] = lambda name: Markup(text_of(name))
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    environment.filters["share"] = lambda value: f"{100 * value:.1f} %"
+    return environment
