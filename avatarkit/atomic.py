@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 _LONGEST_NAME = 255  # bytes, of every usual file system
 _PARTIAL = re.compile(r"\.(.+)-partial-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
@@ -24,6 +26,17 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     with replaced(path) as temporary, temporary.open("wb") as file:
         file.write(data)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """`write_whole` for json; the same value gives the same bytes.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full; `path` is then as it was.
+        ValueError: a number in it is not finite.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextlib.contextmanager

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, get_args
 
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
+from avatarkit.reading import check_id, check_table, check_text, check_whole
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -20,9 +22,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 FRAME_RATE = 25
 """Frames a second of every clip; a photo has one frame."""
 
-_PART = re.compile(r"[\w-][\w.=+@~-]*")
 _REASON = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_MAX_ID = 200
+_RATE = re.compile(r"[0-9]{1,9}(/[1-9][0-9]{0,8})?")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ class ClipInfo:
         Raises:
             ValueError: a field is missing, unknown or of another type.
         """
-        return ClipInfo(**_typed(ClipInfo, values))
+        clip = ClipInfo(**_typed(ClipInfo, values))
+        _check_ids(clip)
+        if not _RATE.fullmatch(clip.native_rate):
+            raise ValueError(f"field native_rate is {clip.native_rate[:40]!r}")
+        return clip
 
 
 @dataclass(frozen=True)
@@ -110,32 +115,37 @@ class Rejected:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Rejected:
         """The record of `to_json`'s values; raises ValueError where they are no such thing."""
-        return Rejected(**_typed(Rejected, values))
+        record = Rejected(**_typed(Rejected, values))
+        _check_ids(record)
+        return record
 
 
-def check_id(name: str, what: str = "clip id") -> str:
-    """Return `name` if it can stand in file names: parts of letters, digits and _ - . = + @ ~, with / between.
+def _check_ids(record: ClipInfo | Rejected) -> None:
+    try:
+        for name in ("clip_id", "video", "identity"):
+            check_id(getattr(record, name), name)
+        if isinstance(record, ClipInfo) and record.utterance:
+            check_id(record.utterance, "utterance")
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
-    Raises:
-        InputError: it is empty, too long, absolute, or climbs out of its folder.
-    """
-    if len(name) > _MAX_ID or not all(_PART.fullmatch(part) for part in name.split("/")):
-        shown = repr(name if len(name) <= _MAX_ID else name[:40] + "...")
-        raise InputError(
-            f"{what} {shown} cannot be used: letters, digits and _-.=+@~ are allowed, at most {_MAX_ID} of them,"
-            " no part beginning with a dot"
-        )
-    return name
+
+def _is(check: Callable[..., Any], value: object) -> bool:
+    try:
+        check(value, "")
+    except ValueError:
+        return False
+    return True
 
 
 _CHECKS: dict[str, Any] = {
-    "str": lambda v: isinstance(v, str),
-    "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "str": lambda v: _is(check_text, v),
+    "int": lambda v: _is(check_whole, v),
     "float": lambda v: v is None or (isinstance(v, int | float) and not isinstance(v, bool)),
     "bool": lambda v: isinstance(v, bool),
     "Split": lambda v: v in SPLITS,
     "Stage": lambda v: v in STAGES,
-    "dict[str, str]": lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
+    "dict[str, str]": lambda v: _is(partial(check_table, of=check_text), v),
 }
 
 
@@ -152,6 +162,6 @@ def _typed(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"no field {f.name}")
         value = values[f.name]
         if not _CHECKS[str(f.type)](value):
-            raise ValueError(f"field {f.name} is {value!r}")
+            raise ValueError(f"field {f.name} is {repr(value)[:80]}")
         result[f.name] = (math.nan if value is None else float(value)) if f.type == "float" else value
     return result

@@ -78,7 +78,10 @@ class Dataset:
         """The reader of a shard, kept for the next time. Raises InputError where the shard cannot be read."""
         reader = self._readers.get(shard)
         if reader is None:
-            reader = self._readers[shard] = ShardReader(shard_path(self.folder, shard))
+            reader = ShardReader(shard_path(self.folder, shard))
+            if reader.side not in (None, self.manifest.size):
+                raise InputError(f"{reader.path}: its frames are of {reader.side} px, not of {self.manifest.size}")
+            self._readers[shard] = reader
         if not reader.is_open:
             # No lock, so that a fork at any moment does no harm: the worst is a file closed early and opened again.
             self._opened.append(shard)

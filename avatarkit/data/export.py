@@ -21,6 +21,7 @@ from avatarkit.data.pictures import JPEG_START
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError
 from avatarkit.media.output import pending_output
+from avatarkit.reading import inside
 from avatarkit.runtime import NullProgress, Progress
 
 ExportFormat = Literal["webdataset", "folder", "csv"]
@@ -88,6 +89,11 @@ def sample_key(clip_id: str, frame: int) -> str:
     return f"{safe}-{frame:06d}"
 
 
+def as_cell(text: str) -> str:
+    """A text for a csv cell: what a spreadsheet would take for a formula gets an apostrophe, which shows it as text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
+
+
 def _write_csv(dataset: Dataset, entries: list[Entry], path: Path, progress: Progress) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -97,7 +103,7 @@ def _write_csv(dataset: Dataset, entries: list[Entry], path: Path, progress: Pro
             time_s, crop, head, score = (
                 reader.clip_column(name, entry.place) for name in ("time_s", "crop_px", "head_px", "score")
             )
-            ids = [getattr(info, name) for name in _CLIP_FIELDS]
+            ids = [as_cell(getattr(info, name)) for name in _CLIP_FIELDS]
             means = [_number(v, 4) for v in (info.score, info.sharpness, info.effective_px, info.yaw_deg)]
             for frame in range(info.frames):
                 window = [_number(v, 2) for v in (*crop[frame], head[frame])]
@@ -139,7 +145,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _write_folders(dataset: Dataset, entries: list[Entry], folder: Path, progress: Progress) -> None:
     for entry in entries:
-        target = folder / entry.info.split / entry.info.clip_id
+        target = inside(folder, f"{entry.info.split}/{entry.info.clip_id}")
         target.mkdir(parents=True, exist_ok=True)
         reader = dataset.reader(entry.shard)
         for frame in range(entry.info.frames):
@@ -159,7 +165,10 @@ def _in_new_folder(out: Path, fill: Callable[[Path], None]) -> int:
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise OutputError(f"{out}: exists already; choose another name, or an empty folder")
     with pending_output(out, overwrite=True, directory=True) as temporary:
-        fill(temporary)
+        try:
+            fill(temporary)
+        except OSError as error:
+            raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
         return sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
 
 

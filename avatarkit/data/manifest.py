@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from avatarkit.atomic import write_json
 from avatarkit.data.clip import SPLITS, Split
-from avatarkit.data.files import read_json, write_json
-from avatarkit.data.shard import ShardStats
+from avatarkit.data.shard import SHARD_COUNTS, ShardStats, check_split
 from avatarkit.errors import InputError
+from avatarkit.reading import check_list, check_number, check_table, check_text, check_whole, read_json
 from avatarkit.runtime import sha256_file
 
 FORMAT, VERSION, NAME = "avatarkit-dataset", 1, "manifest.json"
 Kind = Literal["videos", "photos"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+LARGEST_SIZE = 8192
+"""Side of a stored frame in pixels."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def read_manifest(dataset: Path) -> Manifest:
         )
     try:
         return _manifest(values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(f"{path}: is damaged: {error}") from error
 
 
@@ -154,14 +157,37 @@ def manifest_hash(dataset: Path) -> str:
 
 
 def _manifest(values: Mapping[str, Any]) -> Manifest:
-    kind, size = values["kind"], values["size"]
-    if kind not in KINDS:
-        raise ValueError(f"kind {kind!r}")
-    if not isinstance(size, int) or size < 1:
-        raise ValueError(f"size {size!r}")
-    for entry in values["shards"]:
-        if entry["split"] not in SPLITS or "/" in entry["name"] or not isinstance(entry["bytes"], int):
-            raise ValueError(f"shard {entry['name']!r}")
-    shards = tuple(ShardEntry(**entry) for entry in values["shards"])
-    totals = {split: Totals(**sums) for split, sums in values["totals"].items()}
+    if values["kind"] not in KINDS:
+        raise ValueError(f"kind {check_text(values['kind'], 'kind')!r}")
+    check_whole(values["size"], "size", 1, LARGEST_SIZE)
+    check_table(values["config"], "config")
+    check_table(values["tools"], "tools", check_text)
+    for name in ("plan_hash", "config_hash"):
+        check_text(values[name], name)
+    shards = tuple(_entry(entry) for entry in check_list(values["shards"], "shards"))
+    if len({entry.name for entry in shards}) != len(shards):
+        raise ValueError("a shard is listed twice")
+    totals = {_split(split): _totals(sums) for split, sums in check_table(values["totals"], "totals").items()}
     return Manifest(**{**values, "shards": shards, "totals": totals})
+
+
+def _entry(values: Any) -> ShardEntry:
+    entry = ShardEntry(**check_table(values, "shard"))
+    check_split(entry.name, entry.split)
+    check_text(entry.sha256, "sha256", 64)
+    for name in SHARD_COUNTS:
+        check_whole(getattr(entry, name), name)
+    return entry
+
+
+def _totals(values: Any) -> Totals:
+    totals = Totals(**check_table(values, "totals"))
+    for name, value in vars(totals).items():
+        (check_number if name == "seconds" else check_whole)(value, name)
+    return totals
+
+
+def _split(name: str) -> Split:
+    if name not in SPLITS:
+        raise ValueError(f"split {name[:40]!r}")
+    return name

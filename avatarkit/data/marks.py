@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avatarkit.atomic import write_json
 from avatarkit.data.clip import ClipInfo, Rejected
-from avatarkit.data.files import read_json, write_json
 from avatarkit.errors import InputError
+from avatarkit.reading import check_id, read_json
 
 SELECTION, REMOVED = "selection.json", "removed.json"
+MOST_BYTES = 1 << 29
+"""Of a list of ids: a few million of them."""
 _SELECTION_FORMAT, _REMOVED_FORMAT, _VERSION = "avatarkit-selection", "avatarkit-removed", 1
 
 
@@ -52,7 +55,7 @@ def read_selection(dataset: Path) -> Selection | None:
     if values is None:
         return None
     clips, rule = values.get("clips"), values.get("rule")
-    if not _texts(clips) or not isinstance(rule, dict):
+    if not _ids(clips) or not isinstance(rule, dict):
         raise InputError(f"{dataset / SELECTION}: is damaged; run `avatarkit data reselect` again")
     return Selection(frozenset(clips or ()), rule)
 
@@ -69,14 +72,14 @@ def read_removed(dataset: Path) -> Removed:
     if values is None:
         return Removed()
     lists = [values.get(name) for name in ("people", "videos", "clips")]
-    if not all(map(_texts, lists)):
+    if not all(map(_ids, lists)):
         raise InputError(f"{dataset / REMOVED}: is damaged; put it back from a copy before anything is prepared")
     return Removed(*(frozenset(names or ()) for names in lists))
 
 
 def _read(path: Path, kind: str) -> dict[str, Any] | None:
     try:
-        values = read_json(path)
+        values = read_json(path, MOST_BYTES)
     except FileNotFoundError:
         return None
     if (values.get("format"), values.get("version")) != (kind, _VERSION):
@@ -84,5 +87,8 @@ def _read(path: Path, kind: str) -> dict[str, Any] | None:
     return values
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+def _ids(value: Any) -> bool:
+    try:
+        return isinstance(value, list) and all(check_id(name) for name in value)
+    except InputError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from avatarkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
-JPEG_START = b"\xff\xd8\xff"
+JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+LARGEST_SIDE = 8192
+"""Pixels; of pictures whose dataset names no size."""
 
 
 def encode_image(
@@ -48,19 +51,22 @@ def levels(matte: NDArray[np.float32]) -> Pixels:
     return np.asarray(cv2.convertScaleAbs(matte, alpha=255.0), np.uint8)
 
 
-def decode_image(data: bytes, where: str, *, reduce: int = 1) -> Pixels:
+def decode_image(data: bytes, where: str, *, reduce: int = 1, side: int | None = None) -> Pixels:
     """Decode to RGB (H, W, 3).
 
     Args:
-        data: JPEG, WebP or PNG.
+        data: JPEG or WebP; OpenCV's other decoders never see it.
         where: begins the message of an error.
-        reduce: 1, 2, 4 or 8: decode JPEG to that part of its size, by its own scaled transform, in less time. Other
-            formats have no such thing and are decoded whole.
+        reduce: 1, 2, 4 or 8: decode JPEG to that part of its size, by its own scaled transform, in less time. WebP has
+            no such thing and is decoded whole.
+        side: of the square picture in pixels; None takes any picture up to `LARGEST_SIDE`.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it is another format or size, or cannot be decoded.
     """
     import cv2
+
+    _check(data, ("JPEG", "WebP"), side, where)
 
     flags = cv2.IMREAD_COLOR
     if reduce > 1 and data.startswith(JPEG_START):
@@ -69,9 +75,11 @@ def decode_image(data: bytes, where: str, *, reduce: int = 1) -> Pixels:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def decode_matte(data: bytes, where: str) -> Pixels:
-    """Decode to (H, W); raises InputError where it cannot be decoded."""
+def decode_matte(data: bytes, where: str, *, side: int | None = None) -> Pixels:
+    """Decode a PNG to (H, W); raises InputError where it is another format or size, or cannot be decoded."""
     import cv2
+
+    _check(data, ("PNG",), side, where)
 
     return _decoded(data, cv2.IMREAD_GRAYSCALE, where)
 
@@ -90,6 +98,60 @@ def resize(picture: Pixels, size: int) -> Pixels:
 def reduction(stored: int, wanted: int) -> int:
     """The largest reduction of `decode_image` that leaves at least the wanted size and divides the stored one."""
     return next((n for n in (8, 4, 2) if stored % n == 0 and stored // n >= wanted), 1)
+
+
+def picture_size(data: bytes) -> tuple[str, int, int] | None:
+    """Format ("JPEG", "WebP" or "PNG"), width and height by the first bytes; None where they are no such picture."""
+    try:
+        if data.startswith(JPEG_START):
+            return "JPEG", *_jpeg_size(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return "WebP", *_webp_size(data)
+        if data.startswith(PNG_START) and data[12:16] == b"IHDR":
+            return "PNG", *struct.unpack(">II", data[16:24])
+    except (struct.error, IndexError):
+        pass
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Of the first frame header; IndexError or struct.error where there is none."""
+    at = 2
+    while data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    raise IndexError("no frame header")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Of a still WebP; struct.error where it is none."""
+    kind, body = data[12:16], data[20:30]
+    if kind == b"VP8 ":
+        width, height = struct.unpack("<HH", body[6:10])
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = struct.unpack("<I", body[1:5])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X" and not body[0] & 2:  # an animation is no frame
+        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+    raise struct.error
+
+
+def _check(data: bytes, formats: tuple[str, ...], side: int | None, where: str) -> None:
+    """Raise InputError unless the first bytes are of one of the formats, and of the right size."""
+    found = picture_size(data)
+    if found is None or found[0] not in formats:
+        raise InputError(f"{where}: is not {' or '.join(formats)}")
+    _, width, height = found
+    if not 0 < width <= LARGEST_SIDE or not 0 < height <= LARGEST_SIDE or (side and (width, height) != (side, side)):
+        wanted = f"{side} x {side}" if side else f"at most {LARGEST_SIDE} x {LARGEST_SIDE}"
+        raise InputError(f"{where}: is {width} x {height} pixels, expected {wanted}")
 
 
 def _encoded(suffix: str, pixels: Any, options: list[int]) -> bytes:

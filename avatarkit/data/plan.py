@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from avatarkit.atomic import write_whole
 from avatarkit.data.clip import SPLITS, Rejected, Split
-from avatarkit.data.files import read_json
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
+from avatarkit.reading import open_file
 
-FORMAT, VERSION = "avatarkit-plan", 1
 FILE = "plan.json"
 PlanKind = Literal["voxceleb2", "ffhq", "videos"]
 KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
@@ -161,7 +158,7 @@ def fingerprint(path: Path) -> tuple[int, str]:
         InputError: it cannot be read.
     """
     try:
-        with path.open("rb") as handle:
+        with open_file(path, links=True) as handle:
             size = handle.seek(0, 2)
             digest = hashlib.sha256(str(size).encode())
             for start in (0, max(size - EDGE_BYTES, 0)):
@@ -203,41 +200,6 @@ def pack(
     return tuple(shards)
 
 
-def write_plan(dataset: Path, plan: Plan) -> Plan:
-    """Write plan.json, whole or not at all; returns the plan with its hash. Raises OutputError where it cannot be."""
-    text, path = canonical_json(_to_json(plan)), dataset / FILE
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; free some space") from error
-    return _with_hash(plan, text)
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a plan.json, or the one in a dataset's folder.
-
-    Raises:
-        InputError: it is missing, of an unknown version, or no plan.
-    """
-    path = path / FILE if path.is_dir() else path
-    try:
-        values = read_json(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such plan; avatarkit prepare-data makes it") from error
-    if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
-        found = f"{values.get('format')} {values.get('version')}"
-        raise InputError(
-            f"{path}: is {found[:60]}, this program reads {FORMAT} {VERSION}; choose another --output,"
-            " or use the program"
-            " that made it"
-        )
-    try:
-        plan = _from_json(values)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: is damaged: {error}; begin again in another folder") from error
-    return _with_hash(plan, canonical_json(values))
-
-
 def check_same(plan: Plan, kind: PlanKind, config: Mapping[str, Any], where: Path) -> None:
     """Raise OutputError unless a plan was made with these settings; the message names those that differ."""
     if plan.kind != kind:
@@ -247,74 +209,3 @@ def check_same(plan: Plan, kind: PlanKind, config: Mapping[str, Any], where: Pat
     if different:
         shown = ", ".join(f"{name} {plan.config.get(name)} (now {config.get(name)})" for name in different[:4])
         raise OutputError(f"{where}: was planned with {shown}; use the same options, or choose another --output")
-
-
-def _with_hash(plan: Plan, text: bytes) -> Plan:
-    digest = hashlib.sha256(text).hexdigest()
-    # Sorted as the file is: a plan that was just made and one that was read are written on in the same way.
-    config, tools = dict(sorted(plan.config.items())), dict(sorted(plan.tools.items()))
-    return Plan(plan.kind, config, tools, plan.shards, plan.dropped, plan.problems, digest)
-
-
-def _to_json(plan: Plan) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": plan.kind,
-        "config": dict(plan.config),
-        "tools": dict(plan.tools),
-        "shards": [
-            {"name": shard.name, "split": shard.split, "items": [_item_to_json(item) for item in shard.items]}
-            for shard in plan.shards
-        ],
-        "dropped": [[one.key, one.split, one.tracks, one.reason, one.detail] for one in plan.dropped],
-        "problems": [[one.file, one.line, one.what] for one in plan.problems],
-    }
-
-
-def _item_to_json(item: PlannedItem) -> dict[str, Any]:
-    """Lists for what repeats a million times; empty fields are left out."""
-    original = item.original
-    values: dict[str, Any] = {
-        "key": item.key,
-        "tracks": [[one.identity, one.utterance, one.frames, one.folder] for one in item.tracks],
-        "original": [original.root, original.path, original.bytes, original.digest] if original else None,
-        "digest": item.digest,
-        "record": item.record,
-        "form": item.form,
-        "notes": dict(item.notes),
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _from_json(values: Mapping[str, Any]) -> Plan:
-    if values["kind"] not in KINDS:
-        raise ValueError(f"unknown kind {values['kind']!r}")
-    shards = tuple(
-        PlannedShard(shard["name"], shard["split"], tuple(_item_from_json(item) for item in shard["items"]))
-        for shard in values["shards"]
-    )
-    dropped = tuple(
-        Dropped(key, split, tuple((who, what) for who, what in tracks), reason, detail)
-        for key, split, tracks, reason, detail in values["dropped"]
-    )
-    problems = tuple(Problem(*one) for one in values["problems"])
-    return Plan(values["kind"], dict(values["config"]), dict(values["tools"]), shards, dropped, problems)
-
-
-def _item_from_json(values: Mapping[str, Any]) -> PlannedItem:
-    original, record = values.get("original"), values.get("record")
-    return PlannedItem(
-        key=values["key"],
-        tracks=tuple(_track(*one) for one in values["tracks"]),
-        original=Original(*original) if original else None,
-        digest=values.get("digest", ""),
-        record=(int(record[0]), int(record[1])) if record else None,
-        form=values.get("form", ""),
-        notes=tuple(sorted(values.get("notes", {}).items())),
-    )
-
-
-def _track(identity: str, utterance: str, frames: int, folder: str) -> PlannedTrack:
-    # The same few texts a million times: one copy of each is kept.
-    return PlannedTrack(sys.intern(identity), sys.intern(utterance), frames, sys.intern(folder))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from avatarkit.data.clip import ClipInfo
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.pictures import decode_image, decode_matte
+from avatarkit.data.tables import Tables, text_attributes
 from avatarkit.data.writer import FORMAT, STREAMS, VERSION
 from avatarkit.errors import InputError
+from avatarkit.reading import open_file, parse_json
 
 if TYPE_CHECKING:
     import h5py
@@ -34,7 +36,8 @@ class _Descriptor:
     """An open file; it closes when nobody reads from it any more."""
 
     def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        with open_file(path) as file:
+            self.number = os.dup(file.fileno())
 
     def __del__(self) -> None:
         number = getattr(self, "number", None)
@@ -58,16 +61,17 @@ class ShardReader:
         self.path = path
         self._descriptor: _Descriptor | None = None
         try:
-            about = path.stat()
-            self._identity = (about.st_ino, about.st_size, about.st_mtime_ns)
-            self._index()
+            with open_file(path) as handle:
+                about = os.fstat(handle.fileno())
+                self._identity = (about.st_ino, about.st_size, about.st_mtime_ns)
+                self._index(handle)
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
         except OSError as error:
             # h5py reports what is no HDF5 file, and one that is cut off, as an OSError without a number.
             what = error.strerror or "is not a shard, or is cut off; run `avatarkit data verify` on its dataset"
             raise InputError(f"{path}: {what}") from error
-        except (KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
+        except (KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
             raise InputError(f"{path}: is damaged: {_first_line(error)}") from error
 
     def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
@@ -96,11 +100,11 @@ class ShardReader:
 
     def image(self, frame: int, *, reduce: int = 1) -> NDArray[np.uint8]:
         """The picture of a frame, RGB (H, W, 3); `reduce` as `pictures.decode_image`."""
-        return decode_image(self.image_bytes(frame), f"{self.path}: image {frame}", reduce=reduce)
+        return decode_image(self.image_bytes(frame), f"{self.path}: image {frame}", reduce=reduce, side=self.side)
 
     def matte(self, frame: int) -> NDArray[np.uint8]:
         """The matte of a frame, (H, W)."""
-        return decode_matte(self.matte_bytes(frame), f"{self.path}: matte {frame}")
+        return decode_matte(self.matte_bytes(frame), f"{self.path}: matte {frame}", side=self.side)
 
     def column(self, name: str) -> NDArray[Any]:
         """A whole column, one row per frame; raises KeyError for a name that FRAME_COLUMNS does not have."""
@@ -131,40 +135,30 @@ class ShardReader:
         """Let the file go until the next read; reads under way in other threads end well."""
         self._descriptor = None
 
-    def _index(self) -> None:
+    def _index(self, handle: BinaryIO) -> None:
         import h5py
 
-        with h5py.File(self.path, "r", locking=False) as file:
-            self.attributes = _attributes(self.path, file.attrs)
-            self.clips, self._first, self._frames = _clips(file)
-            self._places = {name: self._column_place(file, name) for name in FRAME_COLUMNS}
-            self._streams = {stream: self._stream_places(file, stream) for stream in STREAMS}
+        with h5py.File(handle, "r", locking=False) as file:
+            self.attributes = _attributes(self.path, file)
+            side = self.attributes.get("size", "")
+            self.side = int(side) if side.isdecimal() and len(side) < 6 else None
+            tables = Tables(file, handle)
+            self.clips, self._first, self._frames = _clips(tables)
+            self._places = {}
+            for name, column in FRAME_COLUMNS.items():
+                dtype = np.dtype(column.dtype)
+                place = tables.place(f"columns/{name}", dtype, (self._frames, *column.shape))
+                self._places[name] = (place, column.row_bytes, dtype, column.shape)
+            self._streams = {stream: self._stream_places(tables, stream) for stream in STREAMS}
 
-    def _column_place(self, file: h5py.File, name: str) -> tuple[int, int, np.dtype[Any], tuple[int, ...]]:
-        """Where a column lies in the file, bytes of a row, and a row's type and shape."""
-        column, data = FRAME_COLUMNS[name], file["columns"][name]
-        dtype, size = np.dtype(column.dtype), column.row_bytes
-        if data.dtype != dtype or data.shape != (self._frames, *column.shape):
-            raise ValueError(f"column {name} is {data.dtype} {data.shape}")
-        return self._place(data, self._frames * size), size, dtype, column.shape
-
-    def _stream_places(self, file: h5py.File, stream: str) -> _Stream:
-        group = file[stream]
-        offset, length = np.asarray(group["offset"], np.int64), np.asarray(group["length"], np.int32)
-        size = int(group["bytes"].shape[0])
-        if not len(offset) == len(length) == self._frames:
-            raise ValueError(f"{stream}: {len(offset)} offsets and {len(length)} lengths of {self._frames} frames")
-        if np.any(offset < 0) or np.any(length <= 0) or np.any(offset + length > size):
+    def _stream_places(self, tables: Tables, stream: str) -> _Stream:
+        offset = tables.read(f"{stream}/offset", np.dtype(np.int64), (self._frames,))
+        length = tables.read(f"{stream}/length", np.dtype(np.int32), (self._frames,))
+        size = tables.rows(f"{stream}/bytes")
+        start = tables.place(f"{stream}/bytes", np.dtype(np.uint8), (size,))
+        if np.any(offset < 0) or np.any(length <= 0) or np.any(offset > size - length):
             raise ValueError(f"{stream}: a frame lies outside its bytes")
-        return _Stream(offset + self._place(group["bytes"], size), length)
-
-    def _place(self, data: h5py.Dataset, size: int) -> int:
-        if size == 0:
-            return 0
-        start = data.id.get_offset()
-        if start is None or data.chunks is not None:
-            raise ValueError(f"{data.name} is not contiguous")
-        return int(start)
+        return _Stream(offset + start, length)
 
     def _stream_bytes(self, stream: str, frame: int) -> bytes:
         self._check_frame(frame)
@@ -204,33 +198,43 @@ class ShardReader:
         return descriptor
 
 
-def _attributes(path: Path, stored: Mapping[str, Any]) -> dict[str, str]:
-    found = _text(stored.get("format", b""))
-    if found != FORMAT:
+def shard_attributes(path: Path) -> dict[str, str]:
+    """Attributes of a shard alone, which is quick; InputError where it is none."""
+    import h5py
+
+    try:
+        with open_file(path) as handle, h5py.File(handle, "r", locking=False) as file:
+            return _attributes(path, file)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path}: is not a shard, or is damaged: {_first_line(error)}") from error
+
+
+def _attributes(path: Path, file: h5py.File) -> dict[str, str]:
+    stored = text_attributes(file)
+    if stored.pop("format", None) != FORMAT:
         raise InputError(f"{path}: is not a shard of avatarkit")
-    version = int(stored["version"])
-    if version != VERSION:
+    version = stored.pop("version", None)
+    if version != str(VERSION):
         raise InputError(
             f"{path}: is a shard of version {version}, this program reads {VERSION};"
             " use the program that wrote it, or prepare the data again"
         )
-    return {name: _text(value) for name, value in stored.items() if name != "version"}
+    return {"format": FORMAT, **stored}
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _clips(file: h5py.File) -> tuple[list[ClipInfo], NDArray[np.int64], int]:
-    group = file["clips"]
-    clips = [ClipInfo.from_json(json.loads(text)) for text in np.asarray(group["info"]).tolist()]
-    first, counts = np.asarray(group["first_frame"], np.int64), np.asarray(group["frames"], np.int64)
-    agree = len(clips) == len(first) == len(counts) and all(
-        info.frames == count > 0 for info, count in zip(clips, counts.tolist(), strict=True)
-    )
-    if not agree or not np.array_equal(first, np.cumsum(counts) - counts):
+def _clips(tables: Tables) -> tuple[list[ClipInfo], NDArray[np.int64], int]:
+    count = tables.rows("clips/info")
+    texts = tables.read("clips/info", None, (count,)).tolist()
+    clips = [ClipInfo.from_json(parse_json(text)) for text in texts]
+    first, counts = (tables.read(f"clips/{name}", np.dtype(np.int64), (count,)) for name in ("first_frame", "frames"))
+    lengths = counts.tolist()
+    # Sums in Python's numbers, which do not overflow.
+    starts = [0, *accumulate(lengths)]
+    if first.tolist() != starts[:-1] or [info.frames for info in clips] != lengths or min(lengths, default=1) < 1:
         raise ValueError("its clip table does not add up")
-    return clips, first, int(counts.sum())
+    if len({info.clip_id for info in clips}) != count:
+        raise ValueError("two of its clips have one id")
+    return clips, first, starts[-1]
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avatarkit.atomic import left_over_of, sync_file, sync_folder
+from avatarkit.atomic import left_over_of, sync_file, sync_folder, write_json
 from avatarkit.data.clip import ClipData, ClipInfo
 from avatarkit.data.columns import FRAME_COLUMNS
-from avatarkit.data.files import write_json
 from avatarkit.data.hold import hold
 from avatarkit.data.manifest import read_manifest, write_manifest
 from avatarkit.data.marks import Removed, read_removed, read_selection, write_removed, write_selection

@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import sync_file, sync_folder
+from avatarkit.atomic import sync_file, sync_folder, write_json
 from avatarkit.data.clip import FRAME_RATE, SPLITS, ClipInfo, Rejected, Split
-from avatarkit.data.files import read_json, write_json
 from avatarkit.errors import InputError
+from avatarkit.reading import (
+    check_id,
+    check_list,
+    check_number,
+    check_shard_name,
+    check_text,
+    check_whole,
+    is_shard_name,
+    read_json,
+)
 from avatarkit.runtime import sha256_file
 
 FOLDER = "shards"
+SHARD_COUNTS = ("bytes", "clips", "frames")
+"""Fields of a shard's record that count something."""
 _FORMAT, _VERSION = "avatarkit-shard-counts", 1
 
 
@@ -43,21 +54,25 @@ def shard_name(split: Split, number: int) -> str:
 
 
 def shard_path(dataset: Path, name: str) -> Path:
-    """Where a shard lies."""
-    return dataset / FOLDER / f"{name}.h5"
+    """Where a shard lies; InputError where it is no shard's name."""
+    return dataset / FOLDER / f"{check_shard_name(name)}.h5"
 
 
 def stats_path(dataset: Path, name: str) -> Path:
-    """Where a shard's counts lie."""
-    return dataset / FOLDER / f"{name}.json"
+    """Where a shard's counts lie; InputError where it is no shard's name."""
+    return dataset / FOLDER / f"{check_shard_name(name)}.json"
 
 
 def split_of(name: str) -> Split:
-    """The split that a shard's name begins with; raises InputError where there is no such split."""
-    for split in SPLITS:
-        if name.startswith(f"{split}-"):
-            return split
-    raise InputError(f"shard {name}: its name begins with none of {', '.join(SPLITS)}")
+    """The split that a shard's name begins with; raises InputError where it is no shard's name."""
+    check_shard_name(name)
+    return next(split for split in SPLITS if name.startswith(f"{split}-"))
+
+
+def check_split(name: str, split: str) -> None:
+    """Raise InputError unless `name` is that of a shard of this split."""
+    if split_of(name) != split:
+        raise InputError(f"shard {name}: is not of split {str(split)[:40]!r}")
 
 
 def count_shard(name: str, file: Path, clips: Sequence[ClipInfo], rejected: Iterable[Rejected]) -> ShardStats:
@@ -108,12 +123,21 @@ def read_stats(dataset: Path, name: str) -> ShardStats | None:
     if (values.pop("format", None), values.pop("version", None)) != (_FORMAT, _VERSION):
         raise InputError(f"{path}: is of another version of the program; this one reads {_FORMAT} {_VERSION}")
     try:
-        rejected = tuple(Rejected.from_json(entry) for entry in values.pop("rejected"))
-        return ShardStats(**{**values, "people": tuple(values["people"])}, rejected=rejected)
-    except (KeyError, TypeError, ValueError) as error:
+        rejected = tuple(Rejected.from_json(entry) for entry in check_list(values.pop("rejected"), "rejected"))
+        people = tuple(check_id(person, "person") for person in check_list(values["people"], "people"))
+        stats = ShardStats(**{**values, "people": people}, rejected=rejected)
+        if stats.name != name:
+            raise ValueError(f"it is of shard {check_text(stats.name, 'name')!r}")
+        check_split(name, stats.split)
+        check_text(stats.sha256, "sha256", 64)
+        check_number(stats.seconds, "seconds")
+        for count in SHARD_COUNTS:
+            check_whole(getattr(stats, count), count)
+        return stats
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(f"{path}: is damaged: {error}") from error
 
 
 def sealed_shards(dataset: Path) -> list[str]:
     """Names of the sealed shards, sorted."""
-    return sorted(path.stem for path in (dataset / FOLDER).glob("*.json") if not path.name.startswith("."))
+    return sorted(path.stem for path in (dataset / FOLDER).glob("*.json") if is_shard_name(path.stem))

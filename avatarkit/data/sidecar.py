@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.atomic import replaced
+from avatarkit.atomic import replaced, write_json
 from avatarkit.data.columns import FRAME_COLUMNS
-from avatarkit.data.files import read_json, write_json
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError, UsageError
+from avatarkit.reading import open_file, read_json
 
 if TYPE_CHECKING:
     from avatarkit.data.dataset import Dataset
@@ -64,6 +64,7 @@ class SideCar:
     def _open(self, shard: str) -> NDArray[Any]:
         path = self._folder / f"{shard}.npy"
         try:
+            open_file(path).close()  # neither a link nor a pipe
             rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read: {error}; make the column again") from error

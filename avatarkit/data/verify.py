@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatarkit.data.clip import Split, check_id
+from avatarkit.data.clip import Split
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.manifest import NAME, Manifest, ShardEntry, read_manifest, summed
 from avatarkit.data.marks import SELECTION, Removed, read_removed, read_selection
@@ -116,10 +116,6 @@ def _clips(reader: ShardReader, entry: ShardEntry, where: str, seen: _Seen) -> I
             yield f"{clip}: {info.identity} is in split {other} and in {info.split}"
         if seen.removed.covers(info):
             yield f"{clip}: was removed and is here; run `avatarkit data remove` again"
-        try:
-            check_id(info.clip_id)
-        except InputError as error:
-            yield f"{where}: {error}"
 
 
 def _columns(reader: ShardReader, where: str) -> Iterator[str]:
@@ -145,8 +141,8 @@ def _frame_problems(reader: ShardReader, size: int, frame: int) -> list[str]:
     for stream, decode in (("image", reader.image), ("matte", reader.matte)):
         try:
             picture: Pixels = decode(frame)
-        except InputError:
-            problems.append(f"its {stream} cannot be decoded")
+        except InputError as error:
+            problems.append(f"its {stream} {str(error).rpartition(': ')[2]}")
             continue
         if picture.shape[:2] != (size, size):
             problems.append(f"its {stream} is {picture.shape[1]} x {picture.shape[0]}, the dataset's size is {size}")

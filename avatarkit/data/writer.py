@@ -13,16 +13,17 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.data.clip import ClipData, ClipInfo, check_id
+from avatarkit.data.clip import ClipData, ClipInfo
 from avatarkit.data.columns import FRAME_COLUMNS, check_columns
+from avatarkit.data.pictures import picture_size
 from avatarkit.errors import InputError
+from avatarkit.reading import check_id
 
 if TYPE_CHECKING:
     import h5py
 
 FORMAT, VERSION = "avatarkit-shard", 1
 STREAMS = ("image", "matte")
-MAGIC = {"image": (b"\xff\xd8\xff", b"RIFF", b"\x89PNG"), "matte": (b"\x89PNG",)}
 _PIECE = 1 << 22
 
 
@@ -102,7 +103,8 @@ class ShardWriter:
         import h5py
 
         try:
-            with self._path.open("w+b", buffering=0) as handle:
+            self._path.unlink(missing_ok=True)
+            with self._path.open("x+b", buffering=0) as handle:
                 target = _Target(handle)
                 # One fixed version of HDF5's structures, no times, one order: the same clips give the same bytes.
                 with h5py.File(target, "w", libver=("v108", "v108"), track_order=False) as file:
@@ -248,9 +250,9 @@ def _store(group: h5py.Group, name: str, values: NDArray[Any], unit: str) -> Non
 
 def _check_pictures(stream: str, frames: Sequence[bytes], where: str) -> None:
     for index, frame in enumerate(frames):
-        if not frame.startswith(MAGIC[stream]):
-            expected = "PNG" if stream == "matte" else "JPEG, WebP or PNG"
-            raise InputError(f"{where}: {stream} {index} is not {expected}")
+        found = picture_size(frame)
+        if found is None or (found[0] == "PNG") != (stream == "matte"):
+            raise InputError(f"{where}: {stream} {index} is not {'PNG' if stream == 'matte' else 'JPEG or WebP'}")
 
 
 def _compact(values: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from avatarkit.data.ledger import FILE as LEDGER_FILE
 from avatarkit.data.marks import read_removed
 from avatarkit.data.pictures import Pixels, decode_image, encode_image, reduction, resize
 from avatarkit.data.plan import FILE as PLAN_FILE
-from avatarkit.data.plan import read_plan
+from avatarkit.data.plan_file import read_plan
 from avatarkit.data.shard import read_stats
 from avatarkit.errors import OutputError
 from avatarkit.pipelines.data_report.charts import number

@@ -9,6 +9,7 @@ from pathlib import Path
 from avatarkit.data.plan import Original, fingerprint
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError
+from avatarkit.reading import inside
 
 _VIDEOS = ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .wmv .flv .ogv .3gp .mxf .y4m"
 VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
@@ -65,9 +66,11 @@ def original_of(root_number: int, root: Path, path: str) -> Original:
 
 
 def original_path(original: Original, roots: tuple[Path, ...]) -> Path:
-    """Where an original lies now."""
+    """Where an original lies now; InputError where that is outside the folders given."""
+    if original.root >= len(roots):
+        raise InputError(f"original {original.path}: lies in folder {original.root + 1} of {len(roots)} given")
     root = roots[original.root]
-    return root / original.path if original.path else root
+    return inside(root, original.path, "original") if original.path else root
 
 
 def what_changed(original: Original, path: Path) -> tuple[str, str] | None:

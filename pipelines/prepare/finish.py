@@ -14,15 +14,16 @@ import filelock
 
 from avatarkit.atomic import left_over_of, write_whole
 from avatarkit.data.clip import ClipInfo
+from avatarkit.data.export import as_cell
 from avatarkit.data.ledger import FILE as LEDGER
 from avatarkit.data.ledger import Ledger
 from avatarkit.data.manifest import NAME as MANIFEST
 from avatarkit.data.manifest import write_manifest
 from avatarkit.data.plan import Plan, PlannedShard
-from avatarkit.data.reader import ShardReader
+from avatarkit.data.reader import ShardReader, shard_attributes
 from avatarkit.data.select import reselect
 from avatarkit.data.shard import FOLDER, ShardStats, read_stats, shard_path, stats_path
-from avatarkit.errors import OutputError
+from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.prepare.config import ORIGINALS, WORK, PrepareJob
 from avatarkit.prepare.fetch.failures import RETRYABLE
 from avatarkit.runtime import versions
@@ -31,18 +32,23 @@ ATTRIBUTION = "attribution.csv"
 _OURS = re.compile(r"(plan|manifest|selection|attribution|(train|val|test)-\d{5})\.(json|csv)")
 
 
-def is_sealed(dataset: Path, name: str) -> bool:
-    """Whether a shard is sealed and its file has the size that its counts say."""
+def is_sealed(dataset: Path, plan: Plan, name: str) -> bool:
+    """Whether a shard is sealed, its file has the size that its counts say, and it was made by this plan."""
     stats = read_stats(dataset, name)
     path = shard_path(dataset, name)
-    return stats is not None and path.is_file() and path.stat().st_size == stats.bytes
+    if stats is None or not path.is_file() or path.stat().st_size != stats.bytes:
+        return False
+    try:
+        return shard_attributes(path).get("plan_hash") == plan.hash
+    except InputError:
+        return False
 
 
-def unsealed(dataset: Path, shards: Iterable[PlannedShard]) -> list[PlannedShard]:
-    """Shards still to be made. One whose file is missing or of another size is unsealed and made again."""
+def unsealed(dataset: Path, plan: Plan, shards: Iterable[PlannedShard]) -> list[PlannedShard]:
+    """Shards still to be made. One whose file is missing, damaged or foreign is unsealed and made again."""
     todo = []
     for shard in shards:
-        if not is_sealed(dataset, shard.name):
+        if not is_sealed(dataset, plan, shard.name):
             stats_path(dataset, shard.name).unlink(missing_ok=True)
             todo.append(shard)
     return todo
@@ -131,7 +137,8 @@ def attribution(clips: Iterable[ClipInfo]) -> str:
     rows.writerow(("clip", "author", "title", "licence", "licence_url", "source"))
     for clip in sorted(clips, key=lambda clip: clip.clip_id):
         title, url = clip.extra.get("title", ""), clip.extra.get("licence_url", "")
-        rows.writerow((clip.clip_id, clip.author, title, clip.licence, url, clip.source))
+        cells = (clip.clip_id, clip.author, title, clip.licence, url, clip.source)
+        rows.writerow(map(as_cell, cells))
     return text.getvalue()
 
 

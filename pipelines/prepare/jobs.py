@@ -143,7 +143,10 @@ class JobMaker:
             if path is None:
                 raise Refused("fetch", "original-missing", "the downloaded file is gone", retryable=True)
             return path
-        path = original_path(item.original, self.sources.roots)
+        try:
+            path = original_path(item.original, self.sources.roots)
+        except InputError as error:
+            raise Refused("plan", "original-outside", str(error)) from error
         changed = what_changed(item.original, path)
         if changed:
             raise Refused("plan", *changed)

@@ -82,7 +82,7 @@ def prepare(
 def dry_run(job: PrepareJob, progress: Progress | None = None) -> PlanReport:
     """What a command would do; nothing is written. Raises as `prepare`, as far as the plan goes."""
     plan = existing_plan(job)
-    sealed = sum(is_sealed(job.out, shard.name) for shard in plan.shards) if plan else 0
+    sealed = sum(is_sealed(job.out, plan, shard.name) for shard in plan.shards) if plan else 0
     if plan is None:
         plan = make_plan(job, {}, progress)
     folder = next(path for path in (job.out, *job.out.resolve().parents) if path.is_dir())
@@ -123,7 +123,7 @@ def _work(job: PrepareJob, plan: Plan, task: ArrayJob | None, progress: Progress
             sweep(job.out)
             if job.run.retry_failed:
                 reopen_failed(job.out, plan, ledger)
-            todo = unsealed(job.out, task.part(plan.shards) if task else plan.shards)
+            todo = unsealed(job.out, plan, task.part(plan.shards) if task else plan.shards)
             maker = JobMaker.of(job)
             watcher = RunWatcher(plan, todo, maker, ledger, progress, job.run)
             _catch_up(job, plan, todo, watcher)
@@ -136,7 +136,7 @@ def _work(job: PrepareJob, plan: Plan, task: ArrayJob | None, progress: Progress
             return finished
         except KeyboardInterrupt as error:
             outcome = "interrupted"
-            sealed = sum(is_sealed(job.out, shard.name) for shard in plan.shards)
+            sealed = sum(is_sealed(job.out, plan, shard.name) for shard in plan.shards)
             raise Interrupted(
                 f"interrupted: {sealed} of {len(plan.shards)} shards are sealed; the same command goes on from there"
             ) from error
@@ -174,7 +174,7 @@ def _catch_up(job: PrepareJob, plan: Plan, todo: Sequence[PlannedShard], watcher
     waiting = {shard.name for shard in todo}
     if job.sources.download and not job.run.keep_originals:
         for shard in plan.shards:
-            if shard.name not in waiting and is_sealed(job.out, shard.name):
+            if shard.name not in waiting and is_sealed(job.out, plan, shard.name):
                 watcher.drop_originals(shard)
 
 
@@ -182,7 +182,7 @@ def _finish(
     job: PrepareJob, plan: Plan, task: ArrayJob | None, ledger: Ledger, run: int, progress: Progress
 ) -> bool:
     """Finish if every shard is sealed; of several tasks that end at once, one does."""
-    if unsealed(job.out, plan.shards):
+    if unsealed(job.out, plan, plan.shards):
         return False
     progress.stage("finish", None)
     with filelock.FileLock(job.out / WORK / "finish.lock"):
@@ -199,7 +199,7 @@ def _finish(
 
 def _already_finished(job: PrepareJob, plan: Plan, progress: Progress, opened: _Tools) -> bool:
     """The manifest is there: check that the shards are, too, and say what this command does not change."""
-    missing = [shard.name for shard in plan.shards if not is_sealed(job.out, shard.name)]
+    missing = [shard.name for shard in plan.shards if not is_sealed(job.out, plan, shard.name)]
     if missing:
         (job.out / MANIFEST).unlink()
         progress.notice(f"{len(missing)} shards of the finished dataset are missing or damaged; they are made again")

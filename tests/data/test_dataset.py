@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from drawn_clips import drawn_clip, four_people, write_dataset
 
+from avatarkit.atomic import write_json
 from avatarkit.data import dataset as dataset_module
 from avatarkit.data.clip import ClipInfo, Rejected
 from avatarkit.data.dataset import Dataset
-from avatarkit.data.files import read_json, write_json
 from avatarkit.data.manifest import Totals, manifest_hash, read_manifest
 from avatarkit.data.marks import Removed, read_removed, read_selection, write_removed, write_selection
 from avatarkit.data.shard import read_stats, sealed_shards, shard_name, shard_path, stats_path
 from avatarkit.errors import InputError
+from avatarkit.reading import read_json
 from avatarkit.runtime import sha256_file
 
 

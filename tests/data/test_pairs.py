@@ -220,5 +220,5 @@ def test_frame_of_another_size_is_named(tmp_path: Path) -> None:
     clip.images[1] = encode_image(np.zeros((16, 16, 3), np.uint8))
     write_dataset(tmp_path / "odd", {"train": [[clip]]})
     pairs = PairDataset(tmp_path / "odd", "train", 0, sample=SampleSpec(other=False))
-    with pytest.raises(InputError, match="frame 1 is 16 x 16, the dataset's size is 32"):
+    with pytest.raises(InputError, match="image 1: is 16 x 16 pixels, expected 32 x 32"):
         pairs[0]

@@ -21,9 +21,8 @@ from avatarkit.data.plan import (
     check_same,
     fingerprint,
     pack,
-    read_plan,
-    write_plan,
 )
+from avatarkit.data.plan_file import read_plan, write_plan
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
 

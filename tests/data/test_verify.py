@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from drawn_clips import ATTRIBUTES, drawn_clip, drawn_frame, drawn_matte, write_dataset, write_shard
 
+from avatarkit.atomic import write_json
 from avatarkit.data.clip import ClipData
-from avatarkit.data.files import read_json, write_json
 from avatarkit.data.marks import Removed, write_removed, write_selection
 from avatarkit.data.pictures import encode_image, encode_matte
 from avatarkit.data.shard import seal_shard, shard_path
 from avatarkit.data.verify import verify
 from avatarkit.errors import InputError
+from avatarkit.reading import read_json
 
 NAME = "train-00000"
 
@@ -89,7 +90,7 @@ def test_wrong_counts_and_totals_are_found(dataset: Path) -> None:
 
 def test_frames_that_do_not_decode_are_found(dataset: Path) -> None:
     clip = drawn_clip("a-1", "a", 6)
-    clip.images[1] = b"\xff\xd8\xff" + bytes(100)
+    clip.images[1] = encode_image(drawn_frame(1))[:300] + bytes(100)
     clip.images[2] = encode_image(drawn_frame(2))[:-1]
     clip.images[3] = encode_image(drawn_frame(3, 16))
     clip.mattes[4] = encode_matte(drawn_matte(4))[:30]
@@ -99,9 +100,9 @@ def test_frames_that_do_not_decode_are_found(dataset: Path) -> None:
     found = problems(dataset)
     assert f"{where}1: its image cannot be decoded" in found
     assert f"{where}2: its image cannot be decoded" in found
-    assert f"{where}3: its image is 16 x 16, the dataset's size is 32" in found
+    assert f"{where}3: its image is 16 x 16 pixels, expected 32 x 32" in found
     assert f"{where}4: its matte cannot be decoded" in found
-    assert f"{where}5: its matte is 48 x 48, the dataset's size is 32" in found
+    assert f"{where}5: its matte is 48 x 48 pixels, expected 32 x 32" in found
     assert not any(f"{where}0" in problem for problem in found)
     assert problems(dataset, quick=True) == []
 

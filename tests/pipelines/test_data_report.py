@@ -21,7 +21,8 @@ from avatarkit.data.ledger import Ledger
 from avatarkit.data.manifest import write_manifest
 from avatarkit.data.marks import Removed, write_removed, write_selection
 from avatarkit.data.pictures import encode_image, encode_matte
-from avatarkit.data.plan import Dropped, Plan, write_plan
+from avatarkit.data.plan import Dropped, Plan
+from avatarkit.data.plan_file import write_plan
 from avatarkit.data.shard import seal_shard
 from avatarkit.data.voxceleb import Problem
 from avatarkit.data.writer import ShardWriter

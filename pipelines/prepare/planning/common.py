@@ -19,9 +19,8 @@ from avatarkit.data.plan import (
     PlannedItem,
     check_same,
     pack,
-    read_plan,
-    write_plan,
 )
+from avatarkit.data.plan_file import read_plan, write_plan
 from avatarkit.data.split import check_disjoint, draw
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError

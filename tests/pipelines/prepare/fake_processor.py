@@ -15,10 +15,13 @@ import numpy as np
 
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected
 from avatarkit.data.columns import FRAME_COLUMNS
+from avatarkit.data.pictures import encode_image, encode_matte
 from avatarkit.errors import OutputError
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.fetch import run as fetch_module
 from avatarkit.prepare.job import PhotoJob, VideoJob
+
+JPEG, PNG = encode_image(np.zeros((8, 8, 3), np.uint8)), encode_matte(np.zeros((8, 8), np.uint8))
 
 
 def fake_fetch(
@@ -70,8 +73,8 @@ def make_clip(job: VideoJob | PhotoJob, name: str, identity: str, utterance: str
         column: rng.standard_normal((frames, *about.shape)).astype(about.dtype)
         for column, about in FRAME_COLUMNS.items()
     }
-    images = [b"\xff\xd8\xff" + rng.bytes(400) for _ in range(frames)]
-    mattes = [b"\x89PNG" + rng.bytes(50) for _ in range(frames)]
+    images = [JPEG + rng.bytes(400) for _ in range(frames)]
+    mattes = [PNG + rng.bytes(50) for _ in range(frames)]
     return ClipData(info, images, mattes, columns)
 
 

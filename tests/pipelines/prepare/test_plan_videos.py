@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prepare_kit import job_of, write_videos
 
-from avatarkit.data.clip import check_id
 from avatarkit.data.plan import PlannedItem, PlannedTrack
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob, Sources
 from avatarkit.pipelines.prepare.planning.common import Draft, make_plan
 from avatarkit.pipelines.prepare.planning.videos import keys_of
+from avatarkit.reading import check_id
 
 
 def keys(*names: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from prepare_kit import Notices, contents
 
 from avatarkit.data.dataset import Dataset
-from avatarkit.data.plan import read_plan
+from avatarkit.data.plan_file import read_plan
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import shard_path
 from avatarkit.errors import OutputError

@@ -15,7 +15,7 @@ from avatarkit.data.dataset import Dataset
 from avatarkit.data.hold import LOCK, hold
 from avatarkit.data.ledger import read_table
 from avatarkit.data.marks import Removed, write_removed
-from avatarkit.data.plan import read_plan
+from avatarkit.data.plan_file import read_plan
 from avatarkit.data.select import SelectionRule
 from avatarkit.errors import DependencyError, InputError, OutputError, UsageError
 from avatarkit.pipelines.prepare import run as run_module
@@ -143,7 +143,7 @@ def test_run_that_was_killed_while_it_wrote_its_plan_goes_on(tmp_path: Path, mon
         patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
         with pytest.raises(Killed):
             prepare(job)
-    left = [path.name for path in job.out.iterdir() if path.name.startswith(".plan.json-")]
+    left = [path.name for path in job.out.iterdir() if path.name.startswith(".plan-partial-")]
     assert len(left) == 1
     prepare(job)
     assert (job.out / "manifest.json").exists()

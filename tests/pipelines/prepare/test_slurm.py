@@ -9,7 +9,7 @@ import pytest
 from prepare_kit import contents, job_of, write_videos
 
 from avatarkit.data.ledger import read_table
-from avatarkit.data.plan import read_plan
+from avatarkit.data.plan_file import read_plan
 from avatarkit.errors import OutputError, UsageError
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
