@@ -1,24 +1,35 @@
-"""Motion that the photo cannot show is eased: a head that the picture's edge cuts off does not leave that edge."""
+"""Motion that the photo cannot show is eased: large turns, and heads that leave the edge that cuts them off."""
 
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.geometry.rotation import angle_deg, from_vector
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.field import HeadField
+from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
 
-SOFT_START = 0.4
+MOST_TURN_DEG = 50.0
+"""Farther than this from the photo's own view the head's sides stretch beyond what looks like a head."""
+MOST_HIDDEN_TURN_DEG = 26.0
+"""The same for a turn that brings a hidden side into view: its ear and hair are not known."""
+TOWARDS = 0.12
+"""A hidden side that turns towards the viewer by this mean rise of its cosine comes into view."""
+SOFT_START = 0.5
 """From this share of a limit on motion is slowed down, so that it never stops with a jerk."""
 MARGIN = 0.95
 """The share of the room that is used: the edges are looked at in some points alone."""
 ROUNDS = 3
+NOTICED, NOTICED_DEG = 0.05, 3.0
+"""A head kept back by this many head units, or by these degrees, is worth a line in the summary."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,40 @@ class EdgeLimits:
         ]
 
 
+@dataclass(frozen=True)
+class TurnLimits:
+    """How far the head may turn away from the photo's own view; rolls are free.
+
+    rotation: (3, 3) of the photo's head. hidden: its hidden side, which bears less.
+    """
+
+    rotation: Array
+    hidden: HiddenSide | None
+
+    def eased(self, motion: DriveFrame) -> DriveFrame:
+        """The motion, its turn made smaller where it is more than can be drawn."""
+        turn = motion.pose.rotation @ self.rotation.T
+        # The turn takes the viewing axis to its third column; what remains is a roll.
+        sine = np.array([-turn[1, 2], turn[0, 2], 0.0])
+        angle = float(np.arctan2(np.hypot(*sine[:2]), turn[2, 2]))
+        if angle < 1e-6:
+            return motion
+        limit = np.radians(self._limit_deg(motion.pose.rotation))
+        share = soft_limit(angle, limit) / angle
+        if share == 1.0:
+            return motion
+        vector = sine * (angle / max(float(np.linalg.norm(sine)), 1e-9))
+        roll = from_vector(vector).T @ turn
+        rotation = from_vector(vector * share) @ roll @ self.rotation
+        return reposed(motion, replace(motion.pose, rotation=rotation))
+
+    def _limit_deg(self, rotation: Array) -> float:
+        if self.hidden is None:
+            return MOST_TURN_DEG
+        share = float(np.clip(self.hidden.appears(rotation) / TOWARDS, 0.0, 1.0))
+        return MOST_TURN_DEG + share * (MOST_HIDDEN_TURN_DEG - MOST_TURN_DEG)
+
+
 def soft_limit(value: float, limit: float) -> float:
     """The value up to `SOFT_START` of the limit, then ever slower, never beyond the limit (both positive)."""
     start = SOFT_START * limit
@@ -87,3 +132,37 @@ def _shifted(motion: DriveFrame, shift: Array) -> DriveFrame:
 def reposed(motion: DriveFrame, pose: Similarity) -> DriveFrame:
     """The same face in another pose."""
     return replace(motion, pose=pose, landmarks=pose.apply(motion.pose.apply_inverse(motion.landmarks)))
+
+
+class Tally:
+    """Counts, from several threads, the frames that show less motion than was asked for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._drawn = self._held = self._turned = 0
+
+    def add(self, asked: DriveFrame, drawn: DriveFrame) -> None:
+        """Count one frame."""
+        away = np.abs(drawn.pose.translation - asked.pose.translation).max() / asked.pose.scale
+        held = bool(away > NOTICED or abs(drawn.pose.scale / asked.pose.scale - 1.0) > NOTICED)
+        turned = angle_deg(asked.pose.rotation, drawn.pose.rotation) > NOTICED_DEG
+        with self._lock:
+            self._drawn, self._held, self._turned = self._drawn + 1, self._held + held, self._turned + turned
+
+    def lines(self) -> tuple[str, ...]:
+        """What the summary should say, a line each; counting begins anew."""
+        with self._lock:
+            drawn, held, turned = self._drawn, self._held, self._turned
+            self._drawn = self._held = self._turned = 0
+        lines = []
+        if held:
+            lines.append(
+                f"the picture's edge cuts the head off: in {held} of {drawn} frames it is kept at that edge"
+                " instead of moving away from it; a picture with room around the head shows the whole motion"
+            )
+        if turned:
+            lines.append(
+                f"the head turns farther than this photo can show: in {turned} of {drawn} frames it turns less;"
+                " a source that looks more like the driver's usual pose shows the whole turn"
+            )
+        return tuple(lines)

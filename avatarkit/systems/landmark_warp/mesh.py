@@ -35,6 +35,19 @@ class FacePixels:
         result += np.take(first, self.triangles)
         return result
 
+    def image(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The window (h, w) with values (N,) at the pixels and 0 elsewhere."""
+        rows, columns = self.window
+        result = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+        result.reshape(-1)[self.places] = values
+        return result
+
+    def only(self, these: NDArray[np.bool_]) -> "FacePixels":
+        """Some of the pixels, in the same window."""
+        return FacePixels(
+            self.window, self.places[these], self.triangles[these], self.second[these], self.third[these]
+        )
+
 
 class FaceMesh:
     """Rasterises the source's mesh in a target pose.
@@ -50,17 +63,22 @@ class FaceMesh:
         weight[list(lm.FACE_OVAL)] = 0.0
         self._weights = weight[self.triangles]
 
-    def draw(self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)) -> None:
+    def draw(
+        self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)
+    ) -> FacePixels | None:
         """Lay the face over a sampling map, in place.
 
         Args:
             motion: target positions in pixels of the drawn frame.
             columns, rows: (H, W) x and y of the pixel shown by each pixel of the frame; overwritten where the face is.
             corner: what is added to the source's x and y.
+
+        Returns:
+            The pixels that the face covers, None where it is out of the frame.
         """
         pixels = face_pixels(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
         if pixels is None:
-            return
+            return None
         weight = pixels.interpolated(self._weights)
         for axis, plane in enumerate((columns, rows)):
             part = plane[pixels.window]
@@ -72,6 +90,7 @@ class FaceMesh:
             shown += under
             flat[pixels.places] = shown
             part[:] = flat.reshape(part.shape)
+        return pixels
 
 
 def face_pixels(corners: Array, shape: tuple[int, int]) -> FacePixels | None:

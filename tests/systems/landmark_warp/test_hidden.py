@@ -1,0 +1,157 @@
+"""The side of a face that the photo hides, and turns that are eased."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from avatarkit.face import landmarks as lm
+from avatarkit.face.mirror import MIRROR
+from avatarkit.geometry.rotation import angle_deg, from_euler_deg
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.hidden import HiddenSide
+from avatarkit.systems.landmark_warp.limits import (
+    MOST_HIDDEN_TURN_DEG,
+    MOST_TURN_DEG,
+    TurnLimits,
+    reposed,
+)
+from avatarkit.systems.landmark_warp.mesh import FaceMesh, rasterised
+from avatarkit.systems.protocol import SourceLayers
+
+from ..conftest import SIZE
+
+SKIN, BACKGROUND = (205, 150, 120), (20, 40, 220)
+FRONTAL = without_motion
+
+
+def turned(landmarks: np.ndarray, yaw_deg: float) -> np.ndarray:
+    """The face seen from the side; positive yaw turns the nose towards smaller x."""
+    pose = head_frame(landmarks)
+    level = replace(pose, rotation=from_euler_deg(yaw_deg, 0.0, 0.0))
+    return level.apply(pose.apply_inverse(landmarks))
+
+
+def in_pose(landmarks: np.ndarray, yaw_deg: float, roll_deg: float = 0.0) -> DriveFrame:
+    still = without_motion(landmarks)
+    return reposed(still, replace(still.pose, rotation=from_euler_deg(yaw_deg, 0.0, roll_deg)))
+
+
+@pytest.fixture(scope="module")
+def from_the_side(source: SourceLayers) -> SourceLayers:
+    """A face of one colour, turned by 38 degrees; the landmarks of its far cheek reach into the background."""
+    landmarks = turned(source.landmarks, 38.0)
+    triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles()])
+    face = rasterised(landmarks[triangles], (SIZE, SIZE)) > 0
+    rim = int(np.flatnonzero(face.any(0))[0]) + 5
+    face[:, :rim] = False
+    picture = np.full((SIZE, SIZE, 3), BACKGROUND, np.uint8)
+    picture[face] = SKIN
+    return SourceLayers(picture, picture, face.astype(np.float32), landmarks)
+
+
+def background_on_the_face(source: SourceLayers, engine: WarpEngine, yaw_deg: float) -> int:
+    """Pixels well inside the drawn face that are transparent or show the background's colour."""
+    motion = in_pose(source.landmarks, yaw_deg)
+    frame, alpha = engine.drive(motion)
+    drawn = reposed(motion, engine._eased(motion).pose)
+    inside = rasterised(drawn.landmarks[lm.surface_triangles()], (SIZE, SIZE)) > 0
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    # What is between the lids and the lips is drawn by other layers.
+    blue = frame[..., 2].astype(int) > frame[..., 0].astype(int)
+    return int(np.count_nonzero(inside & (blue | (alpha < 128))))
+
+
+def test_a_frontal_face_hides_nothing(source: SourceLayers) -> None:
+    level = replace(source, landmarks=turned(source.landmarks, 0.0), alpha=np.ones_like(source.alpha))
+    assert HiddenSide.of(level, FaceMesh(level.landmarks)) is None
+
+
+def test_no_background_on_the_far_cheek(from_the_side: SourceLayers) -> None:
+    engine = WarpEngine()
+    engine.prepare(from_the_side)
+    assert background_on_the_face(from_the_side, engine, 14.0) == 0
+    engine._hidden = None  # without the other half the far cheek shows what lies behind it
+    assert background_on_the_face(from_the_side, engine, 14.0) > 100
+
+
+def test_the_photo_itself_is_left_alone(from_the_side: SourceLayers) -> None:
+    engine = WarpEngine()
+    engine.prepare(from_the_side)
+    still = without_motion(from_the_side.landmarks)
+    with_it = engine.drive(still)
+    engine._hidden = None
+    for one, other in zip(with_it, engine.drive(still), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_lent_colours_are_in_the_light_of_their_side(from_the_side: SourceLayers) -> None:
+    """Half as bright towards the hidden side: the twin's skin is dimmed, not copied."""
+    picture = from_the_side.picture.copy()
+    x = np.arange(SIZE)
+    nose = from_the_side.landmarks[4, 0]
+    light = np.clip(1.0 - (nose - x + 30.0) / 60.0, 0.4, 1.0)
+    skin = from_the_side.alpha > 0
+    picture[skin] = (picture * light[None, :, None])[skin].astype(np.uint8)
+    dim = replace(from_the_side, picture=picture, foreground=picture)
+    side = HiddenSide.of(dim, FaceMesh(dim.landmarks))
+    assert side is not None
+    lent = side.lent > 0.95
+    x, y = side.places[lent].round().astype(int).T
+    level = side.texture[y, x, 0].mean() / SKIN[0]
+    twins = side.places[MIRROR[: lm.MESH][lent]].round().astype(int)
+    own = side.texture[twins[:, 1], twins[:, 0], 0].mean() / SKIN[0]
+    assert level < own - 0.15
+
+
+# Turns.
+
+
+@pytest.mark.parametrize("yaw_deg", [-80.0, -60.0, -20.0, 10.0, 24.0, 70.0])
+def test_turns_end_where_the_photo_ends(source: SourceLayers, yaw_deg: float) -> None:
+    landmarks = turned(source.landmarks, 0.0)
+    limits = TurnLimits(np.eye(3), None)
+    motion = in_pose(landmarks, yaw_deg, roll_deg=15.0)
+    eased = limits.eased(motion)
+    roll = from_euler_deg(0.0, 0.0, 15.0)
+    left = angle_deg(np.eye(3), eased.pose.rotation @ roll.T)
+    if abs(yaw_deg) < 25.0:
+        assert eased is motion
+    else:
+        assert left < MOST_TURN_DEG
+        assert left < abs(yaw_deg) - 5.0
+        expected = from_euler_deg(np.sign(yaw_deg) * left, 0.0, 0.0) @ roll
+        np.testing.assert_allclose(eased.pose.rotation, expected, atol=1e-6)
+    np.testing.assert_allclose(
+        eased.pose.apply_inverse(eased.landmarks), motion.pose.apply_inverse(motion.landmarks), atol=1e-9
+    )
+
+
+def test_rolls_are_free(source: SourceLayers) -> None:
+    motion = in_pose(turned(source.landmarks, 0.0), 0.0, roll_deg=70.0)
+    eased = TurnLimits(np.eye(3), None).eased(motion)
+    np.testing.assert_allclose(eased.pose.rotation, motion.pose.rotation, atol=1e-9)
+
+
+def test_a_hidden_side_bears_less(from_the_side: SourceLayers) -> None:
+    side = HiddenSide.of(from_the_side, FaceMesh(from_the_side.landmarks))
+    own = head_frame(from_the_side.landmarks).rotation
+    limits = TurnLimits(own, side)
+    towards = limits.eased(in_pose(from_the_side.landmarks, 38.0 - 60.0))
+    away = limits.eased(in_pose(from_the_side.landmarks, 38.0 + 30.0))
+    assert angle_deg(own, towards.pose.rotation) < MOST_HIDDEN_TURN_DEG
+    assert angle_deg(own, away.pose.rotation) > 28.0
+
+
+def test_the_summary_says_that_turns_were_eased(from_the_side: SourceLayers) -> None:
+    engine = WarpEngine()
+    engine.prepare(from_the_side)
+    engine.drive(in_pose(from_the_side.landmarks, -30.0))
+    (line,) = engine.notices()
+    assert "1 of 1 frames it turns less" in line
+    assert engine.notices() == ()
