@@ -130,7 +130,7 @@ def load_driver(
         progress.stage("track", reader.frames_expected)
         about = DriverInfo(path.name, reader.rate, reader.width, reader.height, tracker.name)
         motion = extract(track(_counted(reader, progress), tracker, face, str(path)), about, on_missing)
-        warnings = [text for text in (reader.warning or info.warning,) if text]
+        warnings = [*info.notes, *(text for text in (reader.warning or info.warning,) if text)]
     for text in warnings:
         progress.notice(text)
     return Driver(path, kind, motion, info, warnings, bounds)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -21,6 +23,7 @@ from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, media_input
 from avatarkit.media.image import ImageArray, read_image
 from avatarkit.media.probe import MediaInfo, VideoStream, probe, truncation_warning
 from avatarkit.media.rate import format_rate, round_half_up
+from avatarkit.media.tonemap import ColourSpace, tables
 
 _PREFETCH = 4
 
@@ -161,7 +164,10 @@ class FrameReader:
     def _decoded(self) -> Iterator[ImageArray]:
         last: ImageArray | None = None
         count = 0
-        with Child(self._command(), stdout=True, timeout_s=self._timeout_s) as child:
+        with (
+            _tables(self._video.colours) as tables,
+            Child(self._command(tables), stdout=True, timeout_s=self._timeout_s) as child,
+        ):
             self._child = child
             enlarge_pipe(child.stdout)
             while count < self.frames_expected and not self._stop.is_set():
@@ -201,27 +207,35 @@ class FrameReader:
         if count == 0:
             raise InputError(f"{self.path}: no frame could be decoded: {child.reason()}")
 
-    def _command(self) -> list[str]:
+    def _command(self, tables: Sequence[Path]) -> list[str]:
         video = self._video
         matrix = assumed_matrix(video)
         assumed = f":in_color_matrix={matrix}" if matrix else ""
         start = f":start_time={float(video.start):.9f}" if video.timed else ""
+        width, height = _fitting(video, self.width, self.height)
         filters = [
             *([] if video.timed else ["setpts=PTS-STARTPTS"]),
+            # Frames that are not marked as interlaced pass through as they are.
+            *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []),
             # Repeating the last frame keeps older versions of fps from dropping one of next to no duration.
             f"tpad=stop_duration={float(1 / self.rate):.6f}:stop_mode=clone",
             f"fps=fps={format_rate(self.rate)}:round=near{start}",
             *self._trim(),
             "setpts=N",
             # By way of planar RGB: swscale's accurate path to it uses all cores; packing is nearly free.
-            f"scale=w={self.width}:h={self.height}:flags=bicubic+accurate_rnd+full_chroma_int{assumed}",
+            f"scale=w='{width}':h='{height}':eval=frame:flags=bicubic+accurate_rnd+full_chroma_int{assumed}",
+            *(["format=gbrp12le", *map(_table_filter, tables)] if tables else []),
             "format=gbrp",
+            f"pad=w={self.width}:h={self.height}:x=-1:y=-1:eval=frame",
             "scale=flags=bicubic",
             "format=rgb24",
         ]
-        source = media_input(self.path)
+        # A filter graph that is made anew where the resolution changes would lose and delay frames. Filters that
+        # turn or deinterlace pictures cannot do with another size, though.
+        keep = {} if video.rotation_deg or video.interlaced else {"reinit_filter": 0}
+        source = media_input(self.path, **keep)
         stream = ffmpeg.output(
-            source["V:0"],
+            source[str(video.index)],
             "pipe:1",
             format="rawvideo",
             pix_fmt="rgb24",
@@ -236,11 +250,46 @@ class FrameReader:
         return [f"trim=start_frame={self._first}:end_frame={self._first + self.frames_expected}"]
 
 
+@contextlib.contextmanager
+def _tables(colours: ColourSpace | None) -> Iterator[list[Path]]:
+    """Files with the tables that bring `colours` to SDR, for as long as ffmpeg may read them."""
+    if colours is None:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="avatarkit-") as folder:
+        paths = []
+        for name, table in zip(("lut1d", "lut3d"), tables(colours), strict=True):
+            paths.append(Path(folder) / f"{name}.cube")
+            paths[-1].write_bytes(table)
+        yield paths
+
+
+def _table_filter(path: Path) -> str:
+    # Once for the value of an option, once for the description of the graph.
+    value = re.sub(r"([\\':])", r"\\\1", str(path))
+    return f"{path.stem}=" + re.sub(r"([\\'\[\],;])", r"\\\1", value)
+
+
+def _fitting(video: VideoStream, width: int, height: int) -> tuple[str, str]:
+    """Expressions for the sides of a frame within `width` x `height`.
+
+    The file may change its resolution midway: what has another aspect is then reduced to fit, and padded.
+    """
+    coded = video.coded_size if video.rotation_deg in (0, 180) else video.coded_size[::-1]
+    same = f"eq(iw,{coded[0]})*eq(ih,{coded[1]})+lt(abs({height}*dar-{width}),{width}*0.02)"
+    return (
+        f"if({same},{width},clip(round({height}*dar),1,{width}))",
+        f"if({same},{height},clip(round({width}/dar),1,{height}))",
+    )
+
+
 def assumed_matrix(video: VideoStream) -> str | None:
     """The colour matrix to assume where the file names none: BT.709 from HD size on, as players do.
 
-    None where the file names it or its pixels are not YUV.
+    BT.2020 for HDR; None where the file names it or its pixels are not YUV.
     """
+    if video.matrix == "" and video.colours is not None and video.colours.hdr:
+        return "bt2020"
     if video.matrix or not video.pix_fmt.startswith(("yuv", "nv", "p0")):
         return None
     high_definition = max(video.width, video.height) >= 1280 or min(video.width, video.height) > 576

@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 
 from avatarkit.errors import InputError
-from avatarkit.media.describe import VIDEO_LINE, describe
+from avatarkit.media.describe import StreamLine, describe
 from avatarkit.media.ffmpeg import Child, command, media_input
 from avatarkit.media.rate import RateEstimator
 
@@ -26,9 +26,14 @@ _HEADER = re.compile(r"#(\w+) (\d+): +(\S.*)")
 
 @dataclass
 class Track:
-    """Times of one stream in ticks of `time_base` seconds; packets that edit lists hide are not counted."""
+    """Times of one stream in ticks of `time_base` seconds; packets that edit lists hide are not counted.
+
+    `index` is the stream's in the file; an `other` stream than the one to play has no times.
+    """
 
     kind: str = ""
+    index: int = -1
+    other: bool = False
     codec: str = ""
     time_base: Fraction = Fraction(1)
     coded_size: tuple[int, int] = (0, 0)
@@ -86,7 +91,7 @@ class Track:
 
 @dataclass
 class Demuxed:
-    """What a demux-only pass saw: the tracks, ffmpeg's description of the file, and its complaints."""
+    """What a demux-only pass saw: the tracks to play, ffmpeg's description of the file, and its complaints."""
 
     video: Track | None
     audio: Track | None
@@ -95,12 +100,12 @@ class Demuxed:
 
 
 def demux(path: Path, *, timeout_s: float) -> Demuxed:
-    """Read all packets of the first video and the first audio stream (cover pictures are left out).
+    """Read all packets of the video and the audio stream that players take (`Description.chosen`).
 
     Raises InputError if ffmpeg gives no sign of life for `timeout_s` seconds or timestamps jump.
     """
     source = media_input(path)
-    stream = ffmpeg.output(source["V:0?"], source["a:0?"], "pipe:1", format="framecrc", c="copy")
+    stream = ffmpeg.output(source["V?"], source["a?"], "pipe:1", format="framecrc", c="copy")
     tracks: dict[int, Track] = {}
     with Child(command(stream, "info"), stdout=True, timeout_s=timeout_s) as child:
         try:
@@ -110,11 +115,14 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
         code = child.wait()
         if child.timed_out:
             raise InputError(f"{path}: gave no data for {timeout_s:g} s")
+        for number, track in tracks.items():
+            if track.index < 0:  # a stream without packets
+                _identify(track, number, child)
         log = child.log
     for track in tracks.values():
         track.finish()
-    by_kind = {track.kind: track for track in reversed(tracks.values())}
-    return Demuxed(by_kind.get("video"), by_kind.get("audio"), log, code)
+    chosen = {track.kind: track for track in tracks.values() if not track.other}
+    return Demuxed(chosen.get("video"), chosen.get("audio"), log, code)
 
 
 def packet_times(path: Path, stream: str, *, timeout_s: float) -> Iterator[Fraction]:
@@ -156,11 +164,22 @@ def _lines(child: Child) -> Iterator[str]:
             yield line.decode("ascii", "replace").rstrip()
 
 
-def _declared_rates(child: Child) -> tuple[Fraction, ...]:
-    """Rates in ffmpeg's description of the input, which it prints before the first packet."""
-    child.wait_for_line(VIDEO_LINE)
-    line = describe(child.log).first("Video")
-    return line.rates if line else ()
+def _chosen(log: list[str]) -> dict[int, StreamLine]:
+    """The streams of the input to play, by their index."""
+    about = describe(log)
+    return {line.index: line for line in (about.chosen("Video"), about.chosen("Audio")) if line}
+
+
+def _identify(track: Track, output: int, child: Child) -> None:
+    """Find out which stream of the input a track is; ffmpeg says so before the first packet."""
+    mapped = re.compile(rf"^ +Stream #0:(\d+) -> #0:{output} \(")
+    child.wait_for_line(mapped)
+    match = next((found for line in child.log if (found := mapped.match(line))), None)
+    track.index = int(match[1]) if match else output
+    line = _chosen(child.log).get(track.index)
+    track.other = line is None
+    if track.kind == "video" and line is not None:
+        track.estimator = RateEstimator(track.time_base, line.rates)
 
 
 def _read_header(text: str, tracks: dict[int, Track]) -> None:
@@ -190,8 +209,10 @@ def _read_packet(text: str, tracks: dict[int, Track], child: Child) -> None:
     if len(fields) < 6:
         return
     track = tracks[int(fields[0])]
-    if track.kind == "video" and track.estimator is None:
-        track.estimator = RateEstimator(track.time_base, _declared_rates(child))
+    if track.index < 0:
+        _identify(track, int(fields[0]), child)
+    if track.other:
+        return
     flags = next((int(f.strip()[2:], 16) for f in fields[6:7] if f.strip().startswith("F=")), 0)
     if flags & _DISCARD_FLAG:
         track.hidden += 1

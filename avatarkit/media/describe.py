@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from avatarkit.errors import UsageError
 from avatarkit.media.rate import parse_rate
@@ -15,13 +16,22 @@ from avatarkit.media.rate import parse_rate
 _INPUT = re.compile(r"^Input #0, (.+), from '")
 _DURATION = re.compile(r"^ {2}Duration: (\d+):(\d+):(\d+\.\d+)")
 _STREAM = re.compile(r"^ {2,4}Stream #0:(\d+)(?:\[[^\]]*\])?(?:\([^)]*\))?: ([A-Z]\w+): (.*)$")
-VIDEO_LINE = re.compile(r"^ {2,4}Stream #0:\d.*: Video: (?!.*\(attached pic\))")
 _PIXEL_FORMAT = re.compile(r", ([a-z][a-z0-9_]+)(?:\(([^)]*)\))?(?=, \d+x\d+|, none|$)")
 _ROTATION = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
 _TAG_DURATION = re.compile(r"^ +DURATION +: (\d+):(\d+):(\d+\.\d+)$")
+_PEAK = re.compile(r"(?:max_luminance|MaxCLL)=([\d.]+)")
 _RATE = re.compile(r", ([\d.]+k?) (fps|tbr)\b")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "7.1": 8}
 _END = ("Stream mapping:", "Output #0")
+
+
+class Colour(NamedTuple):
+    """Matrix (bt709, smpte170m, ...), range (tv, pc), primaries and transfer; empty where the file does not say."""
+
+    matrix: str
+    value_range: str
+    primaries: str
+    transfer: str
 
 
 @dataclass
@@ -33,6 +43,7 @@ class StreamLine:
     text: str
     rotation_deg: int = 0
     tag_duration: Fraction | None = None
+    peak_nits: float | None = None
 
     @property
     def cover(self) -> bool:
@@ -46,16 +57,32 @@ class StreamLine:
         return match[1] if match else ""
 
     @property
-    def colour(self) -> tuple[str, str]:
-        """Matrix (bt709, smpte170m, ...) and range (tv, pc), empty where the file does not say."""
-        match = _PIXEL_FORMAT.search(self.text)
-        matrix = value_range = ""
-        for part in (match[2] or "").split(", ") if match else ():
+    def default(self) -> bool:
+        """Whether the file marks this stream as the one to play."""
+        return "(default)" in self.text
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether its frames are said to be made of two fields."""
+        return any(" first" in part for part in self._notes)
+
+    @property
+    def colour(self) -> Colour:
+        """What the file says of its colours."""
+        value_range, names = "", [""]
+        for part in self._notes:
             if part in ("tv", "pc"):
                 value_range = part
             elif part != "progressive" and " first" not in part:
-                matrix = part.split("/")[0]
-        return ("" if matrix == "unknown" else matrix), value_range
+                names = ["" if name == "unknown" else name for name in part.split("/")]
+        # ffmpeg names the matrix alone where primaries and transfer have the same name.
+        matrix, primaries, transfer = names if len(names) == 3 else names[:1] * 3
+        return Colour(matrix, value_range, primaries, transfer)
+
+    @property
+    def _notes(self) -> list[str]:
+        match = _PIXEL_FORMAT.search(self.text)
+        return match[2].split(", ") if match and match[2] else []
 
     @property
     def rates(self) -> tuple[Fraction, ...]:
@@ -88,9 +115,13 @@ class Description:
     duration: Fraction | None = None
     streams: list[StreamLine] = field(default_factory=list)
 
-    def first(self, kind: str) -> StreamLine | None:
-        """The first stream of a kind ("Video", "Audio") that is not a cover picture."""
-        return next((s for s in self.streams if s.kind == kind and not s.cover), None)
+    def chosen(self, kind: str) -> StreamLine | None:
+        """The stream of a kind ("Video", "Audio") that players take: the first marked as default, else the first.
+
+        Cover pictures are left out.
+        """
+        streams = [stream for stream in self.streams if stream.kind == kind and not stream.cover]
+        return next((stream for stream in streams if stream.default), streams[0] if streams else None)
 
 
 def describe(log: Sequence[str]) -> Description:
@@ -110,6 +141,9 @@ def describe(log: Sequence[str]) -> Description:
         elif current is not None and (match := _ROTATION.search(line)):
             # ffmpeg counts counter-clockwise; we name the clockwise turn that displays the picture upright.
             current.rotation_deg = round(-float(match[1])) % 360
+        elif current is not None and (match := _PEAK.search(line)):
+            # The brightest pixel, where it is known, is nearer to the truth than the mastering screen.
+            current.peak_nits = float(match[1]) or current.peak_nits
         elif current is not None and (match := _TAG_DURATION.match(line)):
             current.tag_duration = _seconds(match)
     return result

@@ -30,7 +30,7 @@ class FrameWriter:
     The suffix of `path` names the container; a path without suffix is a folder, which gets 000000.png and so
     on. `rate` is exact frames a second; `crf` and `preset` are the encoder's, and `codec` one that the
     container takes. Video is 4:2:0 BT.709 limited range, converted and tagged so; it needs even sides. The
-    first sound stream of `audio_from` is put under it by presentation time, from `audio_start` seconds on, and
+    sound stream of `audio_from` is put under it by presentation time, from `audio_start` seconds on, and
     cut to the video's length; `audio` then says what became of it: "none", "copied" or "encoded". `metadata`
     entries go into the container.
 

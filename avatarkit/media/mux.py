@@ -58,7 +58,7 @@ def add_sound(
     timeout_s: float,
     start: Fraction = Fraction(0),
 ) -> str:
-    """Write `output`: the video of `silent` and the first sound stream of `sound`; "copied" or "encoded".
+    """Write `output`: the video of `silent` and the sound stream of `sound`; "copied" or "encoded".
 
     The sound is moved by as much as the first frame of its own video was, begins `start` seconds later, and
     ends with the video, which has `frames` at `rate`. Copied sound can only end between packets: it goes on for at
@@ -79,7 +79,7 @@ def add_sound(
     if recut:
         options |= {"c:a": audio.codec, "af": _sample_cut(heard[1])}
     elif copied:
-        times = packet_times(sound.path, "a:0", timeout_s=timeout_s)
+        times = packet_times(sound.path, str(audio.index), timeout_s=timeout_s)
         kept = _kept_packets(times, audio, container, shift, duration, cut_before=start > 0)
         options |= {"c:a": "copy", "bsf:a": f"noise=drop='lt(n,{kept.start})+gte(n,{kept.stop})'"}
     else:
@@ -87,7 +87,8 @@ def add_sound(
     if container.muxer in ("matroska", "webm"):
         # Opus begins with a few milliseconds to be skipped; older versions would move the picture for them.
         options["avoid_negative_ts"] = "disabled"
-    stream = ffmpeg.output(picture["v:0"], source["a:0"], file_url(output), format=container.muxer, **options)
+    tracks = picture["v:0"], source[str(audio.index)]
+    stream = ffmpeg.output(*tracks, file_url(output), format=container.muxer, **options)
     with Child(command(stream), timeout_s=max(timeout_s, float(duration) / 4)) as child:
         if child.wait() != 0 or child.timed_out:
             why = "ffmpeg did not end" if child.timed_out else write_problem(child.log) or child.reason()

@@ -17,6 +17,7 @@ from avatarkit.media.files import check_readable
 from avatarkit.media.image import image_header
 from avatarkit.media.mp4 import declared_samples, looks_like_mp4
 from avatarkit.media.rate import RateEstimate, frame_count, round_half_up
+from avatarkit.media.tonemap import ColourSpace, colour_space
 
 FALLBACK_RATE = Fraction(25)
 _BREAK = re.compile(r"partial file|ended prematurely|corrupt input packet|[Tt]runcat")
@@ -31,7 +32,8 @@ class VideoStream:
     rate on which the frames are laid out, exact; with `variable_rate` it is a choice of ours. `frames` is the
     count of readable frames at that rate and `frames_lost` what a truncated file lacks at its end. `start`
     and `duration` are seconds; `last_start` is when the last frame appears, counted from `start`.
-    `rotation_deg` is clockwise.
+    `rotation_deg` is clockwise. `index` is the stream's in the file, and `alone` whether there is no other video.
+    `colours` says what has to be done for an SDR screen, None for nothing. `coded_size` is in stored pixels.
     """
 
     width: int
@@ -50,6 +52,11 @@ class VideoStream:
     color_range: str = ""
     timed: bool = True
     square_pixels: bool = True
+    index: int = 0
+    alone: bool = True
+    colours: ColourSpace | None = None
+    interlaced: bool = False
+    coded_size: tuple[int, int] = (0, 0)
 
     def frames_at(self, rate: Fraction) -> int:
         """Number of frames when laid out at `rate`."""
@@ -58,7 +65,10 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """An audio stream; `start`, `duration` and `packet_duration` (of the longest packet) are seconds."""
+    """An audio stream; `start`, `duration` and `packet_duration` (of the longest packet) are seconds.
+
+    `index` is the stream's in the file.
+    """
 
     codec: str
     sample_rate_hz: int
@@ -66,6 +76,7 @@ class AudioStream:
     duration: Fraction
     start: Fraction = Fraction(0)
     packet_duration: Fraction = Fraction(0)
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,17 @@ class MediaInfo:
     video: VideoStream | None
     audio: AudioStream | None
     warning: str | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is done to the pictures that a user may want to know, one line each."""
+        video, notes = self.video, []
+        if video is not None and video.colours is not None:
+            done = "tone-mapped to SDR" if video.colours.hdr else "brought to BT.709"
+            notes.append(f"{self.path.name} is {video.colours.name} video: its colours are {done}")
+        if video is not None and video.interlaced:
+            notes.append(f"{self.path.name} is interlaced: it is deinterlaced to {float(video.rate):g} frames a second")
+        return tuple(notes)
 
 
 def probe(path: Path | str, *, require_video: bool = False, timeout_s: float = 60) -> MediaInfo:
@@ -106,7 +128,7 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
     about = describe(demuxed.log)
     if not about.container:
         raise InputError(f"{path}: {_unreadable(path, demuxed)}")
-    video_line, audio_line = about.first("Video"), about.first("Audio")
+    video_line, audio_line = about.chosen("Video"), about.chosen("Audio")
     if demuxed.video is not None and demuxed.video.codec in _TEXT_CODECS:
         raise InputError(f"{path}: is a text file, not a video")
     audio = _audio(demuxed.audio, audio_line)
@@ -120,7 +142,8 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
             f"{path}: its video has no readable frames{detail}; it is cut off or of zero duration"
         )
     lost_time = _lost_time(path, about, demuxed)
-    video = _video(demuxed.video, video_line, lost_time)
+    others = sum(line.kind == "Video" and not line.cover for line in about.streams) - 1
+    video = _video(demuxed.video, video_line, lost_time, others)
     warning = None
     if video.frames_lost:
         warning = truncation_warning(path, video.frames_lost, video.frames + video.frames_lost)
@@ -143,7 +166,7 @@ def _unreadable(path: Path, demuxed: Demuxed) -> str:
     return f"cannot be read: {failure_reason(demuxed.log)}"
 
 
-def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoStream:
+def _video(track: Track, line: StreamLine, lost_time: Fraction | None, others: int) -> VideoStream:
     estimate = track.estimator.result() if track.estimator else None
     if estimate is None:
         estimate = RateEstimate(FALLBACK_RATE, False)
@@ -160,7 +183,7 @@ def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoS
         frames = frame_count(duration, rate)
     lost = max(0, round_half_up(lost_time * rate)) if lost_time else 0
     width, height = _displayed_size(track, line.rotation_deg)
-    matrix, color_range = line.colour
+    colour = line.colour
     return VideoStream(
         width,
         height,
@@ -174,10 +197,15 @@ def _video(track: Track, line: StreamLine, lost_time: Fraction | None) -> VideoS
         track.start,
         last_start,
         lost,
-        matrix,
-        color_range,
+        colour.matrix,
+        colour.value_range,
         track.timed,
         track.pixel_aspect == 1,
+        track.index,
+        others == 0,
+        colour_space(colour.transfer, colour.primaries, line.peak_nits),
+        line.interlaced,
+        track.coded_size,
     )
 
 
@@ -203,12 +231,13 @@ def _audio(track: Track | None, line: StreamLine | None) -> AudioStream | None:
         track.end - track.start,
         track.start,
         track.longest * track.time_base,
+        track.index,
     )
 
 
 def _lost_time(path: Path, about: Description, demuxed: Demuxed) -> Fraction | None:
     """Seconds of video that the file promises beyond its last readable packet, None if it is whole."""
-    track, line = demuxed.video, about.first("Video")
+    track, line = demuxed.video, about.chosen("Video")
     if track is None or line is None:
         return None
     seen = track.packets + track.hidden

@@ -43,8 +43,9 @@ def frames_at(path: Path | str, indices: Sequence[int], *, info: MediaInfo | Non
 def can_seek(info: MediaInfo) -> bool:
     """Whether decord finds exactly the frames that FrameReader yields.
 
-    It does not where frames are laid out anew (variable rate), turned, or stretched, where the file is
-    damaged, for AV1, and where the colour matrix is not named (it assumes BT.601 for every size).
+    It does not where frames are laid out anew (variable rate), turned, stretched, deinterlaced or given other
+    colours, where there are several tracks, where the file is damaged, for AV1, and where the colour matrix is not
+    named (it assumes BT.601 for every size).
     """
     video = info.video
     return (
@@ -56,6 +57,9 @@ def can_seek(info: MediaInfo) -> bool:
         and video.square_pixels
         and not (video.variable_rate or video.rotation_deg or video.frames_lost)
         and video.timed
+        and video.alone
+        and video.colours is None
+        and not video.interlaced
         and _decord() is not None
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from avatarkit.errors import InputError
 from avatarkit.media.decode import FrameReader, assumed_matrix
-from avatarkit.media.probe import VideoStream
+from avatarkit.media.probe import MediaInfo, VideoStream, probe
 from avatarkit.media.rate import round_half_up
 
 from .conftest import H264, LEVELS, REAL_MEDIA, ClipMaker, alive, gradient, source, tone, turned
@@ -133,12 +134,14 @@ def test_odd_sides(make_clip: ClipMaker) -> None:
         assert [frame.shape for frame in reader] == [(47, 65, 3)] * 3
 
 
-@pytest.mark.parametrize(("matrix", "value_range"), [("bt709", "tv"), ("bt709", "pc"), ("smpte170m", "tv")])
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
+@pytest.mark.parametrize("value_range", ["tv", "pc"])
 def test_colour_matrix_and_range(make_clip: ClipMaker, matrix: str, value_range: str) -> None:
+    name = matrix.removesuffix("nc")
     path = make_clip(
         f"red_{matrix}_{value_range}.mp4", "-f", "lavfi", "-i", "color=0xC81E3C:size=64x48:rate=25",
         "-frames:v", "2",
-        "-vf", f"scale=out_color_matrix={matrix}:out_range={value_range}:flags=accurate_rnd,format=yuv420p",
+        "-vf", f"scale=out_color_matrix={name}:out_range={value_range}:flags=accurate_rnd,format=yuv420p",
         *H264, "-crf", "0", "-colorspace", matrix, "-color_range", value_range,
     )  # fmt: skip
     with FrameReader(path) as reader:
@@ -156,6 +159,50 @@ def test_unnamed_matrix_is_guessed_by_size() -> None:
     assert assumed_matrix(stream(512, 512)) == "bt601"
     assert assumed_matrix(stream(1280, 720, matrix="smpte170m")) is None
     assert assumed_matrix(stream(1280, 720, "gbrp")) is None
+
+
+def test_interlaced_frames_lose_their_comb(make_clip: ClipMaker) -> None:
+    """Upright stripes that move sideways: all rows of a frame are alike, unless two moments are in it."""
+    stripes = "nullsrc=size=128x96:rate=50,geq=lum='if(lt(mod(X+4*N\\,32)\\,16)\\,40\\,200)':cb=128:cr=128"
+    path = make_clip(
+        "interlaced.mp4", "-f", "lavfi", "-i", stripes, "-frames:v", "20", "-vf", "tinterlace=interleave_top",
+        *H264, "-crf", "4", "-flags", "+ildct+ilme", "-x264-params", "tff=1",
+    )  # fmt: skip
+    info = probe(path)
+    assert info.video is not None
+    assert (info.video.interlaced, info.video.frames, info.video.rate) == (True, 20, 25)
+    assert info.notes == ("interlaced.mp4 is interlaced: it is deinterlaced to 25 frames a second",)
+
+    def comb(info: MediaInfo) -> float:
+        with FrameReader(path, info=info) as reader:
+            frames = np.stack(list(reader)).astype(int)
+        assert len(frames) == 20
+        return float(np.abs(2 * frames[2:, 1:-1] - frames[2:, :-2] - frames[2:, 2:]).mean())
+
+    assert comb(info) < 4
+    assert comb(replace(info, video=replace(info.video, interlaced=False))) > 40
+
+
+def test_resolution_that_changes_keeps_shape_and_time(make_clip: ClipMaker) -> None:
+    """Ten grey frames 64 x 48, then ten 32 x 48: padded at the sides, each still a step brighter than the last."""
+    parts = []
+    for number, size in enumerate(("64x48", "32x48")):
+        grey = f"{60 + 80 * number}+8*N"
+        picture = f"color=black:size={size}:rate=25,format=rgb24,geq=r='{grey}':g='{grey}':b='{grey}'"
+        parts.append(
+            make_clip(f"part{number}.h264", "-f", "lavfi", "-i", picture, "-frames:v", "10", *H264, "-crf", "2")
+        )
+    joined = parts[0].with_name("joined.h264")
+    joined.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
+    path = make_clip("changes.mkv", "-framerate", "25", "-f", "h264", "-i", f"file:{joined}", "-c", "copy")
+    with FrameReader(path) as reader:
+        frames = list(reader)
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 20
+    middle = np.array([frame[24, 32].mean() for frame in frames])
+    np.testing.assert_allclose(middle, 60 + 8 * np.arange(20), atol=3)
+    sides = np.array([frame[24, [8, 55]].mean() for frame in frames])
+    np.testing.assert_allclose(sides[:10], middle[:10], atol=2)
+    np.testing.assert_allclose(sides[10:], 0, atol=2)
 
 
 def test_truncated_file_is_read_up_to_the_break(truncated_clip: Path) -> None:

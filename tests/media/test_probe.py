@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from avatarkit.errors import InputError
-from avatarkit.media.describe import describe
+from avatarkit.media.decode import FrameReader
+from avatarkit.media.describe import Colour, describe
 from avatarkit.media.probe import probe
+from avatarkit.media.random_access import can_seek
 
 from .conftest import (
     H264,
@@ -24,6 +26,7 @@ from .conftest import (
     tone,
     turned,
 )
+from .test_encode import write
 
 
 def test_constant_rate_clip(clip: Path) -> None:
@@ -95,6 +98,38 @@ def test_pixel_aspect_gives_square_pixels(make_clip: ClipMaker) -> None:
     video = probe(path).video
     assert video is not None
     assert (video.width, video.height) == (96, 96)
+
+
+def test_the_default_tracks_are_taken(make_clip: ClipMaker, tmp_path: Path) -> None:
+    path = make_clip(
+        "tracks.mp4", *source("25", 10, "64x48")[:4], *source("25", 10, "128x96")[:4],
+        "-f", "lavfi", "-i", "sine=sample_rate=8000", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", "0.4",
+        "-map", "0", "-map", "1", "-map", "2", "-map", "3", *H264, "-c:a", "aac",
+        "-disposition:v:0", "0", "-disposition:v:1", "default", "-disposition:a:0", "0", "-disposition:a:1", "default",
+    )  # fmt: skip
+    info = probe(path)
+    assert info.video is not None
+    assert info.audio is not None
+    assert (info.video.width, info.video.index, info.video.alone, info.video.frames) == (128, 1, False, 10)
+    assert (info.audio.sample_rate_hz, info.audio.index) == (44100, 3)
+    assert not can_seek(info)
+    with FrameReader(path, info=info) as reader:
+        assert next(reader).std() > 0
+        assert (reader.width, reader.height) == (128, 96)
+    # The first where none is marked, and the sound that is copied is the one that was chosen.
+    plain = make_clip(
+        "unmarked.mkv", "-i", f"file:{path}", "-map", "0", "-c", "copy", *(
+            word for track in ("v:0", "v:1", "a:0", "a:1") for word in (f"-disposition:{track}", "0")
+        ), "-default_mode", "passthrough",
+    )  # fmt: skip
+    first = probe(plain)
+    assert first.video is not None
+    assert first.audio is not None
+    assert (first.video.index, first.video.width, first.audio.sample_rate_hz) == (0, 64, 8000)
+    write(tmp_path / "o.mp4", 10, rate=Fraction(25), audio_from=path)
+    written = probe(tmp_path / "o.mp4").audio
+    assert written is not None
+    assert written.sample_rate_hz == 44100
 
 
 def test_one_frame(make_clip: ClipMaker) -> None:
@@ -223,11 +258,12 @@ def test_description_of_an_older_ffmpeg() -> None:
         "Stream mapping:",
     ]
     about = describe(log)
-    video, audio = about.first("Video"), about.first("Audio")
+    video, audio = about.chosen("Video"), about.chosen("Audio")
     assert video is not None
     assert audio is not None
     assert about.duration == Fraction(125, 2)
-    assert (video.pixel_format, video.colour, video.rotation_deg) == ("yuv420p", ("bt709", "tv"), 90)
+    assert (video.pixel_format, video.rotation_deg) == ("yuv420p", 90)
+    assert video.colour == Colour("bt709", "tv", "bt709", "bt709")
     assert video.rates == (Fraction(30000, 1001), Fraction(30000, 1001))
     assert audio.channels == 6
 
