@@ -61,7 +61,6 @@ def composite(
     foreground: NDArray[np.uint8],
     alpha: NDArray[np.uint8] | Array,
     background: NDArray[np.uint8],
-    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Blend the foreground over the background.
 
@@ -69,17 +68,22 @@ def composite(
         foreground: H x W x 3 uint8, not premultiplied.
         alpha: H x W, uint8 in 0..255 or float32 in [0, 1].
         background: H x W x 3 uint8.
-        out: H x W x 3 uint8 to write into (may be `background` or `foreground`); None makes a new one.
 
     Returns:
         H x W x 3 uint8: exact where alpha is 0 or full, else rounded to within one level.
     """
-    full = 1.0
-    if alpha.dtype == np.uint8:
-        alpha, full = alpha.astype(np.float32), 255.0
-    rest = cv2.subtract(np.array(full), alpha)
-    blended = cv2.blendLinear(foreground, background, alpha, rest, out)
-    return np.asarray(blended, dtype=np.uint8)
+    levels = alpha if alpha.dtype == np.uint8 else cv2.convertScaleAbs(alpha, alpha=255.0)
+    flat = np.ravel(np.asarray(levels, np.uint8))
+    # Most pixels are of one layer alone; only the rim is mixed. Unsigned, 0 - 1 is 255.
+    rim = np.flatnonzero(flat - np.uint8(1) < 254)
+    weight = np.take(flat, rim).astype(np.int32)[:, None]
+    near, far = (np.take(layer.reshape(-1, 3), rim, axis=0).astype(np.int32) for layer in (foreground, background))
+    opaque = cv2.compare(levels, 255.0, cv2.CMP_EQ)  # type: ignore[call-overload]
+    result = np.ascontiguousarray(background)
+    result = result.copy() if result is background else result
+    cv2.copyTo(foreground, opaque, result)
+    result.reshape(-1, 3)[rim] = far + (weight * (near - far) + 127) // 255
+    return result
 
 
 def to_rgba(foreground: NDArray[np.uint8], alpha: NDArray[np.uint8] | Array) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from avatarkit.media.mux import add_sound, metadata_options
 from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.media.rate import format_rate
 from avatarkit.media.written import check_pictures, check_written
+from avatarkit.media.yuv import yuv420_planes
 
 PNG_PATTERN = "%06d.png"
 
@@ -79,6 +80,7 @@ class FrameWriter:
             preset=preset,
             alpha=alpha,
         )
+        self._planar = options["pix_fmt"] == "yuv420p"
         self._sound = self._find_sound(audio_from)
         self._target = self.path
         if self._sound is not None:
@@ -97,17 +99,20 @@ class FrameWriter:
         source = ffmpeg.input(
             "pipe:0",
             format="rawvideo",
-            pix_fmt="rgba" if channels == 4 else "rgb24",
+            pix_fmt="yuv420p" if self._planar else "rgba" if channels == 4 else "rgb24",
             s=f"{width}x{height}",
             framerate=format_rate(self.rate),
         )
         if self._container is None:
             pattern = file_url(self.path).replace("%", "%%") + "/" + PNG_PATTERN
             return command(ffmpeg.output(source, pattern, format="image2", start_number=0, **options))
-        filters = (
+        to_yuv = (
             "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full"
             ":out_color_matrix=bt709:out_range=limited,"
             f"format={options['pix_fmt']},"
+        )
+        filters = (
+            f"{'' if self._planar else to_yuv}"
             "setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
         )
         if self._sound is None:
@@ -124,11 +129,13 @@ class FrameWriter:
             raise ValueError("the writer is closed")
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"frame must be uint8 {self._shape}, not {frame.dtype} {frame.shape}")
-        view = np.ascontiguousarray(frame).data.cast("B")
+        planes = yuv420_planes(frame) if self._planar else (frame,)
         try:
             with self._child.waiting():
-                while view:
-                    view = view[self._child.stdin.write(view) :]
+                for plane in planes:
+                    view = np.ascontiguousarray(plane).data.cast("B")
+                    while view:
+                        view = view[self._child.stdin.write(view) :]
         except OSError as error:  # EPIPE: the child is gone; its own words tell why
             raise self._failed(self._child) from error
         self.frames += 1

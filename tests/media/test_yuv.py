@@ -1,0 +1,44 @@
+"""RGB to 4:2:0: the standard's own values, and the same picture as ffmpeg's exact conversion."""
+
+from __future__ import annotations
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from avatarkit.media.binary import ffmpeg_binary
+from avatarkit.media.yuv import yuv420_planes
+
+
+@pytest.mark.parametrize(
+    ("rgb", "yuv"),
+    [
+        ((0, 0, 0), (16, 128, 128)), ((255, 255, 255), (235, 128, 128)), ((255, 0, 0), (63, 102, 240)),
+        ((0, 255, 0), (173, 42, 26)), ((0, 0, 255), (32, 240, 118)),
+    ],
+)  # fmt: skip
+def test_colours_of_the_standard(rgb: tuple[int, ...], yuv: tuple[int, ...]) -> None:
+    planes = yuv420_planes(np.full((4, 6, 3), rgb, np.uint8))
+    assert [plane.shape for plane in planes] == [(4, 6), (2, 3), (2, 3)]
+    for plane, value in zip(planes, yuv, strict=True):
+        assert (plane == value).all()
+
+
+def test_same_as_ffmpeg_and_chroma_lies_left() -> None:
+    """On smooth colours no sample is off by more than rounding; half a pixel of shift would be."""
+    y, x = np.mgrid[:64, :96]
+    frame = np.stack([2.6 * x, 255 - 3.5 * y, 128 + 60 * np.sin(x / 9) + 40 * np.cos(y / 7)], 2)
+    frame = np.rint(np.clip(frame, 0, 255)).astype(np.uint8)
+    command = [
+        ffmpeg_binary(), "-hide_banner", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "96x64",
+        "-i", "-", "-vf",
+        "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full:out_color_matrix=bt709:out_range=limited,"
+        "format=yuv420p", "-f", "rawvideo", "-",
+    ]  # fmt: skip
+    raw = subprocess.run(command, input=frame.tobytes(), capture_output=True, check=True, timeout=60).stdout
+    ours = b"".join(plane.tobytes() for plane in yuv420_planes(frame))
+    difference = np.abs(np.frombuffer(raw, np.uint8).astype(int) - np.frombuffer(ours, np.uint8))
+    assert len(ours) == len(raw)
+    assert difference.max() <= 3
+    assert difference.mean() < 0.4
