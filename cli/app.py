@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import cache, data, demo, doctor, motion, prepare, reenact, train, weights
+from avatarkit.cli import batch, cache, data, demo, doctor, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
@@ -36,6 +36,7 @@ data_app = typer.Typer(help="Look at datasets, check, choose, export, remove.", 
 train_app = typer.Typer(help="Train the networks, stage by stage.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
+app.command("batch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(batch.batch)
 app.add_typer(cache_app, name="cache")
 cache_app.command("info")(cache.info)
 cache_app.command("clear")(cache.clear)

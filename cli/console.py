@@ -62,6 +62,11 @@ class Console:
         else:
             _write_stderr(line)
 
+    def batch(self, status: Any) -> None:
+        """Show the processes of a batch below its bar, where there is a terminal."""
+        if isinstance(self._display, LiveDisplay):
+            self._display.rows(status.lines())
+
     def error(self, text: str) -> None:
         """Tell what went wrong, in one line on stderr, also when quiet."""
         self.failure(f"error: {text}")

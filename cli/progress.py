@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from avatarkit.cli.text import duration, one_line
 
 if TYPE_CHECKING:
-    from rich.progress import ProgressColumn, Task, TaskID
+    from rich.console import RenderableType
+    from rich.progress import Progress, ProgressColumn, Task, TaskID
 
 LINE_EVERY_S = 5.0
 LINE_EVERY_SHARE = 0.1
@@ -121,7 +122,8 @@ class LiveDisplay:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(
+        self._rows: list[str] = []
+        self._progress = _with_rows(Progress, self._rows)(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             _count_column(),
@@ -142,6 +144,10 @@ class LiveDisplay:
         if self._task is not None:
             self._progress.advance(self._task, count)
 
+    def rows(self, lines: Sequence[str]) -> None:
+        """Show these lines below the bars, instead of those before."""
+        self._rows[:] = map(one_line, lines)
+
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -150,6 +156,7 @@ class LiveDisplay:
         """Leave the bars as they are and give the terminal back."""
         if done:
             self._finish()
+        self._rows.clear()
         self._progress.stop()
 
     def _finish(self) -> None:
@@ -161,6 +168,18 @@ class LiveDisplay:
             self._task, total=max(task.completed, EMPTY), completed=max(task.completed, EMPTY)
         )
         self._task = None
+
+
+def _with_rows(base: type[Progress], rows: list[str]) -> type[Progress]:
+    """Rich's progress with further lines below the bars; made on demand, as `_count_column`."""
+    from rich.text import Text
+
+    class WithRows(base):  # type: ignore[valid-type,misc]
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from super().get_renderables()
+            yield from (Text(row, no_wrap=True, overflow="ellipsis") for row in list(rows))
+
+    return WithRows
 
 
 def _count_column() -> ProgressColumn:

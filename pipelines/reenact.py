@@ -1,6 +1,6 @@
 """Source portrait and driver in, video out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -31,13 +31,19 @@ PRESET = "superfast"
 """The encoder shares two cores with the drawing of frames: one step faster makes larger files, not worse ones."""
 
 
-def reenact(config: ReenactConfig, progress: Progress, studio: Studio | None = None) -> ReenactReport:
+def reenact(
+    config: ReenactConfig,
+    progress: Progress,
+    studio: Studio | None = None,
+    shown: Callable[[Picture], None] | None = None,
+) -> ReenactReport:
     """Make the source move like the driver and write the result.
 
     Args:
         config: what is asked for.
         progress: hears of stages, frames and notices.
         studio: with what is open and known already, for several reenactments; none makes one of its own.
+        shown: gets the frame in the middle, for a gallery.
 
     Raises:
         UsageError: options that do not go together. InputError: a source or driver that cannot be used.
@@ -69,7 +75,7 @@ def reenact(config: ReenactConfig, progress: Progress, studio: Studio | None = N
                 progress.notice(line)
             engine = studio.engine(config, source, background)
         with timer.stage("render"):
-            size, audio = _write(config, source, driver, engine, transfer, progress)
+            size, audio = _write(config, source, driver, engine, transfer, progress, shown)
             for line in engine.notices():
                 progress.notice(line)
     hashes = studio.digest(config.source), studio.digest(config.driver)
@@ -81,7 +87,13 @@ def reenact(config: ReenactConfig, progress: Progress, studio: Studio | None = N
 
 
 def _write(
-    config: ReenactConfig, source: Source, driver: Driver, engine: Engine, transfer: Transfer, progress: Progress
+    config: ReenactConfig,
+    source: Source,
+    driver: Driver,
+    engine: Engine,
+    transfer: Transfer,
+    progress: Progress,
+    shown_to: Callable[[Picture], None] | None,
 ) -> tuple[tuple[int, int], str]:
     """Render and write; returns width and height of the output, and what became of the sound."""
     marks = synthetic_marks(engine.name)
@@ -96,6 +108,8 @@ def _write(
         frames: Iterator[Picture] = stack.enter_context(
             closing(rendered(engine, source, transfer, order, workers=min(4, cpu_threads() + 1)))  # type: ignore[type-var]
         )
+        if shown_to is not None:
+            frames = _glimpsed(frames, len(order) // 2, shown_to)
         if config.side_by_side:
             frames = beside(source.layers.picture, driver.frames(source.frame_size[1]), frames)
         if kind != "image":
@@ -104,6 +118,13 @@ def _write(
         write_image(temporary, picture, marks)
         progress.advance(len(order))
         return (picture.shape[1], picture.shape[0]), "none"
+
+
+def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], None]) -> Iterator[Picture]:
+    for number, frame in enumerate(frames):
+        if number == at:
+            shown(frame)
+        yield frame
 
 
 def _write_video(

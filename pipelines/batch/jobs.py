@@ -1,0 +1,211 @@
+"""What is asked for: pairs of sources and drivers, by folders, patterns and lists, or row by row from a file."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from avatarkit.errors import AvatarkitError, InputError, UsageError
+from avatarkit.media.containers import VIDEO_SUFFIXES
+from avatarkit.media.image import IMAGE_SUFFIXES
+from avatarkit.motion.file import SUFFIX as MOTION_SUFFIX
+from avatarkit.pipelines.driver import driver_kind
+from avatarkit.pipelines.reenact_config import ReenactConfig
+
+NAME = "{source}--{driver}"
+"""Name of an output, from the stems of its source and driver."""
+LIST_SUFFIXES = (".txt", ".lst")
+OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
+MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX))
+"""What is taken from a folder; a list or a pattern may name anything."""
+
+Configure = Callable[[Path, Path, Path, Mapping[str, str]], ReenactConfig]
+"""Source, driver, output and further options by name to a configuration; UsageError for what cannot be read."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pair that is to be made. row: where it stands in a jobs file, from 1 on with the heading as row 1."""
+
+    config: ReenactConfig
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A pair that is not made: what it was, class and text of the error."""
+
+    pair: str
+    kind: str
+    reason: str
+    row: int | None = None
+    source: str = ""
+    driver: str = ""
+
+    @staticmethod
+    def of(error: Exception, job: Job, kind: str = "") -> Refusal:
+        """Why a job is refused."""
+        config = job.config
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Refusal(
+            str(config.output), kind or type(error).__name__, text, job.row, str(config.source), str(config.driver)
+        )
+
+
+def files_of(text: str, option: str) -> list[Path]:
+    """The files that a folder, a pattern, a list or a single name stands for, in order.
+
+    A list (.txt) has a name a line, relative to itself; of a folder pictures, videos and motion files are taken.
+
+    Raises:
+        InputError: there is nothing of that kind.
+    """
+    path = Path(text)
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if _is_media(file)]
+    elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
+        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        found = [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    elif path.is_file():
+        found = [path]
+    else:
+        found = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]
+    if not found:
+        raise InputError(f"{option} {text}: no files; give a folder, a quoted pattern such as 'in/*.jpg', or a list")
+    return found
+
+
+def _is_media(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
+
+
+def grid(
+    sources: Sequence[Path], drivers: Sequence[Path], out: Path, configure: Configure, *,
+    pairs: str = "all", name: str = NAME,
+) -> list[Job]:  # fmt: skip
+    """Jobs of all sources by all drivers, sources first, or with `pairs` "zip" of one driver each.
+
+    Raises:
+        UsageError: options that cannot be, or with "zip" as many of the one as of the other are wanted.
+    """
+    if pairs == "zip" and len(sources) != len(drivers):
+        raise UsageError(f"--pairs zip: {len(sources)} sources and {len(drivers)} drivers; give as many of each")
+    both = zip(sources, drivers, strict=True) if pairs == "zip" else ((s, d) for s in sources for d in drivers)
+    suffixes = {driver: output_suffix(driver) for driver in dict.fromkeys(drivers)}
+    return [
+        Job(configure(source, driver, out / (output_name(name, source, driver) + suffixes[driver]), {}))
+        for source, driver in both
+    ]
+
+
+def output_name(pattern: str, source: Path, driver: Path) -> str:
+    """The name of an output without its ending.
+
+    Raises:
+        UsageError: the pattern has other fields than source and driver.
+    """
+    try:
+        return pattern.format(source=source.stem, driver=driver.stem)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(f"--name {pattern}: use {{source}} and {{driver}}, such as {NAME}") from error
+
+
+def output_suffix(driver: Path) -> str:
+    """A picture for a picture, else a video; what cannot be read is refused later, with its reason."""
+    try:
+        return ".png" if driver_kind(driver)[0] == "image" else ".mp4"
+    except AvatarkitError:
+        return ".mp4"
+
+
+def drawn(jobs: Sequence[Job], *, limit: int | None = None, shuffle: int | None = None) -> list[Job]:
+    """Jobs in a random order by a seed, and no more than `limit` of them."""
+    chosen = list(jobs)
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(chosen)
+    return chosen[:limit]
+
+
+def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], list[Refusal]]:
+    """Jobs of a .csv file with a heading, or a .jsonl file with an object a line, and the rows that are refused.
+
+    Columns: source, driver, output (optional), and options of `reenact` by name. Inputs are relative to the file,
+    outputs to `out`.
+
+    Raises:
+        InputError: the file cannot be read, or has no columns source and driver.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    text = _text(data)
+    rows = _json_rows(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(path, text)
+    jobs, refused = [], []
+    for number, row in rows:
+        try:
+            jobs.append(Job(_configured(row, path.parent, out, configure), number))
+        except AvatarkitError as error:
+            values = row if isinstance(row, dict) else {}
+            names = {key: _printable(str(values.get(key) or "")) for key in ("source", "driver", "output")}
+            pair = names["output"] or f"row {number}"
+            what = Refusal(pair, type(error).__name__, str(error), number, names["source"], names["driver"])
+            refused.append(what)
+    return jobs, refused
+
+
+def _text(data: bytes) -> str:
+    """The file's text; bytes that are no UTF-8 stay visible as surrogates, so that they cost their rows alone."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=False)
+    columns = [(name or "").strip() for name in reader.fieldnames or []]
+    if not {"source", "driver"} <= set(columns):
+        raise InputError(f"{path}: the first row must name the columns, source and driver among them")
+    reader.fieldnames = columns
+    yield from enumerate(reader, 2)
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError:
+                yield number, "no json"
+
+
+def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> ReenactConfig:
+    if not isinstance(row, dict):
+        raise InputError("is no json object with source and driver; mend or remove the line")
+    if row.pop("", None):
+        raise InputError("has more cells than there are columns; put cells with commas into quotes")
+    cells = {key: "" if value is None else str(value).strip() for key, value in row.items()}
+    for key, value in cells.items():
+        if _printable(value) != value:
+            raise InputError(f"column {key}: {_printable(value)} is not UTF-8; save the file as UTF-8")
+    source, driver, output = (cells.pop(key, "") for key in ("source", "driver", "output"))
+    if not source or not driver:
+        raise InputError("names no source or no driver")
+    source_path, driver_path = folder / source, folder / driver
+    name = output or output_name(NAME, source_path, driver_path) + output_suffix(driver_path)
+    for key in ("audio", "background"):
+        if cells.get(key) and (folder / cells[key]).is_file():
+            cells[key] = str(folder / cells[key])
+    config = configure(source_path, driver_path, out / name, {key: value for key, value in cells.items() if value})
+    return replace(config, report=None)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

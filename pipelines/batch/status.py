@@ -1,0 +1,246 @@
+"""How far a batch is: kept in a small file that anybody may read while it runs, and a journal of what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avatarkit.atomic import write_whole
+from avatarkit.errors import InputError
+from avatarkit.pipelines.batch.jobs import Refusal
+from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
+from avatarkit.pipelines.batch.worker import Made, Ready
+from avatarkit.runtime import Progress
+from avatarkit.work.task import MOST_CRASHES, Result
+
+JOURNAL = "batch.jsonl"
+WRITE_EVERY_S = 0.5
+SILENT_S = 30.0
+"""A status that was not written for so long is of a run that is gone."""
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What a process is at: the pair or input, the stage, frames of how many."""
+
+    task: str
+    stage: str = ""
+    frames: int = 0
+    of: int = 0
+
+
+@dataclass
+class Status:
+    """Where a run is. Times are seconds since 1970; state: "running", "done", "interrupted" or "failed"."""
+
+    total: int
+    kept: int = 0
+    done: int = 0
+    refused: int = 0
+    frames: int = 0
+    frames_per_s: float = 0.0
+    left_s: float | None = None
+    state: str = "running"
+    host: str = ""
+    started_s: float = 0.0
+    written_s: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
+    workers: dict[str, WorkerStatus] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """The same to read."""
+        left = "" if self.left_s is None else f", about {self.left_s:.0f} s left"
+        state = self.state
+        if state == "running" and time.time() - self.written_s > SILENT_S:
+            state = f"no sign of life for {time.time() - self.written_s:.0f} s"
+        head = (
+            f"{self.done + self.kept} of {self.total} pairs done ({self.kept} of them before), {self.refused} refused,"
+            f" {self.frames_per_s:.1f} frames/s{left}: {state} on {self.host}"
+        )
+        rows = [f"{name}: {one.task}, {one.stage} {one.frames}/{one.of}" for name, one in sorted(self.workers.items())]
+        return [head, *rows, *(f"refused as {kind}: {count}" for kind, count in sorted(self.reasons.items()))]
+
+
+def read_status(out: Path) -> list[Status]:
+    """The status of a batch's runs: one, or one for each job of an array.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = []
+    for path in sorted((out / WORK).glob("status*.json")):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            workers = {name: WorkerStatus(**about) for name, about in values.pop("workers").items()}
+            found.append(Status(**values, workers=workers))
+    if not found:
+        raise InputError(f"{out}: no batch was started here; give the folder that -o named")
+    return found
+
+
+def journal(out: Path) -> Iterator[dict[str, Any]]:
+    """What happened, in order; a line that was cut off by a kill is left out."""
+    for path in sorted(out.glob("batch*.jsonl")):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                with suppress(ValueError):
+                    value = json.loads(line)
+                    if isinstance(value, dict):
+                        yield value
+
+
+class Book:
+    """Watches over a run: the journal, the status, progress. Close it with how the run ended.
+
+    Args:
+        plan: what is to be done. options: of the batch. part: name of an array's job, or "".
+        progress: shown to the user. show: gets the status now and then, for a live table.
+    """
+
+    def __init__(
+        self, plan: Plan, options: BatchOptions, part: str, progress: Progress, show: Callable[[Status], None] | None
+    ) -> None:
+        self._options, self._progress, self._show = options, progress, show
+        self._pairs = {pair.key: pair for pair in plan.todo}
+        self._crashes: Counter[str] = Counter()
+        self._crash_kind: dict[str, str] = {}
+        self._pending: dict[str, int] = {}
+        self.made: Counter[str] = Counter()
+        self.refusals: list[Refusal] = []
+        self.work_s = 0.0
+        """Seconds that workers spent on pairs, together."""
+        total = len(plan.todo) + len(plan.kept) + len(plan.refused)
+        self.status = Status(total, len(plan.kept), host=socket.gethostname(), started_s=time.time())
+        ending = f"-{part}" if part else ""
+        self._status_path = options.work / f"status{ending}.json"
+        self._file = _appending(options.out / f"batch{ending}.jsonl")
+        self._last_s = self._start_s = time.monotonic()
+        for refusal in plan.refused:
+            self.refuse(refusal)
+        self._write()
+        progress.stage("pairs", len(plan.todo), "pairs")
+
+    def close(self, state: str) -> None:
+        """Write the last status."""
+        self.status.state, self.status.workers, self.status.left_s = state, {}, None
+        self._write()
+        self._file.close()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note that a pair is refused."""
+        self.refusals.append(refusal)
+        self.status.refused += 1
+        self.status.reasons[refusal.kind] = self.status.reasons.get(refusal.kind, 0) + 1
+        self._note("refused", **asdict(refusal))
+
+    def opened(self, advice: tuple[str, ...]) -> None:
+        """Nothing to say."""
+
+    def started(self, task: str, worker: str) -> None:
+        """A worker begins a task."""
+        self.status.workers[worker] = WorkerStatus(self._called(task))
+
+    def begun(self, task: str, step: str, worker: str) -> None:
+        """A task is one step."""
+
+    def alive(self, task: str, progress: tuple[str, int, int], worker: str) -> None:
+        """A worker says how far it is."""
+        self.status.workers[worker] = WorkerStatus(self._called(task), *progress)
+
+    def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
+        """A worker died; the user is told, and the pair is tried once more."""
+        self._crashes[task] += 1
+        self._crash_kind[task] = reason
+        self.status.workers.pop(worker, None)
+        what = "tried once more" if self._crashes[task] < MOST_CRASHES else f"refused as {reason}"
+        self._note(reason, pair=self._called(task), reason=detail, worker=worker)
+        self._progress.notice(f"{self._called(task)}: the worker {detail}; it is {what}")
+
+    def poisoned(self, task: str) -> Mapping[str, str]:
+        """Pairs that crashed too often."""
+        from avatarkit.pipelines.batch.worker import STEP
+
+        return {STEP: self._crash_kind[task]} if self._crashes[task] >= MOST_CRASHES else {}
+
+    def done(self, task: str, step: str, value: Any, worker: str) -> None:
+        """A task is one step, which ends with it."""
+
+    def ended(self, result: Result, worker: str) -> None:
+        """A task has ended."""
+        self.status.workers.pop(worker, None)
+        if result.how == "deferred":
+            _, kind, detail = result.failures[0]
+            self._note("again", pair=self._called(result.task.name), kind=kind, reason=detail, worker=worker)
+            return
+        made: Made = result.value
+        self.made.update(made.made or {})
+        self.work_s += result.seconds
+        if isinstance(result.task.payload, Ready):
+            return
+        pair: Pair = result.task.payload
+        self._progress.advance()
+        if made.refusal is not None:
+            self.refuse(made.refusal)
+            self._progress.notice(f"{pair.name}: refused: {made.refusal.reason}")
+            return
+        if made.kept:
+            self.status.kept += 1
+            return
+        self.status.done += 1
+        self.status.frames += made.frames
+        config = pair.job.config
+        self._note(
+            "done", pair=pair.name, row=pair.job.row, source=str(config.source), driver=str(config.driver),
+            frames=made.frames, seconds=round(made.seconds, 3), engine=made.engine, worker=worker,
+        )  # fmt: skip
+
+    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
+        """Nothing is reserved."""
+        return True
+
+    def tick(self) -> None:
+        """Write and show the status when it is due."""
+        if time.monotonic() - self._last_s >= WRITE_EVERY_S:
+            self._write()
+            if self._show is not None:
+                self._show(self.status)
+
+    def _called(self, task: str) -> str:
+        return self._pairs[task].name if task in self._pairs else task
+
+    def _write(self) -> None:
+        self._last_s = time.monotonic()
+        spent_s = max(self._last_s - self._start_s, 1e-9)
+        status = self.status
+        running = sum(one.frames for one in status.workers.values() if one.stage == "render")
+        status.frames_per_s = round((status.frames + running) / spent_s, 2)
+        ended = status.done + len(self.refusals)
+        left = status.total - status.kept - ended
+        status.left_s = round(spent_s * left / status.done, 1) if status.done else None
+        status.written_s = time.time()
+        write_whole(self._status_path, json.dumps(asdict(status)).encode())
+
+    def _note(self, state: str, **values: Any) -> None:
+        self._file.write(json.dumps({"state": state, "time": round(time.time(), 3), **values}) + "\n")
+        self._file.flush()
+
+
+def _appending(path: Path) -> Any:
+    """A journal to append to; a line that a kill has cut off is ended first."""
+    torn = False
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            torn = file.read(1) != b"\n"
+    handle = path.open("a", encoding="utf-8")
+    if torn:
+        handle.write("\n")
+    return handle
