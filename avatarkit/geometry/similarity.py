@@ -52,3 +52,12 @@ def fit(
     spread = float(np.sum(w[:, None] * dp**2))
     scale = float(np.sum(w[:, None] * dq * (dp @ rotation.T))) / max(spread, 1e-12)
     return Similarity(rotation, centre_q - scale * rotation @ centre_p, scale)
+
+
+def fit_plane(points: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]]) -> Array:
+    """The similarity of the plane that takes points (N, 2) nearest to targets (N, 2), as a matrix (2, 3)."""
+    p, q = (np.asarray(values, np.float64) @ np.array([1.0, 1.0j]) for values in (points, targets))
+    dp, dq = p - p.mean(), q - q.mean()
+    turn = np.vdot(dp, dq) / max(float(np.vdot(dp, dp).real), 1e-12)
+    shift = q.mean() - turn * p.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])

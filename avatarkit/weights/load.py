@@ -84,6 +84,16 @@ def load_state_dict(
     return found
 
 
+def read_bytes(name_or_path: str | Path) -> bytes:
+    """A weight file as it is, for formats that are neither torch's nor a zip.
+
+    Raises:
+        UsageError, MissingWeights, DamagedWeights, InputError: as `load_state_dict`.
+    """
+    with closing(_open(name_or_path)) as handle:
+        return handle.read()
+
+
 def load_torchscript(name_or_path: str | Path, device: str = "cpu") -> torch.jit.ScriptModule:
     """Load a TorchScript module for evaluation. It is code, so by name it loads only after its hash matched;
     another path is the caller's word for it.

@@ -18,7 +18,7 @@ else:
     import tomli as tomllib
 
 Job = Literal["reenact", "prepare-data", "train", "evaluate"]
-Kind = Literal["state-dict", "torchscript", "bundle", "tflite"]
+Kind = Literal["state-dict", "torchscript", "bundle", "tflite", "dlib"]
 
 _LISTS = ("urls", "used_by", "probe_keys")
 
@@ -32,7 +32,7 @@ class WeightFile:
         file: its name in the cache, as published.
         purpose: what it does, in a few words.
         kind: "state-dict" (tensors by key), "torchscript" (code and tensors) "bundle" (MediaPipe's zip)
-            or "tflite" (one network of MediaPipe's).
+            or "tflite" (one network of MediaPipe's), "dlib" (its own serialisation).
         licence: SPDX name where there is one.
         licence_url: where the licence is stated.
         permissive: whether commercial use is allowed without asking.

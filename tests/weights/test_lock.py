@@ -26,7 +26,7 @@ used_by = ["train"]
 def test_names() -> None:
     assert set(lock.weights()) == {
         "modnet", "hyperiqa", "hyperiqa-koniq", "big-lama", "face-landmarker", "selfie-multiclass", "2dfan4", "s3fd",
-        "vgg19", "vgg16", "resnet50", "vggface", "inception-fid",
+        "vgg19", "vgg16", "resnet50", "vggface", "inception-fid", "face-embedding", "alexnet", "lpips-alexnet",
     }  # fmt: skip
 
 

@@ -1,0 +1,78 @@
+"""How near a picture is to its target, pixel by pixel, over all of it or inside a mask.
+
+All take RGB uint8 (H, W, 3) of one size. A mask is (H, W) in [0, 1]: how much each pixel counts; what is measured is a
+weighted mean, so that a mask of ones gives the plain figure.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.errors import UsageError
+
+__all__ = ["PERFECT_DB", "l1", "psnr_db", "ssim"]
+
+Picture = NDArray[np.uint8]
+Mask = NDArray[np.floating[Any]] | None
+PERFECT_DB = 100.0
+"""PSNR of equal pictures, which has no bound: a figure that means and tables can bear."""
+_SIGMA = 1.5
+
+
+def psnr_db(picture: Picture, target: Picture, mask: Mask = None) -> float:
+    """Peak signal-to-noise ratio in dB, from about 5 to `PERFECT_DB`; higher is nearer.
+
+    Definition: 10 log10(255^2 / mean squared error), the mean over pixels and channels.
+
+    Raises:
+        UsageError: sizes differ, or the mask is empty.
+    """
+    error = _weighted(_difference(picture, target) ** 2, mask)
+    return PERFECT_DB if error == 0 else min(PERFECT_DB, 10 * math.log10(255.0**2 / error))
+
+
+def l1(picture: Picture, target: Picture, mask: Mask = None) -> float:
+    """Mean absolute difference over pixels and channels, as a share of 255: 0 for equal ones, at most 1."""
+    return _weighted(np.abs(_difference(picture, target)), mask) / 255.0
+
+
+def ssim(picture: Picture, target: Picture, mask: Mask = None) -> float:
+    """Structural similarity from -1 to 1, 1 for equal pictures; higher is nearer.
+
+    Definition: Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP
+    2004, with their Gaussian window (sigma 1.5) and constants, by scikit-image; mean over channels, and over all pixels
+    but a border of half a window (as scikit-image has it).
+
+    Raises:
+        UsageError: sizes differ, are under 11 px, or the mask is empty.
+    """
+    from skimage.metrics import structural_similarity
+
+    _difference(picture, target)
+    if min(picture.shape[:2]) < 11:
+        raise UsageError(f"SSIM of {picture.shape[1]} x {picture.shape[0]} px: its window has 11")
+    _, values = structural_similarity(  # type: ignore[no-untyped-call]
+        target, picture, channel_axis=2, full=True, gaussian_weights=True, sigma=_SIGMA, use_sample_covariance=False
+    )
+    border = 5
+    inner = np.s_[border:-border, border:-border]
+    return _weighted(np.asarray(values, np.float64)[inner], None if mask is None else mask[inner])
+
+
+def _weighted(values: NDArray[np.float64], mask: Mask) -> float:
+    if mask is None:
+        return float(values.mean())
+    total = float(mask.sum())
+    if mask.shape != values.shape[:2] or not total > 0:
+        raise UsageError(f"mask of {mask.shape}: a mask of {values.shape[:2]} that is not empty is needed")
+    return float((values.mean(axis=2) * mask).sum() / total)
+
+
+def _difference(picture: Picture, target: Picture) -> NDArray[np.float64]:
+    if picture.shape != target.shape:
+        raise UsageError(f"pictures of {picture.shape} and {target.shape}: give two of one size")
+    return picture.astype(np.float64) - target
