@@ -25,6 +25,7 @@ def reenact(
     pitch_deg: options.PitchDeg = 0.0,
     roll_deg: options.RollDeg = 0.0,
     keep_scale: options.KeepScale = False,
+    close_mouth: options.CloseMouth = False,
     reference: options.Reference = "auto",
     on_missing: options.OnMissing = "interpolate",
     start: options.Start = 0.0,

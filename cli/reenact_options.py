@@ -61,6 +61,12 @@ KeepScale = Annotated[
         "--keep-scale", help="Keep the head's size when the driver comes nearer.", rich_help_panel=MOTION
     ),
 ]
+CloseMouth = Annotated[
+    bool,
+    typer.Option(
+        "--close-mouth", help="Start from closed lips, however open the source's mouth is.", rich_help_panel=MOTION
+    ),
+]
 Reference = Annotated[
     str,
     typer.Option(

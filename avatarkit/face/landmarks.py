@@ -38,6 +38,19 @@ INNER_LIP_UPPER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LIP_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 OUTER_LIP_UPPER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
 OUTER_LIP_LOWER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+# The lips as rows of 11 landmarks from the right to the left corner, from the outline to the opening.
+UPPER_LIP_ROWS = (
+    OUTER_LIP_UPPER,
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+    INNER_LIP_UPPER,
+)
+LOWER_LIP_ROWS = (
+    OUTER_LIP_LOWER,
+    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
+    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
+    INNER_LIP_LOWER,
+)
 
 # Points that expressions hardly move: forehead, temples, bridge of the nose, eye corners.
 RIGID = (

@@ -16,6 +16,7 @@ class MotionConfig:
     strength: 0 leaves the source still, 1 transfers as it is, up to 2 exaggerates.
     yaw_deg, pitch_deg, roll_deg: turned on top of the driver's motion, in degrees.
     keep_scale: the head keeps its size when the driver comes nearer or leaves.
+    close_mouth: an open-mouthed source starts from closed lips, however wide they are apart (relative motion).
     reference_frame: "auto", "first", or a frame number (from 0).
     """
 
@@ -26,4 +27,5 @@ class MotionConfig:
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
     keep_scale: bool = False
+    close_mouth: bool = False
     reference_frame: str = "auto"

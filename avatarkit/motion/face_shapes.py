@@ -24,19 +24,6 @@ CHEEK_LIFT, BROW_LIFT = 0.03, 0.075
 ROUNDING, PROTRUSION = 0.3, 0.07
 """Rounded lips are narrower by this share, and stand forward by this length."""
 
-# The lips as rows of 11 landmarks from the right to the left corner, from the outline to the opening.
-_UPPER_LIP = (
-    lm.OUTER_LIP_UPPER,
-    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
-    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
-    lm.INNER_LIP_UPPER,
-)
-_LOWER_LIP = (
-    lm.OUTER_LIP_LOWER,
-    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
-    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
-    lm.INNER_LIP_LOWER,
-)
 _NOSE = (1, 2, 64, 98, 294, 327)
 _CHEEKS = (50, 280)
 
@@ -79,8 +66,8 @@ class _Mouth:
 
     def __init__(self, points: Array) -> None:
         flat = points[:, :2]
-        upper = [i for row in _UPPER_LIP for i in row[1:-1]]
-        lower = [i for row in _LOWER_LIP for i in row[1:-1]]
+        upper = [i for row in lm.UPPER_LIP_ROWS for i in row[1:-1]]
+        lower = [i for row in lm.LOWER_LIP_ROWS for i in row[1:-1]]
         self.corners = flat[[lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]]]
         self.centre = self.corners.mean(0)
         half = max(float(self.corners[1, 0] - self.corners[0, 0]) / 2.0, 1e-6)
@@ -99,9 +86,9 @@ def _jaw(points: Array, mouth: _Mouth) -> Array:
     chin = _rise((points[:, 1] - mouth.centre[1]) / 0.35)
     under = mouth.arch * _rise((0.4 - mouth.to_lower) / 0.3)
     weight = np.maximum(chin, under) * _rise((mouth.below - 0.45) / 0.3)
-    for row in _UPPER_LIP:
+    for row in lm.UPPER_LIP_ROWS:
         weight[list(row)] = 0.0
-    for row in _LOWER_LIP:
+    for row in lm.LOWER_LIP_ROWS:
         weight[list(row)] = mouth.arch[list(row)]
         weight[[row[0], row[-1]]] = CORNER_SHARE
     offset = np.zeros_like(points)
@@ -119,7 +106,7 @@ def _closed(points: Array, mouth: _Mouth) -> Array:
     down = UPPER_LIP_SHARE * _rise(1.0 - mouth.to_upper / 0.25) * _rise((0.55 - mouth.below) / 0.3)
     up = (1.0 - UPPER_LIP_SHARE) * np.maximum(_rise(1.0 - mouth.to_lower / 0.3), 0.4)
     result: Array = (down - up * _rise((mouth.below - 0.45) / 0.3))[:, None] * across
-    for upper, lower in zip(_UPPER_LIP, _LOWER_LIP, strict=True):
+    for upper, lower in zip(lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS, strict=True):
         result[list(upper)] = UPPER_LIP_SHARE * gap
         result[list(lower)] = (UPPER_LIP_SHARE - 1.0) * gap
         result[[upper[0], upper[-1]]] = 0.0

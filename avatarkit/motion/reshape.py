@@ -15,8 +15,18 @@ LOWER_LID_SHARE = 0.12
 """The part of a blink that the lower lid does."""
 MOST_CLOSING = 0.16
 """A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
+ALL_THE_WAY = 1.0
+"""More than any mouth is open."""
+WIDEST_MOUTH = (1.12, 1.3)
+"""Width of a mouth over the source's: up to the first it passes unchanged, the second is never reached."""
+WIDEST_OPENING = (0.45, 0.72)
+"""The same for how far the lips are apart, over the width of the source's mouth."""
+LIP_RANGE = (0.75, 1.25)
+"""Thickness of lips over the source's: stretched and pressed lips are thinner, pursed ones thicker."""
 SCALE_RATIO_RANGE = (0.75, 1.35)
 """Range of source over driver proportions that expressions are stretched by."""
+_UPPER, _LOWER = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
+_CORNERS = [lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]]
 _MIRRORED_PROPORTIONS = ((127, 356), (10, 2))
 
 
@@ -80,23 +90,66 @@ def closing_lips(source: Array, reference: Array, mouth: Array) -> Array:
     """Offsets (478, 3) that bring the source's lips as close together as the driver's are in its reference frame.
 
     Without them a source photographed with its mouth open would speak with its mouth ajar and never close it.
-    Three quarters of the way is the lower lip's and the jaw's. `mouth`: weights (478,) of the mouth's region.
+    `mouth`: weights (478,) of the mouth's region.
     """
-    upper, lower = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
-    gap = np.maximum(source[lower, 1] - source[upper, 1], 0.0)
-    wanted = max(float(np.max(reference[lower, 1] - reference[upper, 1])), 0.0)
-    closing = min(max(float(gap.max()) - wanted, 0.0), MOST_CLOSING)
-    result = np.zeros_like(source)
-    if closing < 0.005:
+    wanted = max(float((reference[_LOWER, 1] - reference[_UPPER, 1]).max()), 0.0)
+    return lips_closer(source, min(_gap(source) - wanted, MOST_CLOSING), mouth)
+
+
+def with_mouth_within(shape: Array, source: Array, mouth: Array) -> Array:
+    """The shape with a mouth no wider and no more open than the source's face allows; small motions pass unchanged."""
+    width = float(np.linalg.norm(source[_CORNERS[1]] - source[_CORNERS[0]]))
+    now = float(np.linalg.norm(shape[_CORNERS[1]] - shape[_CORNERS[0]]))
+    result = shape.copy()
+    held = _held(now / width, *WIDEST_MOUTH) * width / max(now, 1e-6)
+    if held < 1.0:
+        middle = shape[_CORNERS].mean(0)
+        result[:, 0] += (held - 1.0) * mouth * (shape[:, 0] - middle[0])
+    gap = _gap(shape)
+    return result + lips_closer(result, gap - width * _held(gap / width, *WIDEST_OPENING), mouth)
+
+
+def with_lips_of(shape: Array, source: Array) -> Array:
+    """The shape with lips about as thick as the source's: the skin around them gives way, their opening stays."""
+    result = shape.copy()
+    for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
+        numbers = np.array(rows)[:, 1:-1]
+        own = source[numbers] - source[numbers[-1]]
+        now = shape[numbers] - shape[numbers[-1]]
+        own_height, height = np.abs(own[0, :, 1]), np.abs(now[0, :, 1])
+        wanted = np.clip(height, LIP_RANGE[0] * own_height, LIP_RANGE[1] * own_height)
+        # Each row keeps its share of the way from the opening to the outline.
+        share = own[..., 1] / np.where(own_height > 1e-6, own[0, :, 1], 1.0)
+        sign = -1.0 if rows is lm.UPPER_LIP_ROWS else 1.0
+        changed = (height < wanted) | (height > wanted)
+        heights = result[numbers[-1], 1] + sign * share * wanted
+        result[numbers[:-1], 1] = np.where(changed, heights[:-1], result[numbers[:-1], 1])
+    return result
+
+
+def _gap(shape: Array) -> float:
+    return float(np.maximum(shape[_LOWER, 1] - shape[_UPPER, 1], 0.0).max())
+
+
+def _held(value: float, free: float, most: float) -> float:
+    """The value up to `free`, and never more than `most`, approached smoothly."""
+    return value if value <= free else free + (most - free) * float(np.tanh((value - free) / (most - free)))
+
+
+def lips_closer(shape: Array, closing: float, mouth: Array) -> Array:
+    """Offsets (478, 3) that bring lips closer by `closing`; three quarters of it are the lower lip's and the jaw's."""
+    gap = np.maximum(shape[_LOWER, 1] - shape[_UPPER, 1], 0.0)
+    result = np.zeros_like(shape)
+    if min(closing, float(gap.max())) < 0.005:
         return result
-    share = gap * (closing / float(gap.max()))
-    line = (source[upper, 1] + source[lower, 1]).mean() / 2.0
-    nearest = np.abs(source[:, None, 0] - source[None, lower, 0]).argmin(1)
-    distance = np.linalg.norm(source[:, None, :2] - source[None, upper, :2], axis=2).min(1)
-    below = source[:, 1] > line
+    share = gap * min(closing / float(gap.max()), 1.0)
+    line = (shape[_UPPER, 1] + shape[_LOWER, 1]).mean() / 2.0
+    nearest = np.abs(shape[:, None, 0] - shape[None, _LOWER, 0]).argmin(1)
+    distance = np.linalg.norm(shape[:, None, :2] - shape[None, _UPPER, :2], axis=2).min(1)
+    below = shape[:, 1] > line
     result[below, 1] = -0.75 * (share[nearest] * mouth)[below]
     result[~below, 1] = 0.25 * (share[nearest] * _fall(distance, 0.02, 0.25))[~below]
-    result[upper, 1], result[lower, 1] = 0.25 * share, -0.75 * share
+    result[_UPPER, 1], result[_LOWER, 1] = 0.25 * share, -0.75 * share
     return result
 
 

@@ -16,20 +16,24 @@ from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.moment import Reference, moment, pose_of
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (
+    ALL_THE_WAY,
     SCALE_RATIO_RANGE,
     closing_lips,
+    lips_closer,
     mouth_ratio,
     proportions,
     region_weights,
     with_lids,
     with_lips_apart,
+    with_lips_of,
+    with_mouth_within,
 )
 
 Array = NDArray[np.float64]
 
 CLOSED_EYE = 0.06
 """Lid distance over eye width that the tracker reports for a closed eye."""
-NARROW_EYE_EXPONENT = 1.7
+NARROW_EYE_EXPONENT = 1.9
 """Trackers report narrow eyes wider than they are: eyes drawn at 0.3 of their opening are read as 0.55 to 0.7 of it.
 The true share is the reported one to this power (fitted on five portraits drawn at known openings)."""
 WIDEST_EYE = 1.5
@@ -86,6 +90,8 @@ def check(config: MotionConfig) -> MotionConfig:
         raise UsageError(f"--region {config.region}: use one of {', '.join(REGIONS)}")
     if not 0.0 <= config.strength <= 2.0:
         raise UsageError(f"--strength {config.strength:g}: use a number from 0 to 2")
+    if config.close_mouth and config.mode != "relative":
+        raise UsageError("--close-mouth changes where motion starts from: use it with --motion relative")
     for name in ("yaw_deg", "pitch_deg", "roll_deg"):
         if not abs(getattr(config, name)) <= 60.0:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name):g}: use degrees from -60 to 60")
@@ -128,9 +134,12 @@ class Transfer:
         openings = [
             (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
         ]
-        self._lips_closing = [
-            closing_lips(self._shape, opening if relative else self._shape, self._mouth) for opening in openings
-        ]
+        if config.close_mouth:
+            self._lips_closing = [lips_closer(self._shape, ALL_THE_WAY, self._mouth)] * len(openings)
+        else:
+            self._lips_closing = [
+                closing_lips(self._shape, opening if relative else self._shape, self._mouth) for opening in openings
+            ]
         if len(motion) == 1:
             # A photo has no neutral frame to compare with: its pose and expression are compared with the source's.
             self._upright = self._pose.rotation
@@ -161,8 +170,9 @@ class Transfer:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
             if region != "mouth":
                 openness = self._openness(index, reference, weight)
+                shape = with_mouth_within(shape, self._shape, self._mouth)
+                shape = with_lips_apart(with_lips_of(shape, self._shape))
             shape = with_lids(shape, self._shape, openness)
-            shape = with_lips_apart(shape)
         landmarks = pose.apply(shape)
         look = weight if region in ("all", "expression", "eyes") else 0.0
         change = GAZE_GAIN * (np.asarray(motion.gaze[index], np.float64) - reference.gaze)

@@ -135,7 +135,7 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
 
 def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixture[str]) -> None:
     options = (
-        "--motion absolute --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
+        "--motion absolute --close-mouth --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
         "--keep-scale --reference-frame 12 --face 1 --driver-face-at 10,20.5 --on-missing hold --size 512 "
         "--start 1.5 --end 4 --crop-scale 3 --crop-offset -0.1,0.05 --preview --audio a.wav "
         "--background #00ff00 --paste-back --side-by-side --engine warp --matting modnet "
@@ -146,6 +146,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     config = vars(reenacted[0])
     assert config["motion"] == MotionConfig(
         mode="absolute", region="eyes", strength=1.5, yaw_deg=-10, pitch_deg=5, roll_deg=2.5, keep_scale=True,
+        close_mouth=True,
         reference_frame="12",
     )  # fmt: skip
     assert (config["source"], config["driver"]) == (Path("-s.png"), Path("dri ver's [1].mp4"))

@@ -7,7 +7,19 @@ import pytest
 
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.reshape import MOST_CLOSING, closing_lips, region_weights, with_lids, with_lips_apart
+from avatarkit.motion.reshape import (
+    LIP_RANGE,
+    MOST_CLOSING,
+    WIDEST_MOUTH,
+    WIDEST_OPENING,
+    closing_lips,
+    lips_closer,
+    region_weights,
+    with_lids,
+    with_lips_apart,
+    with_lips_of,
+    with_mouth_within,
+)
 
 UPPER, LOWER = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
 
@@ -55,6 +67,55 @@ def test_a_scream_closes_only_as_far_as_the_picture_allows(face: np.ndarray) -> 
     mouth, _ = region_weights(face)
     source = opened(face, 0.5)
     assert gap(source + closing_lips(source, face, mouth)) == pytest.approx(0.5 - MOST_CLOSING, abs=1e-9)
+
+
+def test_lips_closer_without_limit_closes_a_scream(face: np.ndarray) -> None:
+    mouth, _ = region_weights(face)
+    source = opened(face, 0.5)
+    assert gap(source + lips_closer(source, 1.0, mouth)) == pytest.approx(0.0, abs=1e-9)
+
+
+def mouth_width(shape: np.ndarray) -> float:
+    return float(np.linalg.norm(shape[lm.OUTER_LIP_UPPER[-1]] - shape[lm.OUTER_LIP_UPPER[0]]))
+
+
+def test_usual_mouths_pass_unchanged(face: np.ndarray) -> None:
+    mouth, _ = region_weights(face)
+    shape = opened(face, 0.4 * mouth_width(face))
+    np.testing.assert_array_equal(with_mouth_within(shape, face, mouth), shape)
+
+
+def test_a_gaping_mouth_opens_less_and_never_beyond_the_limit(face: np.ndarray) -> None:
+    mouth, _ = region_weights(face)
+    width = mouth_width(face)
+    gaps = [gap(with_mouth_within(opened(face, share * width), face, mouth)) / width for share in (0.5, 0.7, 1.0, 2.0)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] > WIDEST_OPENING[0]
+    assert gaps[-1] == pytest.approx(WIDEST_OPENING[1], abs=0.005)
+
+
+def test_a_grin_is_no_wider_than_the_limit(face: np.ndarray) -> None:
+    mouth, _ = region_weights(face)
+    shape = face.copy()
+    lips = [i for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for i in row]
+    shape[sorted(set(lips)), 0] *= 1.6
+    held = with_mouth_within(shape, face, mouth)
+    assert WIDEST_MOUTH[0] < mouth_width(held) / mouth_width(face) < WIDEST_MOUTH[1] + 1e-3
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(0.1, LIP_RANGE[0]), (1.0, 1.0), (3.0, LIP_RANGE[1])])
+def test_lips_keep_their_thickness(face: np.ndarray, factor: float, kept: float) -> None:
+    shape = face.copy()
+    for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
+        inner, outer = list(rows[-1][1:-1]), list(rows[0][1:-1])
+        shape[outer, 1] = shape[inner, 1] + factor * (face[outer, 1] - face[inner, 1])
+    result = with_lips_of(shape, face)
+    for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
+        inner, outer = list(rows[-1][1:-1]), list(rows[0][1:-1])
+        np.testing.assert_allclose(
+            result[outer, 1] - result[inner, 1], kept * (face[outer, 1] - face[inner, 1]), atol=1e-9
+        )
+        np.testing.assert_array_equal(result[inner], shape[inner])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])

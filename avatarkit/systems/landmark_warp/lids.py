@@ -24,20 +24,21 @@ Pixels = NDArray[np.float32]
 
 # In eye widths. Lashes and make-up reach this far beyond the opening; no skin is taken from there.
 LASHES_ABOVE, LASHES_BELOW = 0.16, 0.08
-LINE_THICKNESS, LINE_STRENGTH = 0.014, 0.7
-LASH_LENGTH, LASHES, LASH_STRENGTH = 0.1, 44, 0.6
+LINE_THICKNESS, LINE_STRENGTH = 0.022, 0.9
+LASH_LENGTH, LASHES, LASH_STRENGTH = 0.13, 44, 0.8
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
+RIM, LINE_LOW = 0.03, 0.0
 LASHES_FROM = 0.7
 """Lashes point at the viewer above this openness, and hang down below it."""
 FADE_IN, FADE_FULL = 0.9, 0.55
 """The lid's skin begins to show below the first openness and is all there below the second."""
-OWN_LID = 0.16
+OWN_LID = 0.24
 """Below the crease the source's own skin runs into the drawn one over this many eye widths."""
 LID_TONE = np.array([1.0, 0.975, 0.97], np.float32)
 """Lids are thin skin: a little redder than what is around them."""
 SKIN_RANGE = (0.7, 1.4)
 """Light of skin around the eye, over its median; brows, deep shadow and shine lie outside."""
-DARKEST, MOST_LIGHT = 0.92, 1.15
+DARKEST, MOST_LIGHT = 0.9, 1.1
 """A lid is on average at least this share as light as the skin around the eye: what surrounds it is shadow or paint.
 It is lightened by no more than this for it."""
 
@@ -74,18 +75,18 @@ class LidLayer:
         edge, lower, top = _curves(motion.landmarks[:, :2], eye, eye_frame)
         # A shut lid rests on the lower one and hides its rim too.
         shut = float(np.clip(1.0 - openness / 0.25, 0.0, 1.0))
-        rim = edge + shut * (np.maximum(lower - edge, 0.0) + 0.03 * eye_frame.width * eye_frame.across)
+        rim = edge + shut * (np.maximum(lower - edge, 0.0) + RIM * eye_frame.width * eye_frame.across)
         outline = np.concatenate([top, rim[::-1]])
         region = Region.around(outline, 0.15 * eye_frame.width, frame.shape[1], frame.shape[0])
         if region is None:
             return
         local, part = eye_frame.of_region(region), region.of(frame)
         a, b = local[..., 0], local[..., 1]
-        line = eye_frame.local((edge + shut * lower) / (1.0 + shut))
+        line = eye_frame.local((edge + shut * (lower + LINE_LOW * eye_frame.width * eye_frame.across)) / (1.0 + shut))
         off = b - heights(line, a)
         mask = soft_mask(outline, region, 0.03 * eye_frame.width)
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
-        mask *= rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.3) * rise((0.56 - np.abs(a)) / 0.16)
+        mask *= rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.15) * rise((0.56 - np.abs(a)) / 0.16)
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)

@@ -1,0 +1,91 @@
+"""Eyes and mouth of a source under a driver's motion: gaze, whites, closed lips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from avatarkit.face import landmarks as lm
+from avatarkit.geometry.rotation import from_euler_deg
+from avatarkit.head.coordinates import eye_axes, gaze, head_frame
+from avatarkit.motion.columns import Motion
+from avatarkit.motion.transfer import GAZE_GAIN, WHITE_BELOW
+
+from .conftest import STILL, driven, motion_of, with_gaze, with_mouth
+
+Posed = Callable[..., list[np.ndarray]]
+# A driver in blocks of eight frames: neutral, looking aside.
+NEUTRAL, ASIDE = 3, 11
+
+
+@pytest.fixture(scope="module")
+def motion(posed: Posed, frontal: np.ndarray) -> Motion:
+    return motion_of(posed([STILL] * 16, [frontal] * 8 + [with_gaze(frontal, 0.1)] * 8))
+
+
+@pytest.fixture(scope="module")
+def source(frontal: np.ndarray) -> np.ndarray:
+    """Another face elsewhere: broader, flatter, half as large again, slightly turned."""
+    frame = head_frame(frontal)
+    shape = frame.apply_inverse(frontal) * [1.08, 0.97, 0.9]
+    return 1.5 * frame.scale * shape @ from_euler_deg(4, -3, -2).T + [420.0, 380.0, 10.0]
+
+
+def test_a_screaming_source_starts_from_closed_lips_when_asked(motion: Motion, source: np.ndarray) -> None:
+    def gap(points: np.ndarray) -> float:
+        return float((points[list(lm.INNER_LIP_LOWER), 1] - points[list(lm.INNER_LIP_UPPER), 1]).max())
+
+    screaming = with_mouth(source, 0.5)
+    as_it_is, closed = (
+        driven(motion, screaming, close_mouth=close)[NEUTRAL].landmarks for close in (False, True)
+    )
+    assert gap(as_it_is) > 0.4 * gap(screaming)
+    assert gap(closed) < 0.1 * gap(screaming)
+
+
+def test_both_eyes_look_where_one_noisy_eye_does_not(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    """One iris of the driver is thrown aside: a quarter of that reaches the eye, and the other hardly goes along."""
+    off = frontal.copy()
+    width = eye_axes(frontal, 0)[2]
+    off[[lm.IRIS_CENTRES[0], *lm.IRIS_RIMS[0]], 0] += 0.1 * width
+    forms = [frontal] * 8 + [off] * 8
+    frames = driven(motion_of(posed([STILL] * 16, forms)), source, reference_frame="3")
+    moved = gaze(frames[11].landmarks)[:, 0] - gaze(frames[3].landmarks)[:, 0]
+    assert abs(moved[0] - moved[1]) < 0.3 * 0.1 * GAZE_GAIN
+
+
+def test_no_more_white_below_the_iris_than_an_eye_shows(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    """An iris reported far up, with lids that stay, would roll the eye up."""
+    up = frontal.copy()
+    width = eye_axes(frontal, 0)[2]
+    irises = [*lm.IRIS_CENTRES, *lm.IRIS_RIMS[0], *lm.IRIS_RIMS[1]]
+    up[irises, 1] -= 0.15 * width
+    frames = driven(motion_of(posed([STILL] * 16, [frontal] * 8 + [up] * 8)), source, reference_frame="3")
+    for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
+        white = []
+        for points in (source, frames[11].landmarks):
+            lower = points[lm.LOWER_LIDS[eye][4], 1]
+            radius = np.linalg.norm(points[list(rim), :2] - points[centre, :2], axis=1).mean()
+            white.append((lower - points[centre, 1] - radius) / eye_axes(points, eye)[2])
+        assert white[1] < max(white[0], 0.0) + WHITE_BELOW + 0.03
+
+
+def test_gaze_follows_by_the_share_that_the_tracker_underreports(motion: Motion, source: np.ndarray) -> None:
+    frame = driven(motion, source)[ASIDE]
+    moved = gaze(frame.landmarks) - gaze(source)
+    np.testing.assert_allclose(moved[:, 0] / GAZE_GAIN, 0.1, atol=0.02)
+    np.testing.assert_allclose(moved[:, 1] / GAZE_GAIN, 0.0, atol=0.02)
+    for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
+        _, _, width = eye_axes(frame.landmarks, eye)
+        _, _, own_width = eye_axes(source, eye)
+        radius = np.linalg.norm(frame.landmarks[list(rim), :2] - frame.landmarks[centre, :2], axis=1) / width
+        own = np.linalg.norm(source[list(rim), :2] - source[centre, :2], axis=1) / own_width
+        np.testing.assert_allclose(radius, own, rtol=0.01)
+
+
+def test_irises_stay_within_the_eye(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    motion = motion_of(posed([STILL] * 16, [frontal] * 8 + [with_gaze(frontal, 0.6)] * 8))
+    frame = driven(motion, source, strength=2.0, reference_frame="0")[12]
+    assert np.abs(gaze(frame.landmarks)).max() < 0.45
