@@ -19,6 +19,7 @@ import numpy as np
 
 from avatarkit.errors import InputError
 from avatarkit.media.animation import animation_frames
+from avatarkit.media.damage import damage_warning, damaged_frames, suspicious
 from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, media_input
 from avatarkit.media.image import ImageArray, read_image
 from avatarkit.media.probe import MediaInfo, VideoStream, probe, truncation_warning
@@ -39,8 +40,8 @@ class FrameReader:
     `rate` sets another rate than the file's own; `max_side` (pixels) scales down, never up; `part` gives only
     the frames from the first number up to the second, which must be within the file. A decoder that
     gives no frame for `timeout_s` seconds is ended and raises InputError. `info` saves a second probe. After
-    the last frame `frames_lost` and `warning` tell what a truncated file lacks. Raises InputError where the
-    file has no video that can be read.
+    the last frame `frames_lost` and `damaged` (frames of the whole file) tell what a truncated or damaged file
+    lacks, and `warning` both in one line. Raises InputError where the file has no video that can be read.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class FrameReader:
         self.frames_lost = 0
         self.frames_read = 0
         self.warning: str | None = None
+        self.damaged: tuple[range, ...] = ()
         self._timeout_s = timeout_s
         self._stop = threading.Event()
         self._queue: queue.Queue[ImageArray | BaseException | None] = queue.Queue(_PREFETCH)
@@ -99,8 +101,20 @@ class FrameReader:
         promised_lost = round_half_up(lost * self.rate / self._video.rate)
         total = self.frames_expected + promised_lost
         self.frames_lost = total - self.frames_read
-        if self.frames_lost:
-            self.warning = truncation_warning(self.path, self.frames_lost, total)
+        texts = [truncation_warning(self.path, self.frames_lost, total)] if self.frames_lost else []
+        if self.doubtful:
+            inside = range(self._first, self._first + self.frames_read)
+            spans = damaged_frames(self.path, self._video, self.rate, timeout_s=self._timeout_s)
+            cut = (range(max(s.start, inside.start), min(s.stop, inside.stop)) for s in spans)
+            self.damaged = tuple(span for span in cut if span)
+        if self.damaged:
+            texts.append(damage_warning(self.path, self.damaged, self._video.frames_at(self.rate)))
+        self.warning = "; ".join(texts) or None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the decoder has complained so far; frames from here on may then be damaged."""
+        return self._child is not None and suspicious(self._child.log)
 
     def close(self) -> None:
         """End the decoder; safe to call more than once."""

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,7 +41,7 @@ def media_input(path: Path, **options: Any) -> Any:
     return ffmpeg_python.input(file_url(path), protocol_whitelist="file", fflags="discardcorrupt", **options)
 
 
-def command(stream: Any, loglevel: str = "warning") -> list[str]:
+def command(stream: Any, loglevel: str = "repeat+warning") -> list[str]:
     """The argument list for an ffmpeg-python output `stream`.
 
     Timestamps are kept as stored (`-copyts`), so that those seen by one command mean the same in another.
@@ -58,12 +58,20 @@ class Child:
     """One running ffmpeg. Use as a context manager: leaving it kills what still runs and reaps it.
 
     `stdin` and `stdout` say which pipes the caller uses. While a `waiting()` block is open, the child must
-    let it end within `timeout_s` seconds; otherwise it is killed and `timed_out` is set.
+    let it end within `timeout_s` seconds; otherwise it is killed and `timed_out` is set. `heard` gets every line of
+    stderr, in another thread.
     """
 
     def __init__(
-        self, args: Sequence[str], *, stdin: bool = False, stdout: bool = False, timeout_s: float
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bool = False,
+        stdout: bool = False,
+        timeout_s: float,
+        heard: Callable[[str], None] | None = None,
     ) -> None:
+        self._heard = heard
         self.timeout_s = timeout_s
         self.timed_out = False
         self._killed = False
@@ -170,6 +178,8 @@ class Child:
 
     def _keep(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip()
+        if self._heard is not None:
+            self._heard(text)
         if len(self._head) < _HEAD_LINES:
             self._head.append(text)
         else:

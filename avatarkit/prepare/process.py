@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avatarkit.data.clip import ClipData, Rejected
 from avatarkit.errors import InputError
 from avatarkit.face.sequence import CutDetector
+from avatarkit.media.damage import damaged_frames
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import MediaInfo, VideoStream, probe
 from avatarkit.media.rate import format_rate
@@ -54,16 +55,18 @@ def _read(path: Path, info: MediaInfo, runs: Sequence[Run]) -> Iterator[ClipData
     """Feed every frame to the runs that want it, until none does or the video ends."""
     cuts, end = CutDetector(), _End()
     waiting = list(runs)
+    damage = _Damage()
     with FrameReader(path, rate=GRID_RATE, info=info) as reader:
         for number, frame in enumerate(_frames(reader, info, end)):
             cut = cuts.is_cut(frame)
+            damage.look(reader, info)
             for run in waiting:
-                yield from run.step(number, frame, cut)
+                yield from map(damage.judged, run.step(number, frame, cut))
             waiting = [run for run in waiting if not run.done]
             if not waiting:
                 return
     for run in waiting:
-        yield from run.finish(end.problem, end.reason)
+        yield from map(damage.judged, run.finish(end.problem, end.reason))
 
 
 @dataclass
@@ -72,6 +75,35 @@ class _End:
 
     problem: str = ""
     reason: str = "truncated"
+
+
+class _Damage:
+    """Refuses clips with frames that the decoder had to guess."""
+
+    def __init__(self) -> None:
+        self._known = False
+        self._frames: frozenset[int] = frozenset()
+
+    def look(self, reader: FrameReader, info: MediaInfo) -> None:
+        """Find out which frames are damaged once the decoder complains; those before were sound."""
+        if not self._known and reader.doubtful and info.video is not None:
+            self._known = True
+            spans = damaged_frames(info.path, info.video, GRID_RATE)
+            self._frames = frozenset(number for span in spans for number in span)
+
+    def judged(self, result: ClipData | Rejected) -> ClipData | Rejected:
+        """The clip, or its refusal."""
+        if not self._frames or isinstance(result, Rejected):
+            return result
+        numbers = np.rint(result.columns["time_s"] * float(GRID_RATE)).astype(int).tolist()
+        damaged = len(self._frames.intersection(numbers))
+        if not damaged:
+            return result
+        clip, detail = result.info, f"{damaged} of {len(numbers)} frames did not decode without errors"
+        return Rejected(
+            clip_id=clip.clip_id, video=clip.video, identity=clip.identity, split=clip.split,
+            stage="track", reason="damaged-frames", detail=detail,
+        )  # fmt: skip
 
 
 def _frames(reader: FrameReader, info: MediaInfo, end: _End) -> Iterator[NDArray[np.uint8]]:

@@ -18,6 +18,8 @@ from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.job import Track, VideoJob
 from avatarkit.prepare.tools import Tools
 
+from .conftest import run_ffmpeg
+
 AT, SHOWN = (200, 60), (640, 360)
 SMALL = PrepareConfig(size=128, matting="mediapipe", iqa="sharpness")
 Run = Callable[..., ClipData | Rejected]
@@ -242,3 +244,21 @@ def test_errors_of_our_own_are_not_taken_for_the_videos(
     job = VideoJob("v", framed, "", "", "", (Track("v", "v", "", "train"),))
     with pytest.raises(InputError, match="a fault of ours"):
         list(process.process_video(job, SMALL, tools))
+
+
+def test_frames_that_do_not_decode_are_kept_out(outcome: Run, framed: Path, studio: Path) -> None:
+    damaged = studio / "damaged.mp4"
+    run_ffmpeg(
+        "-i", str(framed), "-an", "-c:v", "libx264", "-g", "10", "-bf", "0", "-sc_threshold", "0", str(damaged)
+    )  # fmt: skip
+    data = bytearray(damaged.read_bytes())
+    begin = data.index(b"mdat") + 4
+    for _ in range(35):  # each unit begins with its length; the first one holds the encoder's words
+        begin += 4 + int.from_bytes(data[begin : begin + 4], "big")
+    data[begin : begin + 40] = b"\xff" * 40
+    damaged.write_bytes(data)
+    found = outcome(damaged, np.arange(5, 40))
+    assert reason(found) == "damaged-frames"
+    assert isinstance(found, Rejected)
+    assert found.detail == "6 of 35 frames did not decode without errors"
+    assert reason(outcome(damaged, np.arange(0, 32))) == "clip of 32"

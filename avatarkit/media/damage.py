@@ -1,0 +1,97 @@
+"""Which frames of a video a decoder had to guess, because their data are damaged."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import ffmpeg
+
+from avatarkit.media.ffmpeg import Child, command, media_input
+from avatarkit.media.probe import VideoStream
+from avatarkit.media.rate import round_half_up
+
+_SUSPICIOUS = re.compile(r"corrupt|error|conceal|invalid|missing|out of range|not available|failed", re.IGNORECASE)
+_FRAME = re.compile(r"decoder -> (?:.* best_effort_ts|pts):(-?\d+) .*keyframe:([01]) .*time_base:(\d+/\d+)")
+_SHOWN_RANGES = 3
+
+
+def suspicious(log: Iterable[str]) -> bool:
+    """Whether what a decoder printed may be about damaged frames; whether it is, `damaged_frames` finds out."""
+    return any(_SUSPICIOUS.search(line) for line in log)
+
+
+def damaged_frames(
+    path: Path, video: VideoStream, rate: Fraction, *, timeout_s: float = 60
+) -> tuple[range, ...]:
+    """The frames, counted at `rate`, that did not decode or only with errors, up to the next key frame each time.
+
+    The file is decoded once more, by one thread: with several, ffmpeg may pass a frame on before it has seen its
+    errors. What comes after the last frame that decodes is not counted.
+    """
+    spans = _spans(list(_decoded(path, video, timeout_s)), video)
+    total = video.frames_at(rate)
+    found: list[range] = []
+    for begin, end in spans:
+        first = round_half_up(begin * rate)
+        stop = total if end is None else min(total, round_half_up(end * rate))
+        if found and first <= found[-1].stop:
+            found[-1] = range(found[-1].start, max(stop, found[-1].stop))
+        elif first < stop:
+            found.append(range(first, stop))
+    return tuple(found)
+
+
+def damage_warning(path: Path, damaged: Iterable[range], total: int) -> str:
+    """The one line that names them: "a.mp4 is damaged: frames 12 to 40 of 250 may show errors"."""
+    spans = [f"{span.start} to {span.stop - 1}" if len(span) > 1 else str(span.start) for span in damaged]
+    more = f" and {len(spans) - _SHOWN_RANGES} more parts" if len(spans) > _SHOWN_RANGES else ""
+    return f"{path.name} is damaged: frames {', '.join(spans[:_SHOWN_RANGES])}{more} of {total} may show errors"
+
+
+def _decoded(path: Path, video: VideoStream, timeout_s: float) -> Iterator[tuple[Fraction, bool, bool]]:
+    """Time in seconds since the first frame, whether a key frame, and whether damaged, of each decoded frame."""
+    lines: deque[str] = deque()
+    source = media_input(path, threads=1)
+    # Small frames come back, so that a decoder which hangs can be told from one that works.
+    stream = ffmpeg.output(
+        source[str(video.index)], "pipe:1", format="rawvideo", vf="scale=8:8", fps_mode="passthrough"
+    )
+    args = [*command(stream, "repeat+info"), "-debug_ts"]
+    flagged = False
+    with Child(args, stdout=True, timeout_s=timeout_s, heard=lines.append) as child:
+        more = True
+        while more:
+            with child.waiting():
+                more = bool(child.stdout.read(1 << 12))
+            if not more:
+                child.wait()
+            while lines:
+                line = lines.popleft()
+                if match := _FRAME.search(line):
+                    yield int(match[1]) * Fraction(match[3]) - video.start, match[2] == "1", flagged
+                    flagged = False
+                flagged |= "corrupt decoded frame" in line
+
+
+def _spans(
+    frames: list[tuple[Fraction, bool, bool]], video: VideoStream
+) -> Iterator[tuple[Fraction, Fraction | None]]:
+    """From each damaged or missing frame to the next sound key frame, in seconds; None for the end."""
+    begin: Fraction | None = None
+    expected = Fraction(0)
+    for time, key, flagged in sorted(frames):
+        if time < 0:
+            continue
+        missing = not video.variable_rate and (time - expected) * video.rate > Fraction(1, 2)
+        if begin is None and (missing or flagged):
+            begin = expected if missing else time
+        if begin is not None and key and not flagged:
+            yield begin, time
+            begin = None
+        expected = time + 1 / video.rate
+    if begin is not None:
+        yield begin, None
