@@ -163,7 +163,7 @@ Background = Annotated[
     typer.Option(
         metavar="plate|keep|#rrggbb|IMAGE|transparent",
         rich_help_panel=PICTURE,
-        help="plate: the source's own, filled in behind the head; keep: as it is; or one of yours.",
+        help="plate: the source's own, filled in behind the head; keep: and a soft rim of it moves along; or yours.",
     ),
 ]
 PasteBack = Annotated[

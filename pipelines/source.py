@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.background.composite import composite, to_rgba
+from avatarkit.background.composite import composite, to_rgba, with_rim
 from avatarkit.background.spec import BackgroundSpec, load_background
 from avatarkit.errors import InputError
 from avatarkit.face.select import choose
@@ -28,6 +28,8 @@ WIDER = 0.16
 """The layers reach beyond the drawn part by this share of its sides, as far as the picture does."""
 PLATE_MARGIN = 0.02
 """The hole for the plate is grown by this share of the crop's side."""
+RIM = 0.05
+"""With background "keep" this share of the crop's side around the subject moves with it, less and less outwards."""
 
 
 @dataclass(frozen=True)
@@ -111,20 +113,22 @@ class Source:
         # With paste-back the matte must reach beyond the crop wherever the background is exchanged.
         whole = paste_back and self._kind in ("color", "image", "transparent")
         # Without it the drawn part moves on its own, and shows what lies around it in the picture.
-        wide = not paste_back and self._kind != "keep"
+        wide = not paste_back
         outer = crop.grown(WIDER, portrait.size) if wide else crop
         inside = crop.window if whole else crop.within(outer)
         part = picture if whole else cut(picture, outer)
         if wide:
             part[inside] = cut(picture, crop)
         marks = portrait.landmarks if whole else outer.to_crop(portrait.landmarks)
+        alpha = self._matte(part, marks, None if whole else outer, tools)
         if self._kind == "keep":
-            alpha, foreground = np.ones(part.shape[:2], np.float32), part
+            # The subject takes a soft rim of its surroundings along, so that no outline is cut; all else stays.
+            foreground, around = part, with_rim(alpha, self._plate_margin, round(RIM * max(crop.shown)))
         else:
-            alpha = self._matte(part, marks, None if whole else outer, tools)
-            foreground = tools.foreground(part, alpha)
+            foreground, around = tools.foreground(part, alpha), alpha
         seen = inside if wide else np.s_[:, :]
         behind = self._background(background, part[seen], alpha[seen], tools)
+        alpha = around
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         self.background = behind if behind is None or wide else behind[inside]
         self.advice = tuple(tools.advice)
@@ -134,9 +138,14 @@ class Source:
             foreground[inside],
             alpha[inside],
             crop.to_crop(portrait.landmarks),
-            anchored=paste_back or self._kind == "keep",
+            anchored=paste_back,
             wider=WiderLayers(foreground, alpha, inside[1].start, inside[0].start) if wide else None,
         )
+
+    @property
+    def _plate_margin(self) -> int:
+        """How far the plate is made up around the matte, in pixels as shown."""
+        return max(2, round(PLATE_MARGIN * max(self.crop.shown)))
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -191,8 +200,8 @@ class Source:
     def _background(
         self, spec: BackgroundSpec, part: Picture, alpha: NDArray[np.float32], tools: LayerTools
     ) -> Picture | None:
-        if spec.kind == "plate":
-            plate, self.inpainting = tools.plate(part, alpha, max(2, round(PLATE_MARGIN * max(self.crop.shown))))
+        if spec.kind in ("plate", "keep"):
+            plate, self.inpainting = tools.plate(part, alpha, self._plate_margin)
             return plate
         if spec.kind in ("color", "image"):
             return load_background(spec, part.shape[1], part.shape[0], read_image)

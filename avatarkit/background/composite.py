@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avatarkit.background.matting import check_image
 from avatarkit.errors import UsageError
 
-__all__ = ["check_pair", "composite", "foreground_colors", "to_rgba"]
+__all__ = ["check_pair", "composite", "foreground_colors", "to_rgba", "with_rim"]
 
 Array = NDArray[np.float32]
 
@@ -24,6 +24,7 @@ _FINE_PASSES = 2
 _SOLVE_PX = 1280
 _STRIP_PX = 128
 _OPAQUE = 0.996
+_SEEN = 0.02
 
 
 def foreground_colors(image_rgb: NDArray[np.uint8], alpha: Array) -> NDArray[np.uint8]:
@@ -90,6 +91,13 @@ def to_rgba(foreground: NDArray[np.uint8], alpha: NDArray[np.uint8] | Array) -> 
     """Join colours and matte into H x W x 4 uint8, not premultiplied; arguments as for `composite`."""
     levels = alpha if alpha.dtype == np.uint8 else cv2.convertScaleAbs(alpha, alpha=255.0)
     return np.asarray(cv2.merge([*cv2.split(foreground), levels]), dtype=np.uint8)
+
+
+def with_rim(alpha: Array, whole_px: int, fading_px: int) -> Array:
+    """The matte (H, W) grown: 1 up to `whole_px` around all that it touches, falling to 0 over `fading_px` more."""
+    distance = cv2.distanceTransform((alpha <= _SEEN).astype(np.uint8), cv2.DIST_L2, 5)
+    t = np.clip(1.0 - (distance - np.float32(whole_px)) / np.float32(max(fading_px, 1)), 0.0, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def check_pair(image_rgb: NDArray[np.uint8], alpha: Array) -> None:

@@ -25,8 +25,8 @@ class BackgroundSpec:
     """A background choice.
 
     Attributes:
-        kind: "plate" (the source's own background, inpainted behind the head), "keep" (the source picture as
-            it is), "color", "image" or "transparent".
+        kind: "plate" (the source's own background, inpainted behind the head), "keep" (the same, and a
+            soft rim of it moves with the subject), "color", "image" or "transparent".
         color: RGB in 0..255 for kind "color", else None.
         image: the picture's path for kind "image", else None.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatarkit.background.composite import composite, foreground_colors, to_rgba
+from avatarkit.background.composite import composite, foreground_colors, to_rgba, with_rim
 from avatarkit.background.inpaint import OpenCVInpainter
 from avatarkit.background.plate import make_plate
 from avatarkit.errors import InputError, UsageError
@@ -133,6 +133,16 @@ def test_plate_drops_strands_over_plain_ground_alone(plain: bool) -> None:
     plate = make_plate(image, alpha, OpenCVInpainter(), 2)
     darkest = plate[102:138, 196:204].min()
     assert darkest > 170 if plain else darkest == 40
+
+
+def test_a_rim_is_whole_first_and_fades_then() -> None:
+    alpha = np.zeros((1, 41), np.float32)
+    alpha[0, 20] = 0.5
+    grown = with_rim(alpha, 4, 8)[0]
+    assert (grown[16:25] == 1).all()
+    assert grown[28] == pytest.approx(0.5, abs=0.02)
+    assert (grown[:8] == 0).all()
+    assert (np.diff(grown[20:]) <= 0).all()
 
 
 def test_sizes_and_types_are_checked() -> None:

@@ -117,6 +117,15 @@ def test_keep_without_motion_is_the_source(run: Run, short: Path, folder: Path, 
         assert np.abs(frame.astype(int) - read_image(grace_hopper_path)).mean() < 0.5
 
 
+def test_keep_leaves_the_world_straight(run: Run, driver: Path, folder: Path, own_picture: np.ndarray) -> None:
+    """Some way from the subject nothing moves, and what the head uncovers is filled."""
+    run(folder / "world", driver=driver, background="keep", codec="png", motion=MotionConfig(strength=1.5))
+    frames = np.stack(frames_of(folder / "world")).astype(int)
+    change = np.abs(frames - frames[0]).max((0, 3))
+    assert change[: SIZE // 2, : SIZE // 8].max() == change[: SIZE // 2, -SIZE // 8 :].max() == 0
+    assert change[SIZE // 3 : SIZE // 2, SIZE // 3 : -SIZE // 3].max() > 40
+
+
 @pytest.fixture(scope="module")
 def pasted(run: Run, short: Path, framed: Path, folder: Path) -> list[np.ndarray]:
     run(folder / "pasted", source=framed, driver=short, paste_back=True, codec="png")

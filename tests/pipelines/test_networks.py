@@ -105,6 +105,7 @@ def test_what_cannot_be_used_is_refused(config: ReenactConfig, folder: Path, opt
         reenact(dataclasses.replace(config, **{option: value}), NullProgress())
 
 
-def test_a_background_that_needs_no_network_asks_for_none(config: ReenactConfig, folder: Path) -> None:
-    source = reenact(dataclasses.replace(config, background="keep"), NullProgress()).to_json()["source"]
-    assert (source["matting"], source["inpainting"], source["better"]) == ("none", "none", [])
+def test_a_colour_behind_the_head_needs_no_plate(config: ReenactConfig) -> None:
+    source = reenact(dataclasses.replace(config, background="#203040"), NullProgress()).to_json()["source"]
+    assert (source["matting"], source["inpainting"]) == ("mediapipe", "none")
+    assert not any("big-lama" in line for line in source["better"])

@@ -25,6 +25,10 @@ NECK_TOP, NECK_LENGTH = 0.0, 1.1
 """The head's motion fades from the chin down over the neck's length."""
 SHOULDERS_SWAY, SHOULDERS_RISE = 0.85, 0.4
 """Shares of the head's shift to the side and up or down that the shoulders take part in."""
+ANCHORED = 0.25
+"""Of that, what is left where the picture's edges stand still: shoulders between them would be drawn like rubber."""
+BODY_BELOW, BODY_ASIDE = (-0.4, 0.2), (0.7, 1.5)
+"""There, what lies so far below the chin and so far aside of it is body, not head, and takes no part in its turns."""
 SHORTEST_NECK = 0.35
 """Where the picture ends soon below the chin the motion fades faster, but not faster than over this length."""
 PINNED = 0.07
@@ -137,6 +141,10 @@ class HeadField:
         towards_bottom = _fall(1.0 - (bottom - places[..., 1]) / max(bottom - chin[1], 1.0))
         sway = SHOULDERS_SWAY * (towards_bottom if anchored else self._standing(places))
         follow = (1.0 - hold)[..., None] * np.stack([sway, SHOULDERS_RISE * towards_bottom], axis=2)
+        if anchored:
+            aside = np.abs((places - chin) @ np.array([down[1], -down[0]]) / np.linalg.norm(down)) / scale
+            hold = hold * (1.0 - _rise(below, *BODY_BELOW) * _rise(aside, *BODY_ASIDE))
+            follow = ANCHORED * follow
         return hold[..., None], follow
 
     def _standing(self, places: Array) -> Array:
@@ -168,6 +176,11 @@ def _fall(t: NDArray[np.floating[Any]]) -> Array:
     """1 at t <= 0, 0 at t >= 1, smooth between."""
     s = np.clip(1.0 - np.asarray(t, np.float64), 0.0, 1.0)
     return np.asarray(s * s * (3.0 - 2.0 * s), np.float64)
+
+
+def _rise(value: Array, first: float, last: float) -> Array:
+    """0 up to `first`, 1 from `last` on, smooth between."""
+    return np.asarray(1.0 - _fall((value - first) / (last - first)), np.float64)
 
 
 def _distance_to_oval(nodes: Array, landmarks: Array) -> Array:
