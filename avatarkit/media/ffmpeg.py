@@ -29,16 +29,26 @@ _TAIL_LINES = 60
 _PIPE_BYTES = 1 << 20
 
 
+INPUT_FORMATS = (
+    "mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "mxf", "ogg", "nut", "ivf",
+    "yuv4mpegpipe", "dv", "rm", "m4v", "h261", "h263", "h264", "hevc", "vc1", "obu", "av1", "mjpeg",
+    "wav", "w64", "mp3", "aac", "ac3", "eac3", "flac", "aiff", "au", "amr", "caf",
+)  # fmt: skip
+"""Names of ffmpeg's readers of what is itself a video or sound. Those that open other files (playlists, patterns of
+pictures, descriptions of sessions) and those of games and texts are not among them."""
+
+
 def file_url(path: Path) -> str:
     """`path` as an ffmpeg URL that no dash, colon, quote or space in it can change the meaning of."""
     return f"file:{os.path.abspath(path)}"
 
 
 def media_input(path: Path, **options: Any) -> Any:
-    """An ffmpeg-python input for `path` that may open no other protocol and skips packets cut off in the
+    """An ffmpeg-python input for `path` that may open no other file or protocol and skips packets cut off in the
     middle.
     """
-    return ffmpeg_python.input(file_url(path), protocol_whitelist="file", fflags="discardcorrupt", **options)
+    allowed = {"protocol_whitelist": "file", "format_whitelist": ",".join(INPUT_FORMATS)}
+    return ffmpeg_python.input(file_url(path), **allowed, fflags="discardcorrupt", **options)
 
 
 def command(stream: Any, loglevel: str = "repeat+warning") -> list[str]:

@@ -13,7 +13,7 @@ from avatarkit.media.animation import animation_times
 from avatarkit.media.demux import Demuxed, Track, demux
 from avatarkit.media.describe import Description, StreamLine, describe
 from avatarkit.media.ffmpeg import failure_reason
-from avatarkit.media.files import check_readable
+from avatarkit.media.files import check_readable, refuse_playlist
 from avatarkit.media.image import image_header
 from avatarkit.media.mp4 import declared_samples, looks_like_mp4
 from avatarkit.media.rate import RateEstimate, frame_count, round_half_up
@@ -21,7 +21,6 @@ from avatarkit.media.tonemap import ColourSpace, colour_space
 
 FALLBACK_RATE = Fraction(25)
 _BREAK = re.compile(r"partial file|ended prematurely|corrupt input packet|[Tt]runcat")
-_TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})
 
 
 @dataclass(frozen=True)
@@ -124,13 +123,12 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
     header = image_header(path)
     if header is not None:
         return _probe_picture(path, header.codec, header.width, header.height, header.frames)
+    refuse_playlist(path)
     demuxed = demux(path, timeout_s=timeout_s)
     about = describe(demuxed.log)
     if not about.container:
         raise InputError(f"{path}: {_unreadable(path, demuxed)}")
     video_line, audio_line = about.chosen("Video"), about.chosen("Audio")
-    if demuxed.video is not None and demuxed.video.codec in _TEXT_CODECS:
-        raise InputError(f"{path}: is a text file, not a video")
     audio = _audio(demuxed.audio, audio_line)
     if demuxed.video is None or video_line is None:
         if audio is None:
@@ -161,6 +159,8 @@ def _unreadable(path: Path, demuxed: Demuxed) -> str:
         return f"cannot be read: ffmpeg was ended by signal {-demuxed.exit_code}"
     if "moov atom not found" in text and looks_like_mp4(path):
         return "has no index (moov atom): it was cut off before its end; get a complete copy"
+    if "not on whitelist" in text:
+        return "is in a format that is not read; give a video such as MP4, MOV, MKV, WebM or AVI"
     if "Invalid data found" in text or "Invalid argument" in text:
         return "is not a media file that ffmpeg can read, or is damaged"
     return f"cannot be read: {failure_reason(demuxed.log)}"

@@ -13,6 +13,7 @@ from avatarkit.errors import InputError, UsageError
 from avatarkit.media.decode import FrameReader, assumed_matrix
 from avatarkit.media.image import ImageArray
 from avatarkit.media.probe import MediaInfo, VideoStream, probe
+from avatarkit.reading import open_file
 
 _SEEKABLE_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4"})
 
@@ -50,6 +51,8 @@ def can_seek(info: MediaInfo) -> bool:
     video = info.video
     return (
         info.kind == "video"
+        # decord knows no list of allowed formats: it gets nothing but these two, by their first bytes.
+        and _is_mp4_or_matroska(info.path)
         and video is not None
         and video.codec in _SEEKABLE_CODECS
         and video.pix_fmt == "yuv420p"
@@ -62,6 +65,12 @@ def can_seek(info: MediaInfo) -> bool:
         and not video.interlaced
         and _decord() is not None
     )
+
+
+def _is_mp4_or_matroska(path: Path) -> bool:
+    with open_file(path, links=True) as file:
+        head = file.read(8)
+    return head[4:] == b"ftyp" or head[:4] == b"\x1a\x45\xdf\xa3"
 
 
 def _decord() -> Any:
