@@ -1,5 +1,6 @@
-"""Measure avatarkit: motion, self, speed, memory, sync, prepare, sharpness, loader, matte; docs/benchmarks.md.
+"""Measure avatarkit: motion, self, artefacts, speed, memory, sync, prepare, sharpness, loader, matte.
 
+See docs/benchmarks.md.
 Without --media the demo's own driver is used, for speed, memory and sync. Each benchmark prints Markdown
 tables. The exit code is 2 when something cannot be measured as asked, 1 with --check when a bar is missed.
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import artefacts
 import loader
 import machine
 import matte
@@ -87,6 +89,12 @@ def _motion(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     return _scored(title, rows, motion_figures.MOTION_COLUMNS, motion_figures.motion_verdicts(rows))
 
 
+def _artefacts(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    rows = artefacts.artefact_rows(media, work, options.size, options.moments)
+    title = f"artefacts: {len(media.drivers)} drivers x {len(media.portraits)} portraits, {options.moments} moments"
+    return Result(title, rows, artefacts.COLUMNS, artefacts.artefact_verdicts(rows))
+
+
 def _self(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     rows = motion_figures.self_rows(media, _settings(options, work))
     title = f"self: {len(media.drivers)} drivers, --every {options.every}"
@@ -152,6 +160,7 @@ def _sync(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
 BENCHMARKS: dict[str, Callable[[MediaSet, argparse.Namespace, Path], Result]] = {
     "motion": _motion,
     "self": _self,
+    "artefacts": _artefacts,
     "speed": _speed,
     "memory": _memory,
     "sync": _sync,
@@ -189,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", type=Path, metavar="DIR", help="dataset for loader (made of --clips, with drawn mattes)")
     add("--driver", type=Path, help="driver of speed and memory (the longest of 1280 x 720)")
     add("--every", type=_count, default=3, metavar="N", help="the scorer looks at every Nth frame (3)")
+    add("--moments", type=_count, default=6, metavar="N", help="artefacts looks at N pairs of frames (6)")
     add("--jobs", type=_count, default=2, metavar="N", help="runs of motion and self at a time (2)")
     add("--repeats", type=_count, default=3, metavar="N", help="runs of speed (3)")
     add("--size", type=_count, default=1024, metavar="PX", help="side of the picture (1024)")

@@ -13,7 +13,7 @@ from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
 
-CONTINUED = 0.12
+CONTINUED = 0.06
 """A head cut off by the picture's edge is continued by this many head units; motion that would show more is eased."""
 _FADE = 0.5
 """Over this share more, hair that is continued fades out; shoulders go on to the canvas' end."""

@@ -1,5 +1,7 @@
 """The engine itself: field, mesh, eyes and mouth put together."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +15,26 @@ from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.lids import LidLayer
 from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits
-from avatarkit.systems.landmark_warp.mesh import FaceMesh, FacePixels, Map
+from avatarkit.systems.landmark_warp.mesh import FaceMesh, FacePixels, Map, face_pixels
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.protocol import SourceLayers
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the pixels of a frame come from, all in pixels of the drawn part.
+
+    places: (H, W, 2) what each pixel shows. alpha: (H, W) uint8. known: left, top, right and bottom edge of what comes
+    from the picture. reach_px: how far a subject that they cut off is continued beyond. face_places: (N, 2) what the
+    face's pixels show that are the mesh's alone, face_corners: (N, 3, 2) the triangle of the source that each is in.
+    """
+
+    places: NDArray[np.float32]
+    alpha: NDArray[np.uint8]
+    known: tuple[float, float, float, float]
+    reach_px: float
+    face_places: NDArray[np.float32]
+    face_corners: NDArray[np.float32]
 
 
 class WarpEngine:
@@ -47,6 +66,18 @@ class WarpEngine:
         canvas = self._prepared()
         columns, rows, _ = self._map(self._eased(motion), canvas)
         return np.stack([columns - np.float32(canvas.left), rows - np.float32(canvas.top)], axis=2)
+
+    def provenance(self, motion: DriveFrame) -> Provenance:
+        """Where the pixels of a frame come from, for measures of artefacts."""
+        canvas = self._prepared()
+        places = self.sampling_map(motion)
+        pixels = face_pixels(self._eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
+        if pixels is None:
+            face = np.zeros((0, 2), np.float32), np.zeros((0, 3, 2), np.float32)
+        else:
+            inner = pixels.only(self._mesh.alone[pixels.triangles])
+            face = places[inner.window].reshape(-1, 2)[inner.places], self._mesh.corners[inner.triangles]
+        return Provenance(places, self.drive(motion)[1], canvas.known, canvas.reach_px, *face)
 
     def drive(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One frame (H, W, 3) and its alpha (H, W), both uint8."""

@@ -54,14 +54,17 @@ class FaceMesh:
 
     Each triangle carries the source's pixel coordinates, and a weight that rises from 0 on the face's oval to 1 on
     the next ring, so that the interior joins the field around it without a seam.
+
+    triangles: (T, 3) landmarks. corners: (T, 3, 2) the source's pixels there. alone: (T,) those that are not blended.
     """
 
     def __init__(self, landmarks: Array) -> None:
         self.triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles()])
-        self._corners = landmarks[self.triangles, :2].astype(np.float32)
+        self.corners = landmarks[self.triangles, :2].astype(np.float32)
         weight = np.ones(lm.MESH, np.float32)
         weight[list(lm.FACE_OVAL)] = 0.0
         self._weights = weight[self.triangles]
+        self.alone = self._weights.min(1) == 1.0
 
     def draw(
         self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)
@@ -83,7 +86,7 @@ class FaceMesh:
         for axis, plane in enumerate((columns, rows)):
             part = plane[pixels.window]
             flat = part.ravel()
-            shown = pixels.interpolated(self._corners[..., axis] + np.float32(corner[axis]))
+            shown = pixels.interpolated(self.corners[..., axis] + np.float32(corner[axis]))
             under = np.take(flat, pixels.places)
             shown -= under
             shown *= weight

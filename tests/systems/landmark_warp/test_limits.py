@@ -132,8 +132,8 @@ def test_what_the_edge_cuts_is_continued_and_nothing_else(cut_off: SourceLayers)
     canvas = Canvas.of(cut_off, 50.0)
     alpha = canvas.pixels[..., 3]
     x = canvas.left + round(float(cut_off.landmarks[10, 0]))
-    assert canvas.reach_px == pytest.approx(6.0)
-    assert np.all(alpha[canvas.top - 6 : canvas.top, x] == 255)
+    assert canvas.reach_px == pytest.approx(3.0)
+    assert np.all(alpha[canvas.top - 3 : canvas.top, x] == 255)
     assert alpha[0, x] == 0
     beside = canvas.left + int(np.flatnonzero(cut_off.alpha[0] == 0.0)[0])
     assert not alpha[: canvas.top, beside].any()
