@@ -117,8 +117,7 @@ def read_text(path: Path, where: str) -> str:
 def walk(root: Path, problems: list[Problem]) -> Iterator[UtteranceFile]:
     """All utterance files of a tree, sorted by identity, video, utterance.
 
-    Names of any other form are left out and reported. Symbolic links are followed as long as they stay inside the
-    tree; one that leads out of it is left out and reported.
+    Names of any other form are left out and reported. Symbolic links are followed.
 
     Args:
         root: the folder that holds the idNNNNN folders; it may itself be a link. A folder that holds `txt` alone, or
@@ -130,7 +129,6 @@ def walk(root: Path, problems: list[Problem]) -> Iterator[UtteranceFile]:
     """
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder; --metadata takes the folder of idNNNNN folders")
-    real = root.resolve()
     people: dict[str, str] = {}
     for prefix in ("", "txt", "dev/txt", "test/txt"):
         for name in _names(root / prefix):
@@ -144,8 +142,8 @@ def walk(root: Path, problems: list[Problem]) -> Iterator[UtteranceFile]:
     if not people:
         raise InputError(f"{root}: holds no folders such as id00012; --metadata takes VoxCeleb2's txt folder")
     for identity, here in sorted(people.items()):
-        for video in _inside(root, real, here, VIDEO, problems, folder=True):
-            for file in _inside(root, real, f"{here}/{video}", re.compile(r"\d{5}\.txt"), problems, folder=False):
+        for video in _entries(root, here, VIDEO, problems, folder=True):
+            for file in _entries(root, f"{here}/{video}", re.compile(r"\d{5}\.txt"), problems, folder=False):
                 yield UtteranceFile(identity, video, file[:-4], f"{here}/{video}/{file}")
 
 
@@ -280,16 +278,12 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _inside(
-    root: Path, real: Path, here: str, form: re.Pattern[str], problems: list[Problem], *, folder: bool
+def _entries(
+    root: Path, here: str, form: re.Pattern[str], problems: list[Problem], *, folder: bool
 ) -> Iterator[str]:
-    """Names of the wanted form in one folder of the tree, none of which leads out of it."""
-    path = root / here
-    if not _stays(path, real):
-        problems.append(Problem(here, 0, "a link that leads out of the folder; left out"))
-        return
+    """Names of the wanted form in one folder of the tree."""
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(root / here), key=lambda entry: entry.name)
     except OSError as error:
         problems.append(Problem(here, 0, f"cannot be listed: {error.strerror or error}"))
         return
@@ -298,13 +292,9 @@ def _inside(
         if not form.fullmatch(entry.name):
             if not entry.name.startswith("."):
                 problems.append(Problem(name, 0, "the name has an unexpected form; left out"))
-        elif entry.is_symlink() and not _stays(path / entry.name, real):
-            problems.append(Problem(name, 0, "a link that leads out of the folder; left out"))
-        elif entry.is_dir() != folder:
+        elif not os.path.exists(root / name):
+            problems.append(Problem(name, 0, "is a link that leads nowhere; left out"))
+        elif os.path.isdir(root / name) != folder:
             problems.append(Problem(name, 0, f"is {'not ' if folder else ''}a folder; left out"))
         else:
             yield entry.name
-
-
-def _stays(path: Path, real_root: Path) -> bool:
-    return path.resolve().is_relative_to(real_root)

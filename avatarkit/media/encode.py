@@ -13,6 +13,7 @@ import ffmpeg
 import numpy as np
 import numpy.typing as npt
 
+from avatarkit.atomic import begun, left_over_of
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
 from avatarkit.media.containers import CONTAINERS, choose_codec, encoder_options
 from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, file_url, write_problem
@@ -82,10 +83,19 @@ class FrameWriter:
         )
         self._planar = options["pix_fmt"] == "yuv420p"
         self._sound = self._find_sound(audio_from)
-        self._target = self.path
+        self._target, self._silent = self.path, contextlib.ExitStack()
         if self._sound is not None:
-            self._target = self.path.with_name(f".{self.path.stem}-silent{self.path.suffix}")
-        self._child: Child | None = Child(self._command(options), stdin=True, timeout_s=timeout_s)
+            # Named after the output itself, so that what a killed program left is swept by the next one.
+            final = self.path.with_name(left_over_of(self.path.name) or self.path.name)
+            try:
+                self._target = self._silent.enter_context(begun(final))
+            except OSError as error:
+                raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+        try:
+            self._child: Child | None = Child(self._command(options), stdin=True, timeout_s=timeout_s)
+        except BaseException:
+            self._silent.close()
+            raise
         enlarge_pipe(self._child.stdin)
 
     def _find_sound(self, source: Path | str | MediaInfo | None) -> MediaInfo | None:
@@ -173,10 +183,10 @@ class FrameWriter:
                     timeout_s=self._timeout_s,
                     start=self._audio_start,
                 )
-                self._target.unlink()
         except BaseException:
             self.abort()
             raise
+        self._silent.close()
         self._child = None
 
     def _check(self, child: Child) -> None:
@@ -199,8 +209,8 @@ class FrameWriter:
             for picture in self.path.glob("[0-9]" * 6 + ".png"):
                 picture.unlink(missing_ok=True)
             return
-        for path in {self._target, self.path}:
-            path.unlink(missing_ok=True)
+        self._silent.close()
+        self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> FrameWriter:
         return self

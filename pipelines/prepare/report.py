@@ -161,7 +161,7 @@ class PlanReport:
         """The estimates, and what is left out."""
         lines = [f"left out by the plan: {count} {reason}" for reason, count in sorted(self.dropped.items())]
         if self.problems:
-            lines.append(f"malformed: {len(self.problems)} lines or files, the first: {self.problems[0]}")
+            lines.append(f"cannot be used: {len(self.problems)} lines or files, the first: {self.problems[0]}")
         lines.append(
             f"disk: about {self.gigabytes:.2f} GB if nothing is refused, {self.free_gigabytes:.1f} GB are free there"
         )

@@ -149,16 +149,21 @@ def test_walk_takes_the_folder_above(tmp_path: Path) -> None:
     ]
 
 
-def test_walk_stays_inside_the_tree(tmp_path: Path) -> None:
+def test_walk_follows_links(tmp_path: Path) -> None:
     tree(tmp_path, "out/00001.txt", "in/id00012/21Uxsk56VDQ/00001.txt")
     root = tmp_path / "in"
     (root / "id00012" / "31Uxsk56VDQ").symlink_to(tmp_path / "out")
     (root / "id00012" / "21Uxsk56VDQ" / "00002.txt").symlink_to(tmp_path / "out" / "00001.txt")
     (root / "id00012" / "21Uxsk56VDQ" / "00003.txt").symlink_to("00001.txt")
+    (root / "id00012" / "21Uxsk56VDQ" / "00004.txt").symlink_to("nothing.txt")
+    (root / "id00012" / "21Uxsk56VDQ" / "00005.txt").symlink_to("00005.txt")
     problems: list[Problem] = []
     found = [file.path for file in walk(root, problems)]
-    assert found == ["id00012/21Uxsk56VDQ/00001.txt", "id00012/21Uxsk56VDQ/00003.txt"]
-    assert [problem.what for problem in problems] == ["a link that leads out of the folder; left out"] * 2
+    assert found == [f"id00012/21Uxsk56VDQ/0000{n}.txt" for n in (1, 2, 3)] + ["id00012/31Uxsk56VDQ/00001.txt"]
+    assert [str(problem) for problem in problems] == [
+        "id00012/21Uxsk56VDQ/00004.txt: is a link that leads nowhere; left out",
+        "id00012/21Uxsk56VDQ/00005.txt: is a link that leads nowhere; left out",
+    ]
 
 
 def test_folder_without_people_is_refused(tmp_path: Path) -> None:

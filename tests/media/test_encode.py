@@ -4,9 +4,12 @@ error.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.ffmpeg import failure_reason
 from avatarkit.media.image import read_image_rgba
+from avatarkit.media.output import pending_output
 from avatarkit.media.probe import probe
 
 from .conftest import alive, run_ffmpeg, sleeper
@@ -212,6 +216,36 @@ def test_error_leaves_nothing(clip: Path, tmp_path: Path, error: type[BaseExcept
     assert child is not None
     assert not alive(child.pid)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "東" * 83 + "ab"])
+def test_the_longest_legal_names(clip: Path, tmp_path: Path, stem: str) -> None:
+    path = tmp_path / f"{stem}.mp4"
+    assert len(os.fsencode(path.name)) == 255
+    with pending_output(path, overwrite=False) as temporary:
+        assert write(temporary, 5, audio_from=clip).audio == "copied"
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_killed_writer_left_is_swept(clip: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, sys, numpy as np\nfrom fractions import Fraction\nfrom avatarkit.media.encode import FrameWriter\n"
+        "from avatarkit.media.output import pending_output\n"
+        "with pending_output(sys.argv[1], overwrite=False) as path:\n"
+        "    writer = FrameWriter(path, width=64, height=48, rate=Fraction(25), audio_from=sys.argv[2])\n"
+        "    writer.write(np.zeros((48, 64, 3), np.uint8))\n"
+        "    print(writer._child.pid, flush=True)\n    os.kill(os.getpid(), 9)\n"
+    )
+    path = tmp_path / "o.mp4"
+    killed = subprocess.run([sys.executable, "-c", code, path, clip], check=False, timeout=60, stdout=subprocess.PIPE)
+    assert killed.returncode == -9
+    until = time.monotonic() + 20
+    while alive(int(killed.stdout)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert len(list(tmp_path.iterdir())) == 2  # the output, and the picture without its sound
+    with pending_output(path, overwrite=False) as temporary:
+        write(temporary, 5, audio_from=clip)
+    assert [found.name for found in tmp_path.iterdir()] == ["o.mp4"]
 
 
 def test_no_frames_is_an_error(tmp_path: Path) -> None:

@@ -128,12 +128,12 @@ def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progres
 
 
 def tell_problems(problems: Iterable[Problem], progress: Progress) -> None:
-    """Tell the first of the malformed lines and files, and how many more there are."""
+    """Tell the first of the lines and files that are left out, and how many more there are."""
     every = list(problems)
     for problem in every[:SHOWN_PROBLEMS]:
         progress.notice(f"left out: {problem}")
     if len(every) > SHOWN_PROBLEMS:
-        progress.notice(f"{len(every) - SHOWN_PROBLEMS} more malformed lines or files are listed in {FILE}")
+        progress.notice(f"{len(every) - SHOWN_PROBLEMS} more lines or files that are left out are listed in {FILE}")
 
 
 def _drafters() -> dict[PlanKind, Callable[[PrepareJob, Progress], Draft]]:
@@ -147,5 +147,7 @@ def _drafters() -> dict[PlanKind, Callable[[PrepareJob, Progress], Draft]]:
 def _nothing(kind: PlanKind, draft: Draft) -> str:
     what = "no photo" if kind == "ffhq" else "no video"
     why = f"; {len(draft.dropped)} were left out, the first: {draft.dropped[0].detail}" if draft.dropped else ""
-    malformed = f"; {len(draft.problems)} are malformed, the first: {draft.problems[0]}" if draft.problems else ""
-    return f"there is {what} to prepare{why}{malformed}"
+    unusable = ""
+    if draft.problems:
+        unusable = f"; {len(draft.problems)} lines or files cannot be used, the first: {draft.problems[0]}"
+    return f"there is {what} to prepare{why}{unusable}"
