@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import batch, cache, data, demo, doctor, motion, prepare, reenact, train, weights
+from avatarkit.cli import batch, cache, data, demo, doctor, inspect, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
@@ -65,6 +65,7 @@ weights_app.command("path")(weights.path)
 weights_app.command("licences")(weights.licences)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("inspect")(inspect.inspect)
 
 
 def _show_version(wanted: bool) -> None:

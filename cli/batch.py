@@ -190,7 +190,7 @@ def _words(command: Any, name: str, value: str) -> list[str]:
         near = get_close_matches(option, known, 1)
         raise UsageError(f"column {name}: is no option of reenact{f'; {near[0][2:]} is' if near else ''}")
     if not getattr(known[option], "is_flag", False):
-        return [option, value]
+        return [option, *(shlex.split(value) if known[option].nargs > 1 else [value])]
     if value.lower() not in FLAGS:
         raise UsageError(f"column {name}: {value} is neither yes nor no")
     return [option] * FLAGS[value.lower()]

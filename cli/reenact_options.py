@@ -211,6 +211,24 @@ Crf = Annotated[
         help="Constant rate factor: lower is better and larger.",
     ),
 ]
+Label = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", show_default="none", help="A small mark in every frame.", rich_help_panel=OUTPUT),
+]
+Sign = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        "--sign",
+        metavar="CERT KEY",
+        show_default="none",
+        help="Add a C2PA manifest signed by this certificate chain and key (PEM).",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Tsa = Annotated[
+    str | None,
+    typer.Option(metavar="URL", show_default="none", help="Time stamp authority for --sign.", rich_help_panel=OUTPUT),
+]
 Cache = Annotated[
     Path | None,
     typer.Option(

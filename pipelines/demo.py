@@ -33,10 +33,10 @@ from avatarkit.motion.file import write_motion
 from avatarkit.motion.script import Script, scripted_motion
 from avatarkit.pipelines.contact_sheet import contact_sheet
 from avatarkit.pipelines.demo_sound import voice, write_wav
+from avatarkit.pipelines.provenance.marks import Marks
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.render import beside
-from avatarkit.pipelines.report import synthetic_marks
 from avatarkit.runtime import Progress
 
 Picture = NDArray[np.uint8]
@@ -84,7 +84,7 @@ def run_demo(out_dir: Path, *, size: int, overwrite: bool, progress: Progress) -
         report = reenact(
             ReenactConfig(files["source"], files["driver"], files["result"], size=size), progress
         )
-        marks = synthetic_marks(report.content["engine"])
+        marks = Marks(report.content["engine"]).container(files["contact sheet"])
         _write_beside(files, marks, progress)
         progress.stage("contact sheet", None)
         moments = [round(moment_s * Script().rate) for moment_s in MOMENTS_S]
@@ -158,7 +158,7 @@ def make_driver(
         write_wav(sound, voice(script or Script()))
         own_pose = MotionConfig(reference_frame="first")
         report = reenact(ReenactConfig(photo, acted, silent, motion=own_pose, size=size), progress)
-        marks = synthetic_marks(report.content["engine"])
+        marks = Marks(report.content["engine"]).container(output)
         with pending_output(output, overwrite=overwrite) as temporary:
             add_sound(
                 silent, probe(sound), temporary, container=CONTAINERS[".mp4"],

@@ -1,6 +1,6 @@
 """Source portrait and driver in, video out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,12 +15,15 @@ from avatarkit.media.output import pending_output
 from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.framing import drawn_part, framing
+from avatarkit.pipelines.label import labelled
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
 from avatarkit.pipelines.preview import moments, preview_sheet
 from avatarkit.pipelines.program import open_cache
+from avatarkit.pipelines.provenance.marks import Marks
+from avatarkit.pipelines.provenance.sign import Input, sign
 from avatarkit.pipelines.reenact_config import ReenactConfig, checked
 from avatarkit.pipelines.render import beside, even, rendered
-from avatarkit.pipelines.report import ReenactReport, synthetic_marks
+from avatarkit.pipelines.report import ReenactReport
 from avatarkit.pipelines.source import Source
 from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
@@ -75,10 +78,11 @@ def reenact(
                 progress.notice(line)
             engine = studio.engine(config, source, background)
         with timer.stage("render"):
-            size, audio = _write(config, source, driver, engine, transfer, progress, shown)
+            hashes = studio.digest(config.source), studio.digest(config.driver)
+            inputs = Input("source", config.source, hashes[0]), Input("driver", config.driver, hashes[1])
+            size, audio = _write(config, source, driver, engine, transfer, progress, shown, inputs)
             for line in engine.notices():
                 progress.notice(line)
-    hashes = studio.digest(config.source), studio.digest(config.driver)
     report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio, hashes)
     if config.report is not None:
         with pending_output(config.report, overwrite=config.overwrite) as temporary:
@@ -94,9 +98,10 @@ def _write(
     transfer: Transfer,
     progress: Progress,
     shown_to: Callable[[Picture], None] | None,
+    inputs: Sequence[Input],
 ) -> tuple[tuple[int, int], str]:
     """Render and write; returns width and height of the output, and what became of the sound."""
-    marks = synthetic_marks(engine.name)
+    marks = Marks.of(engine.name, (), real_pixels=config.background not in ("transparent",))
     kind = output_kind(config.output)
     shown = moments(driver.motion, transfer.references[0]) if config.preview else []
     progress.stage("render", len(shown) or len(transfer))
@@ -112,12 +117,19 @@ def _write(
             frames = _glimpsed(frames, len(order) // 2, shown_to)
         if config.side_by_side:
             frames = beside(source.layers.picture, driver.frames(source.frame_size[1]), frames)
+        if config.label:
+            frames = labelled(frames, config.label)
         if kind != "image":
-            return _write_video(config, temporary, frames, driver, source, marks, progress)
-        picture = preview_sheet(source.shown, shown, frames, driver.motion.rate) if shown else next(frames)
-        write_image(temporary, picture, marks)
-        progress.advance(len(order))
-        return (picture.shape[1], picture.shape[0]), "none"
+            result = _write_video(config, temporary, frames, driver, source, marks, progress)
+        else:
+            picture = preview_sheet(source.shown, shown, frames, driver.motion.rate) if shown else next(frames)
+            write_image(temporary, picture, marks.container(config.output), marks.xmp())
+            progress.advance(len(order))
+            result = (picture.shape[1], picture.shape[0]), "none"
+        marks.embed(temporary)
+        if config.signer is not None:
+            sign(temporary, config.signer, marks, inputs, config.output.name)
+        return result
 
 
 def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], None]) -> Iterator[Picture]:
@@ -133,7 +145,7 @@ def _write_video(
     frames: Iterator[Picture],
     driver: Driver,
     source: Source,
-    marks: dict[str, str],
+    marks: Marks,
     progress: Progress,
 ) -> tuple[tuple[int, int], str]:
     writer: FrameWriter | None = None
@@ -155,7 +167,7 @@ def _write_video(
 
 
 def _writer(
-    config: ReenactConfig, temporary: Path, first: Picture, driver: Driver, source: Source, marks: dict[str, str]
+    config: ReenactConfig, temporary: Path, first: Picture, driver: Driver, source: Source, marks: Marks
 ) -> FrameWriter:
     return FrameWriter(
         temporary,
@@ -168,6 +180,6 @@ def _writer(
         alpha=source.transparent,
         audio_from=config.audio or (driver.info if driver.kind == "video" else None),
         audio_start=driver.start,
-        metadata=marks,
+        metadata=marks.container(config.output),
     )
 

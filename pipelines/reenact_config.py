@@ -12,6 +12,7 @@ from avatarkit.media.probe import probe
 from avatarkit.motion.config import ON_MISSING, MotionConfig
 from avatarkit.motion.transfer import check
 from avatarkit.pipelines.driver import DriverPart, driver_kind
+from avatarkit.pipelines.provenance.sign import Signer, check_signer
 from avatarkit.weights.choice import AUTO
 
 ENGINES = ("warp",)
@@ -30,7 +31,8 @@ class ReenactConfig:
     tracker: which method, "auto" for the best that can run here. crf: the encoder's quality, None for its usual one.
     crop_scale: side of the drawn square in heights of the face. crop_offset: how far the face is moved from its usual
     place in the square, to the right and down, in sides of the square. audio: sound to use instead of the driver's.
-    cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
+    label: a visible mark in every frame. sign: certificate and key of a C2PA manifest, PEM; tsa: address of its time
+    stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video.
     """
 
@@ -56,9 +58,17 @@ class ReenactConfig:
     crf: int | None = None
     codec: str = "auto"
     audio: Path | None = None
+    label: str | None = None
+    sign: tuple[Path, Path] | None = None
+    tsa: str | None = None
     cache: Path | None = None
     overwrite: bool = False
     report: Path | None = None
+
+    @property
+    def signer(self) -> Signer | None:
+        """Who signs the output, None for nobody."""
+        return None if self.sign is None else Signer(*self.sign, self.tsa)
 
 
 def checked(config: ReenactConfig) -> BackgroundSpec:
@@ -79,6 +89,10 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError(f"--crop-scale {config.crop_scale:g}: use a number from {CROP_SCALES[0]} to {CROP_SCALES[1]}")
     if max(map(abs, config.crop_offset)) > MOST_OFFSET:
         raise UsageError(f"--crop-offset: use shares of the picture from -{MOST_OFFSET} to {MOST_OFFSET}")
+    if config.tsa is not None and config.sign is None:
+        raise UsageError("--tsa: time stamps are for --sign CERT KEY")
+    if config.signer is not None:
+        check_signer(config.signer, config.output)
     background = parse_background(config.background)
     _check_output(config, background)
     _check_inputs(config)

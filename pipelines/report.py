@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import avatarkit
 from avatarkit.media.rate import format_rate
 from avatarkit.motion.columns import STATE_NAMES
 from avatarkit.motion.smooth import EYE_WINDOW_S, ORDER, WINDOW_S
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
     from avatarkit.pipelines.reenact_config import ReenactConfig
 
 SMOOTHING = f"Savitzky-Golay, order {ORDER}, centred, {WINDOW_S:g} s (eyes {EYE_WINDOW_S:g} s)"
-
-
-def synthetic_marks(engine_name: str) -> dict[str, str]:
-    """Container metadata that says what the file is."""
-    maker = f"avatarkit {avatarkit.__version__}"
-    return {
-        "comment": f"Synthetic: a portrait animated by {maker} (engine {engine_name}).",
-        "synthetic": "true",
-        "generator": f"{maker}; engine {engine_name}",
-    }
 
 
 @dataclass(frozen=True)

@@ -246,10 +246,13 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     )
 
 
-def write_image(path: Path | str, image: ImageArray, metadata: Mapping[str, str] | None = None) -> None:
+def write_image(
+    path: Path | str, image: ImageArray, metadata: Mapping[str, str] | None = None, xmp: bytes | None = None
+) -> None:
     """Write RGB (H x W x 3) or straight RGBA (H x W x 4) uint8 as the suffix says: PNG, JPEG, WebP or TIFF.
 
-    `metadata` goes into PNG text chunks, elsewhere into the EXIF description. Raises OutputError for another
+    `metadata` goes into PNG text chunks, elsewhere into the EXIF description; `xmp`, a packet, into WebP and
+    TIFF (into others by `xmp.add_xmp`). Raises OutputError for another
     suffix, for transparency in a JPEG, and where the file cannot be written.
     """
     path = Path(path)
@@ -277,8 +280,10 @@ def write_image(path: Path | str, image: ImageArray, metadata: Mapping[str, str]
         if suffix in (".jpg", ".jpeg"):
             picture.save(path, "JPEG", quality=95, subsampling=0, exif=exif)
         elif suffix == ".webp":
-            picture.save(path, "WEBP", quality=95, exif=exif)
+            picture.save(path, "WEBP", quality=95, exif=exif, **({"xmp": xmp} if xmp else {}))
         else:
+            if xmp:
+                exif[ExifTags.Base.XMLPacket] = xmp
             picture.save(path, "TIFF", compression="tiff_deflate", exif=exif)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
