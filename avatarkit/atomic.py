@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST_NAME = 255  # bytes, of every usual file system
+_unfinished: set[Path] = set()
 _PARTIAL = re.compile(r"\.(.+)-partial-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 
 
@@ -59,11 +60,13 @@ def begun(path: Path, *, directory: bool = False) -> Iterator[Path]:
     """
     _sweep(path)
     temporary, lock = _made(path, directory)
+    _unfinished.add(temporary)
     try:
         yield temporary
     finally:
         os.close(lock)
         _remove(temporary)
+        _unfinished.discard(temporary)
 
 
 def settle(temporary: Path, target: Path) -> None:
@@ -85,6 +88,12 @@ def settle(temporary: Path, target: Path) -> None:
         sync_file(temporary)
         temporary.replace(target)
     sync_folder(target.parent)
+
+
+def discard_all() -> None:
+    """Remove what this process has begun and not finished, just before it ends without leaving its blocks."""
+    for temporary in list(_unfinished):
+        _remove(temporary)
 
 
 def temporary_name(path: Path) -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -184,6 +185,14 @@ def _container_quota(path: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return None if quota == "max" else math.ceil(int(quota) / int(period))
+
+
+def end_children() -> None:
+    """Kill this process's children, just before it ends without its usual clean-up."""
+    for pid in _child_pids():
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _high_water_bytes(pid: int | str) -> int | None:

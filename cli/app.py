@@ -6,14 +6,10 @@ import errno
 import faulthandler
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -21,11 +17,11 @@ import typer
 from avatarkit import __version__
 from avatarkit.cli import batch, cache, data, demo, doctor, inspect, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
+from avatarkit.cli.signals import INTERRUPTED, LINE, Interrupts, leave
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
 
 EXIT_INTERNAL = AvatarkitError.exit_code
-EXIT_INTERRUPTED = 130
 EXIT_OUTPUT_CLOSED = 141
 
 app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
@@ -86,7 +82,10 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     _settle_process()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code > 128 and code != EXIT_OUTPUT_CLOSED:
+        leave(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -97,23 +96,30 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns:
         The exit code: 0 done, 2 usage, 3 input, 4 output, 5 missing dependency, 70 internal error,
-        130 interrupted, 141 the reader of stdout left.
+        128 and the signal's number where one ended it, 141 the reader of stdout left.
     """
+    with Interrupts() as interrupts:
+        return interrupts.code(_guarded(arguments or ["--help"], interrupts))
+
+
+def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
     console = Console()
     try:
-        with _signals_interrupt():
-            return _invoke(arguments or ["--help"])
+        return _invoke(arguments)
     except typer.TyperException as error:
         console.error(_usage_message(error))
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        console.failure("interrupted: nothing was written")
-        return EXIT_INTERRUPTED
+        console.failure(LINE)
+        return INTERRUPTED
     except OutputClosedError:
         # Python flushes stdout once more at exit, which would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
+        if interrupts.number is not None and not isinstance(error, AvatarkitError):
+            console.failure(LINE)  # what libraries make of an interruption within them
+            return INTERRUPTED
         code, message = _explain(error)
         console.error(message)
         if os.environ.get("AVATARKIT_DEBUG"):
@@ -171,26 +177,3 @@ def _settle_process() -> None:
     os.close(silence)
     sys.stderr = own
     faulthandler.enable(file=own)
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Treat a request to end and a closed terminal like Ctrl-C, so that everything is cleaned up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    previous = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
-    for number, handler in previous.items():
-        if handler is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second request must not cut the clean-up short
-    raise KeyboardInterrupt

@@ -33,8 +33,8 @@ LAYERS = (
 )
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 LIGHT_FOR_CLI = (
-    "avatarkit", "avatarkit.errors", "avatarkit.runtime", "avatarkit.cli", "avatarkit.systems.registry", "typer",
-    "rich",
+    "avatarkit", "avatarkit.atomic", "avatarkit.errors", "avatarkit.runtime", "avatarkit.cli",
+    "avatarkit.systems.registry", "typer", "rich",
 )  # fmt: skip
 MAX_LINES = 350
 

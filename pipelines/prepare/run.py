@@ -17,6 +17,7 @@ from avatarkit.data.ledger import Ledger, Outcome
 from avatarkit.data.manifest import NAME as MANIFEST
 from avatarkit.data.marks import read_selection
 from avatarkit.data.plan import Plan, PlannedShard
+from avatarkit.data.shard import read_stats
 from avatarkit.errors import InputError, Interrupted, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
 from avatarkit.pipelines.prepare.finish import clear, finish, is_sealed, ledger_path, reopen_failed, sweep, unsealed
@@ -136,7 +137,7 @@ def _work(job: PrepareJob, plan: Plan, task: ArrayJob | None, progress: Progress
             return finished
         except KeyboardInterrupt as error:
             outcome = "interrupted"
-            sealed = sum(is_sealed(job.out, plan, shard.name) for shard in plan.shards)
+            sealed = sum(read_stats(job.out, shard.name) is not None for shard in plan.shards)
             raise Interrupted(
                 f"interrupted: {sealed} of {len(plan.shards)} shards are sealed; the same command goes on from there"
             ) from error

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,64 @@ def test_signals_clean_up(number: signal.Signals, tmp_path: Path, repo_root: Pat
     assert (tmp_path / "pending").exists()
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "interrupted: nothing was written\n")
+    assert (process.returncode, out, err) == (128 + number, "", "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["swallowed", "native"])
+def test_clean_up_that_does_not_come_is_done_from_outside(how: str, tmp_path: Path, repo_root: Path) -> None:
+    """A library swallows the exception, or native code holds the main thread."""
+    body = f"""
+    import ctypes, subprocess, sys, time, pathlib
+    from avatarkit.media.output import pending_output
+    def reenact(config, progress):
+        with pending_output({str(tmp_path / "out.mp4")!r}, overwrite=False):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            print(child.pid, flush=True)
+            while {how!r} == "swallowed":
+                try:
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    pass
+            ctypes.CDLL(None).poll(None, 0, 60_000)
+            ctypes.CDLL(None).poll(None, 0, 60_000)
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
+    assert process.stdout
+    child = int(process.stdout.readline())
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2
+    assert (process.returncode, out, err) == (143, "", "interrupted: nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_threads_that_still_draw_do_not_abort_the_end(repo_root: Path) -> None:
+    """Native code that a daemon thread runs at the end comes back into an interpreter that is gone."""
+    body = """
+    import threading, time
+    import cv2, numpy as np
+    def draw():
+        picture = np.zeros((2000, 2000, 3), np.uint8)
+        while True:
+            cv2.GaussianBlur(picture, (31, 31), 5)
+    def reenact(config, progress):
+        for _ in range(3):
+            threading.Thread(target=draw, daemon=True).start()
+        print("ready", flush=True)
+        time.sleep(60)
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30) == ("", "interrupted: nothing was written\n")
+    assert process.returncode == 143
 
 
 def test_closed_reader_is_no_error(repo_root: Path) -> None:
