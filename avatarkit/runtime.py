@@ -36,6 +36,11 @@ PACKAGES = (
 """Distributions whose version can change a result; those that are not installed are left out of reports."""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, which is given in the plural: "1 frame", "2 frames"."""
+    return f"{number} {noun.removesuffix('s') if number == 1 else noun}"
+
+
 class Progress(Protocol):
     """What a pipeline tells about its progress; the command line renders it, a library user may ignore it."""
 

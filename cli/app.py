@@ -112,7 +112,10 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
     except (KeyboardInterrupt, typer.Abort):
         console.failure(LINE)
         return INTERRUPTED
-    except OutputClosedError:
+    except (OutputClosedError, SystemExit) as ended:
+        # rich, which prints the help, ends the program where the reader has left.
+        if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
+            raise
         # Python flushes stdout once more at exit, which would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OUTPUT_CLOSED

@@ -9,6 +9,7 @@ import typer
 
 from avatarkit.cli.console import Console
 from avatarkit.errors import InputError
+from avatarkit.runtime import counted
 
 DatasetArgument = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder made by avatarkit prepare-data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
@@ -115,7 +116,8 @@ def export(
         done = export_dataset(
             dataset, form, output, split=split, selected=not every, overwrite=overwrite, progress=console
         )
-        console.summary([f"{output}: {done.clips} clips, {done.frames} frames, {size_text(done.bytes)}"])
+        held = f"{counted(done.clips, 'clips')}, {counted(done.frames, 'frames')}, {size_text(done.bytes)}"
+        console.summary([f"{output}: {held}"])
 
 
 def remove(
@@ -135,5 +137,6 @@ def remove(
     with Console(quiet=quiet) as console:
         done = remove_clips(dataset, people=people or (), videos=videos or (), clips=clips or (), progress=console)
         again = " (an earlier removal was finished)" if done.finished else ""
-        console.summary([f"{done.clips} clips with {done.frames} frames removed from {done.shards} shards{again}"])
+        gone = f"{counted(done.clips, 'clips')} with {counted(done.frames, 'frames')}"
+        console.summary([f"{gone} removed from {counted(done.shards, 'shards')}{again}"])
         console.notice("reports and exports made before may still show them; models trained before have seen them")

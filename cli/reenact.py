@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from avatarkit.cli import reenact_options as options
 from avatarkit.cli.console import Console
 from avatarkit.cli.parsing import face_choice, pair, reference_frame
+from avatarkit.errors import UsageError
 
 if TYPE_CHECKING:
     from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -38,7 +39,7 @@ def reenact(
     matting: options.Matting = "auto",
     inpaint: options.Inpaint = "auto",
     tracker: options.Tracker = "auto",
-    size: options.Size = 1024,
+    size: options.Size = None,
     crop_scale: options.CropScale = 2.4,
     crop_offset: options.CropOffset = "0,0",
     background: options.Background = "plate",
@@ -74,8 +75,12 @@ def config_of(values: Mapping[str, Any]) -> ReenactConfig:
     from avatarkit.pipelines.driver import DriverPart
     from avatarkit.pipelines.reenact_config import ReenactConfig
 
+    if values["paste_back"] and values["size"] is not None:
+        raise UsageError(f"--size {values['size']}: --paste-back gives the picture its own size; leave one of them out")
     # Most options are fields by the same names; the rest is put together here.
     plain = {field.name: values[field.name] for field in fields(ReenactConfig) if field.name in values}
+    if plain["size"] is None:
+        del plain["size"]
     motion = {
         "mode": values["motion"],
         "reference_frame": reference_frame(values["reference"]),

@@ -139,9 +139,9 @@ Tracker = Annotated[
     typer.Option(help="What finds and follows faces; reenactment needs a dense one.", rich_help_panel=FACES),
 ]
 Size = Annotated[
-    int,
+    int | None,
     typer.Option(
-        min=64, max=8192, help="Side of the square picture, in pixels.", rich_help_panel=PICTURE
+        min=64, max=8192, help="Side of the square picture, in pixels (1024).", rich_help_panel=PICTURE
     ),
 ]
 CropScale = Annotated[

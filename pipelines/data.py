@@ -18,7 +18,7 @@ from avatarkit.data.verify import verify as problems_of
 from avatarkit.errors import UsageError
 from avatarkit.media.output import pending_output
 from avatarkit.pipelines.prepare.finish import ATTRIBUTION, attribution
-from avatarkit.runtime import Progress
+from avatarkit.runtime import Progress, counted
 
 Row = tuple[str, ...]
 
@@ -97,7 +97,7 @@ class VerifyReport:
 
     def line(self) -> str:
         """What was found, in one line."""
-        what = f"{self.shards} shards, {self.clips} clips, {self.frames} frames"
+        what = f"{counted(self.shards, 'shards')}, {counted(self.clips, 'clips')}, {counted(self.frames, 'frames')}"
         depth = "hashes and tables" if self.quick else "hashes, tables and every frame"
         return f"{what}: {depth} checked, " + (f"{len(self.problems)} problems" if self.problems else "all is well")
 

@@ -15,7 +15,7 @@ from avatarkit.media.rate import format_rate
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import SUFFIX, VERSION, read_motion, write_motion
 from avatarkit.pipelines.driver import driver_kind, load_driver
-from avatarkit.runtime import Progress
+from avatarkit.runtime import Progress, counted
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class MotionSummary:
     def summary_lines(self) -> list[str]:
         """A line each."""
         return [
-            f"{self.path}: {self.frames} frames at {self.rate} fps, {self.size_bytes / 1e6:.1f} MB",
+            f"{self.path}: {counted(self.frames, 'frames')} at {self.rate} fps, {self.size_bytes / 1e6:.1f} MB",
             f"frames without a face: {self.missing}, cuts: {self.cuts}",
         ]
 
@@ -119,7 +119,7 @@ def plot_motion(path: Path, out_png: Path, *, overwrite: bool = False) -> None:
             axes.axvline(time_s[cut], color="black", linewidth=0.6, linestyle=":")
         axes.legend(loc="upper right", fontsize=8)
     axes.set_xlabel("seconds")
-    figure.suptitle(f"{motion.driver}: {len(motion)} frames at {format_rate(motion.rate)} fps")
+    figure.suptitle(f"{motion.driver}: {counted(len(motion), 'frames')} at {format_rate(motion.rate)} fps")
     with pending_output(out_png, overwrite=overwrite) as temporary:
         figure.savefig(temporary, dpi=100)
 

@@ -14,7 +14,7 @@ from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines import preview
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.source import SOFT_FACE_PX, Source
-from avatarkit.runtime import StageTimer, versions
+from avatarkit.runtime import StageTimer, counted, versions
 from avatarkit.systems.protocol import Engine
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ReenactReport:
         face, enlarged = source["face_height_px"], source["enlarged"]
         soft = f"; soft: below {SOFT_FACE_PX} px use a larger source" if face < SOFT_FACE_PX else ""
         lines = [
-            f"{output['path']}: {output['width']} x {output['height']}, {output['frames']} frames"
+            f"{output['path']}: {output['width']} x {output['height']}, {counted(output['frames'], 'frames')}"
             f" at {output['rate']} fps, sound {output['audio']}",
             f"face in the source: {face:.0f} px high, shown at {enlarged:.2f} of its size{soft}",
             f"engine {self.content['engine']}, tracker {source['tracker']}, matte {source['matting']},"

@@ -16,6 +16,10 @@ from avatarkit.errors import InputError
 MIB = 1 << 20
 
 
+def test_counted() -> None:
+    assert [runtime.counted(n, "frames") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+
+
 def test_progress_can_be_ignored() -> None:
     progress: runtime.Progress = runtime.NullProgress()
     progress.stage("render", None)

@@ -1,6 +1,6 @@
 """Track a driver once, keep its motion without its pixels, use it for several videos."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from avatarkit.face.types import FaceChoice
@@ -32,4 +32,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "avatarkit-motion-file"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-motion-file", help="%(default)s")
+    main(parser.parse_args().folder)

@@ -1,6 +1,6 @@
 """One portrait, one driver, one video with the driver's sound."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from avatarkit.motion.script import Script
@@ -27,4 +27,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "avatarkit-single-pair"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-single-pair", help="%(default)s")
+    main(parser.parse_args().folder)

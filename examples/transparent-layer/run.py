@@ -1,6 +1,6 @@
 """The moving head as a layer with alpha, for an editing program, and laid over a colour."""
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -32,4 +32,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "avatarkit-transparent-layer"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-transparent-layer", help="%(default)s")
+    main(parser.parse_args().folder)

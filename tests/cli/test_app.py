@@ -141,7 +141,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
         "--motion absolute --close-mouth --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
         "--keep-scale --reference-frame 12 --face 1 --driver-face-at 10,20.5 --on-missing hold --size 512 "
         "--start 1.5 --end 4 --crop-scale 3 --crop-offset -0.1,0.05 --preview --audio a.wav "
-        "--background #00ff00 --paste-back --side-by-side --engine warp --matting modnet "
+        "--background #00ff00 --side-by-side --engine warp --matting modnet "
         "--inpaint lama --tracker mediapipe --crf 20 --codec vp9 "
         "--report r.json --overwrite --quiet"
     )
@@ -159,7 +159,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     assert (config["crop_offset"], config["preview"], config["audio"]) == ((-0.1, 0.05), True, Path("a.wav"))
     assert (config["matting"], config["inpaint"], config["tracker"]) == ("modnet", "lama", "mediapipe")
     assert (config["crf"], config["codec"], config["report"]) == (20, "vp9", Path("r.json"))
-    assert config["paste_back"] is config["side_by_side"] is config["overwrite"] is True
+    assert config["side_by_side"] is config["overwrite"] is True
     assert capsys.readouterr() == ("", "")
 
 
@@ -176,6 +176,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
         ("reenact a b -o c --face-at 3", "--face-at 3: expected two numbers in pixels"),
         ("reenact a b -o c --face 0 --face-at 3,4", "--face and --face-at both choose the face"),
         ("reenact a b -o c --reference-frame last", "expected auto, first or a frame number"),
+        ("reenact a b -o c --size 512 --paste-back", "--size 512: --paste-back gives the picture its own size"),
         ("motion", "Missing command; see avatarkit motion --help"),
         ("reenactt", "Did you mean 'reenact'"),
         ("demo extra", "extra"),

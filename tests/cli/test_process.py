@@ -128,6 +128,16 @@ def test_closed_reader_is_no_error(repo_root: Path) -> None:
     process.stderr.close()
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["reenact", "--help"], ["weights", "--help"]])
+def test_help_into_a_closed_pipe_is_no_error(repo_root: Path, arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "avatarkit", *arguments]
+    done = subprocess.run(words, cwd=repo_root, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_any_name_can_be_printed_in_any_locale(repo_root: Path) -> None:
     body = """
     report = SimpleNamespace(summary_lines=lambda: ["wrote 東京.mp4"])

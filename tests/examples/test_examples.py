@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from avatarkit.media.image import read_image_rgba
 from avatarkit.media.probe import MediaInfo, probe
@@ -40,6 +41,14 @@ def test_each_example_has_a_script_and_a_short_readme() -> None:
     for name in NAMES:
         assert (EXAMPLES / name / "run.py").is_file()
         assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 14
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_help(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / name / "run.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("usage: run.py")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_single_pair(tmp_path: Path) -> None:
