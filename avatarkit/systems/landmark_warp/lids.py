@@ -18,6 +18,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.skin import skin_colour, skin_detail
+from avatarkit.systems.landmark_warp.spectacles import frame_before, worn
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -27,7 +28,6 @@ LASHES_ABOVE, LASHES_BELOW = 0.16, 0.08
 LINE_THICKNESS, LINE_STRENGTH = 0.022, 0.9
 LASH_LENGTH, LASHES, LASH_STRENGTH = 0.13, 44, 0.8
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
-RIM, LINE_LOW = 0.03, 0.0
 LASHES_FROM = 0.7
 """Lashes point at the viewer above this openness, and hang down below it."""
 FADE_IN, FADE_FULL = 0.9, 0.55
@@ -45,11 +45,14 @@ It is lightened by no more than this for it."""
 
 @dataclass(frozen=True)
 class Lid:
-    """One eye's closed lid: the skin over it, and the colour (3,) and the weight of its lashes."""
+    """One eye's closed lid: the skin over it, the colour (3,) of its lashes, and a spectacle frame before it.
+
+    frame: coverage in one channel, 0 to 1; None without spectacles.
+    """
 
     skin: EyePatch
     lashes: Pixels
-    weight: float
+    frame: EyePatch | None
 
 
 class LidLayer:
@@ -57,7 +60,8 @@ class LidLayer:
 
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
         scale = head_frame(landmarks).scale
-        self._lids = [_lid(picture, landmarks, eye, scale) for eye in range(2)]
+        spectacles = worn(picture, landmarks)
+        self._lids = [_lid(picture, landmarks, eye, scale, spectacles) for eye in range(2)]
         self._comb = _comb()
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
@@ -75,14 +79,14 @@ class LidLayer:
         edge, lower, top = _curves(motion.landmarks[:, :2], eye, eye_frame)
         # A shut lid rests on the lower one and hides its rim too.
         shut = float(np.clip(1.0 - openness / 0.25, 0.0, 1.0))
-        rim = edge + shut * (np.maximum(lower - edge, 0.0) + RIM * eye_frame.width * eye_frame.across)
+        rim = edge + shut * (np.maximum(lower - edge, 0.0) + 0.03 * eye_frame.width * eye_frame.across)
         outline = np.concatenate([top, rim[::-1]])
         region = Region.around(outline, 0.15 * eye_frame.width, frame.shape[1], frame.shape[0])
         if region is None:
             return
         local, part = eye_frame.of_region(region), region.of(frame)
         a, b = local[..., 0], local[..., 1]
-        line = eye_frame.local((edge + shut * (lower + LINE_LOW * eye_frame.width * eye_frame.across)) / (1.0 + shut))
+        line = eye_frame.local((edge + shut * lower) / (1.0 + shut))
         off = b - heights(line, a)
         mask = soft_mask(outline, region, 0.03 * eye_frame.width)
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
@@ -90,14 +94,17 @@ class LidLayer:
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
-        blend(part, lid.skin.at(local), np.float32(share) * mask)
+        free = np.full(a.shape, share, np.float32)
+        if lid.frame is not None:
+            free *= 1.0 - lid.frame.at(local)
+        blend(part, lid.skin.at(local), free * mask)
         inside = np.clip((0.5 - np.abs(a)) / 0.22, 0.0, 1.0)
         strength = LINE_STRENGTH * np.exp(-((off / LINE_THICKNESS) ** 2))
         hang = LASH_LENGTH * float(np.clip((LASHES_FROM - openness) / LASHES_FROM, 0.0, 1.0))
         if hang > 0.01:
             grid = np.stack([(a + 0.6) / 1.2 * self._comb.shape[1], off / hang * self._comb.shape[0]], axis=2)
             strength = np.maximum(strength, LASH_STRENGTH * sample(self._comb, grid) * (off > 0))
-        strength *= share * lid.weight * inside
+        strength *= free * inside
         blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
 
 
@@ -112,22 +119,24 @@ def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Arr
     return smooth_curve(upper), smooth_curve(points[list(lm.LOWER_LIDS[eye])]), top
 
 
-def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Lid:
+def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, spectacles: bool) -> Lid:
     """Continue the skin around the eye over it, and read the lashes' colour."""
     import cv2
 
-    patch, frame = EyePatch.cut(picture, landmarks, eye, scale), EyeFrame.of(landmarks, eye)
+    patch, axes = EyePatch.cut(picture, landmarks, eye, scale), EyeFrame.of(landmarks, eye)
     a, b = patch.local[0, :, 0], patch.local[..., 1]
     crease_points = [lm.UPPER_LIDS[eye][0], *lm.UPPER_CREASES[eye], lm.UPPER_LIDS[eye][-1]]
     top, bottom, crease = (
-        heights(frame.local(landmarks[list(ring), :2]), a)
+        heights(axes.local(landmarks[list(ring), :2]), a)
         for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye], crease_points)
     )
     taper = np.clip((0.62 - np.abs(a)) / 0.2, 0.0, 1.0)
     hidden = (b > top - LASHES_ABOVE * taper) & (b < bottom + LASHES_BELOW * taper) & (taper > 0)
     light = patch.pixels.mean(2)
     usual = float(np.median(light[~hidden]))
-    known = ~hidden & (light > SKIN_RANGE[0] * usual) & (light < SKIN_RANGE[1] * usual)
+    frame = frame_before(patch, top, bottom) if spectacles else None
+    clear = ~hidden if frame is None else ~hidden & (frame < 0.05)
+    known = clear & (light > SKIN_RANGE[0] * usual) & (light < SKIN_RANGE[1] * usual)
     if np.count_nonzero(known) < 50:
         known = ~hidden
     skin = fill_smooth(patch.pixels, known.astype(np.float32))
@@ -141,14 +150,15 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -
     fold = 0.08 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
     tone = (round_light[..., None] * LID_TONE - 1.0) * lid[..., None] + 1.0
     skin = skin * tone * (1.0 - fold)[..., None]
-    detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / frame.width)
+    detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / axes.width)
     skin = np.clip(skin + detail[..., None], 0.0, 255.0).astype(np.float32)
     strip = patch.pixels[(np.abs(b - top) < 0.035) & (np.abs(a) < 0.4)]
     lightness = strip.mean(1)
     dark = strip[lightness <= np.percentile(lightness, 20)].mean(0)
     # Pale lashes still cast a shadow on the cheek.
     lashes = np.minimum(dark, 0.6 * skin_colour(picture, landmarks))
-    return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), 1.0)
+    before = None if frame is None else patch.with_pixels(frame)
+    return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), before)
 
 
 def _comb(rows: int = 48, columns: int = 768) -> Pixels:

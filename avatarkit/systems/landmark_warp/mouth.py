@@ -110,7 +110,7 @@ class MouthLayer:
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
         """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place."""
         gap = np.maximum(above + below, 0.0)
-        light = 0.6 + 0.4 * rise(above, 0.0, 0.05)
+        light = 0.66 + 0.34 * rise(above, 0.0, 0.05)
         light *= 0.75 + 0.25 * rise(gap, 0.02, 0.1)
         if self._own is not None:
             # Its own shadow is in the source's picture where the lip still is.

@@ -77,9 +77,9 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     skin = skin_colour(picture, landmarks).astype(np.float64)
     light = float(skin.mean())
     tint = skin / max(light, 1.0)
-    bright = float(np.clip(EYE_WHITE_SHARE * _eye_white(picture, landmarks), 0.85 * light + 20.0, 1.2 * light + 55.0))
+    bright = float(np.clip(EYE_WHITE_SHARE * _eye_white(picture, landmarks), 0.95 * light + 30.0, 1.2 * light + 55.0))
     # Teeth are nearly white, but keep a part of the light's colour.
-    teeth = min(bright, 225.0) * (0.72 + 0.28 * tint) * np.array([1.0, 0.975, 0.92])
+    teeth = min(bright, 225.0) * (0.75 + 0.25 * tint) * np.array([1.0, 0.975, 0.91])
     flesh = 0.4 * skin + 0.6 * lips
     # Flesh lit from within is redder than the skin outside.
     colours = [
