@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from media_set import label
 
-from avatarkit.face.sequence import CutDetector
+from avatarkit.face.cuts import CutDetector
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.media.binary import ffmpeg_binary
@@ -129,7 +129,7 @@ def embed(driver: Path, place: Embedded, tracker: FaceTracker, seconds: float) -
     width, height = place.size
     with FrameWriter(whole, width=width, height=height, rate=place.rate, crf=10, preset="ultrafast") as writer:
         for number, picture in enumerate(_frames(driver, place.rate, seconds)):
-            shot += cuts.is_cut(picture)
+            shot += cuts.look(picture).cut
             if before is None or not np.array_equal(before, picture):
                 found = tracker.detect(picture)
                 face = max(found, key=lambda one: one.extent_px) if found else None

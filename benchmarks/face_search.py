@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; see the module's text."""
     options = _parser().parse_args(argv)
     with closing(open_tracker(options.tracker)) as tracker:
-        heads = [head for path in _portraits(options.portraits) if (head := cut_head(read_image(path), tracker))]
+        heads = [head for path in portrait_paths(options.portraits) if (head := cut_head(read_image(path), tracker))]
         grounds = [*_grounds(options.grounds)]
         rows = [grid_row(tracker, heads, grounds, shown, size) for shown in SHOWN for size in SIZES_PX]
     verdicts = [
@@ -108,7 +108,8 @@ def cut_head(portrait: Picture, tracker: FaceTracker) -> tuple[Picture, Face] | 
     return (part, inside[0]) if len(inside) == 1 else None
 
 
-def _portraits(folder: Path | None) -> list[Path]:
+def portrait_paths(folder: Path | None) -> list[Path]:
+    """A folder's pictures, or the two photos that come with matplotlib and scikit-image."""
     if folder is not None:
         return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png"))
     from skimage import data

@@ -1,6 +1,6 @@
 """From a driver (video, animation, photo or motion file) to its motion."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.face.sequence import track
+from avatarkit.face.sequence import TrackedFrame, track
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.media.decode import FrameReader
@@ -129,8 +129,10 @@ def load_driver(
     with FrameReader(path, max_side=TRACKING_SIDE_PX, info=info, part=bounds) as reader:
         progress.stage("track", reader.frames_expected)
         about = DriverInfo(path.name, reader.rate, reader.width, reader.height, tracker.name)
-        motion = extract(track(_counted(reader, progress), tracker, face, str(path)), about, on_missing)
+        tracked, people = track(_counted(reader, progress), tracker, face, str(path)), _People()
+        motion = extract(people.watched(tracked), about, on_missing)
         warnings = [*info.notes, *(text for text in (reader.warning or info.warning,) if text)]
+        warnings += people.notes(reader.rate, bounds[0] if bounds else 0)
     for text in warnings:
         progress.notice(text)
     return Driver(path, kind, motion, info, warnings, bounds)
@@ -141,6 +143,36 @@ def motion_driver(path: Path, part: DriverPart = WHOLE) -> Driver:
     motion = read_motion(path)
     bounds = None if part.whole else part.frames(motion.rate, len(motion), path)
     return Driver(path, "motion", motion.part(*bounds) if bounds else motion, None, part=bounds)
+
+
+class _People:
+    """Frames that show somebody else, or may do so."""
+
+    def __init__(self) -> None:
+        self._strangers: list[int] = []
+        self._changed: list[int] = []
+
+    def watched(self, frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+        """The same frames, looked at as they pass."""
+        for number, frame in enumerate(frames):
+            if frame.stranger:
+                self._strangers.append(number)
+            if frame.changed:
+                self._changed.append(number)
+            yield frame
+
+    def notes(self, rate: Fraction, first: int) -> Iterator[str]:
+        """A line for each kind; `first` is the number of the first frame in the file."""
+
+        def moment(number: int) -> str:
+            return f"{float((first + number) / rate):.2f} s"
+
+        if self._strangers:
+            count, when = len(self._strangers), moment(self._strangers[0])
+            yield f"{count} frames, the first at {when}, show only other people than the one followed; they count as missing"
+        if self._changed:
+            when = ", ".join(moment(number) for number in self._changed)
+            yield f"after the cuts at {when} the person looks different: see whether it is the same one"
 
 
 def _counted(reader: FrameReader, progress: Progress) -> Iterator[NDArray[np.uint8]]:

@@ -94,6 +94,11 @@ class FaceAlignmentTracker:
         faces = [self._face(picture, box, score) for box, score in found]
         return tuple(sorted(faces, key=lambda face: face.centre[0]))
 
+    def glance(self, part: NDArray[np.uint8]) -> tuple[Box, ...]:
+        """See `FaceTracker.glance`."""
+        found = self._boxes(part, _WINDOW_PX, self._min_score, enlarge=False)
+        return tuple(box for box, _ in keep_best(found, _SAME_IOU))
+
     def follow(self, frame: NDArray[np.uint8], last: Face) -> Face | None:
         """The same face in the next frame, detected again around its last place."""
         found = cut_out(frame, square(last.box, _WINDOW))

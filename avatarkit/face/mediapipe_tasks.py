@@ -126,6 +126,9 @@ class MediaPipeTasksTracker(WindowTracker):
             found.append(((x, y, x + box.width, y + box.height), float(detection.categories[0].score)))
         return found
 
+    def _near(self, part: NDArray[np.uint8]) -> list[Scored]:
+        return self._boxes(part, whole=True)
+
     def _mesh(self, part: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         faces = self._landmarker.detect(self._image(part)).face_landmarks
         return np.array([(p.x, p.y, p.z) for p in faces[0]], np.float32) if faces else None

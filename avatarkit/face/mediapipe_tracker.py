@@ -57,20 +57,27 @@ class MediaPipeTracker(WindowTracker):
         return 0.115
 
     def _boxes(self, part: NDArray[np.uint8], *, whole: bool) -> list[Scored]:
-        height, width = part.shape[:2]
-        found: list[Scored] = []
         # The short-range detector is for faces larger than those that squares are searched for.
-        for detector in self._detectors if whole else self._detectors[1:]:
-            for detection in detector.process(part).detections or []:
-                place = detection.location_data.relative_bounding_box
-                left, top = place.xmin * width, place.ymin * height
-                box = (left, top, left + place.width * width, top + place.height * height)
-                found.append((box, float(detection.score[0])))
-        return found
+        near = self._near(part) if whole else []
+        return near + _detections(self._detectors[1], part)
+
+    def _near(self, part: NDArray[np.uint8]) -> list[Scored]:
+        return _detections(self._detectors[0], part)
 
     def _mesh(self, part: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         faces = self._graph.process(part).multi_face_landmarks
         return np.array([(p.x, p.y, p.z) for p in faces[0].landmark], np.float32) if faces else None
+
+
+def _detections(detector: Any, part: NDArray[np.uint8]) -> list[Scored]:
+    height, width = part.shape[:2]
+    found: list[Scored] = []
+    for detection in detector.process(part).detections or []:
+        place = detection.location_data.relative_bounding_box
+        left, top = place.xmin * width, place.ymin * height
+        box = (left, top, left + place.width * width, top + place.height * height)
+        found.append((box, float(detection.score[0])))
+    return found
 
 
 def _import_solutions() -> tuple[Any, str]:

@@ -64,6 +64,10 @@ class WindowTracker(ABC):
         """
 
     @abstractmethod
+    def _near(self, part: NDArray[np.uint8]) -> list[Scored]:
+        """As `_boxes`, by the fastest detector, for faces that are large in the part."""
+
+    @abstractmethod
     def _mesh(self, part: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Landmarks (478, 3) of the part's one face, in shares of its width, height and width; None without."""
 
@@ -81,6 +85,11 @@ class WindowTracker(ABC):
             smallest = max(SMALLEST_BOX_PX, _STRAY * wanted)
         whole = [face for face in found if not any(_within(face, other) for other in found)]
         return tuple(sorted(whole, key=lambda face: face.centre[0]))
+
+    def glance(self, part: NDArray[np.uint8]) -> tuple[Box, ...]:
+        """See `FaceTracker.glance`."""
+        found = ((box, score) for box, score in self._near(part) if score >= self._min_score)
+        return tuple(box for box, _ in keep_best(found))
 
     def _search(
         self, picture: NDArray[np.uint8], pyramid: Pyramid, side: float, smallest: float, found: list[Face]

@@ -21,8 +21,8 @@ SMALLEST_FACE_PX = 60.0
 """Smallest face that a search promises to find, in pixels of the picture."""
 BESIDE = 0.1
 """Faces of a smaller share of the largest one are not looked for on purpose."""
-BESIDE_MOVING = 0.33
-"""The same in videos, where a search costs several frames' time."""
+BESIDE_MOVING = 0.5
+"""The same in videos, where a search costs several frames' time, and a face half as large is not taken for another."""
 
 # Of a face that was lost, faces of this share of its size are looked for again, and closely.
 _SHRUNK = 0.5

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.face.boxes import Box
 from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX
 from avatarkit.face.types import Face
 
@@ -30,6 +31,10 @@ class FaceTracker(Protocol):
         least_px: smallest face worth a closer search; smaller ones that are seen anyway are given too.
         beside: the same as a share of the largest face seen: the larger it is, the sooner the search is over.
         """
+        ...
+
+    def glance(self, part: NDArray[np.uint8]) -> tuple[Box, ...]:
+        """Boxes of the faces in a small part of a frame, a sixth of its side or more: cheaper than following one."""
         ...
 
     def follow(self, frame: NDArray[np.uint8], last: Face) -> Face | None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from avatarkit.data.clip import ClipData, ClipInfo, Rejected, Split, Stage
 from avatarkit.data.columns import columns_of
 from avatarkit.data.pictures import encode_image, encode_matte, levels
+from avatarkit.face.person import faces_in
 from avatarkit.face.types import Face
 from avatarkit.head.annotate import Row, annotation, yaw_deg
 from avatarkit.head.coordinates import head_frame
 from avatarkit.head.crops import Cropped, HeadCropper
 from avatarkit.head.framing import wanted
 from avatarkit.prepare.config import GRID_RATE, PrepareConfig
-from avatarkit.prepare.follow import faces_in, others
+from avatarkit.prepare.follow import others
 from avatarkit.prepare.tools import Tools
 from avatarkit.quality.effective_resolution import effective_share
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.data.clip import ClipData, Rejected
 from avatarkit.errors import InputError
-from avatarkit.face.sequence import CutDetector
+from avatarkit.face.cuts import CutDetector
 from avatarkit.media.damage import damaged_frames
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import MediaInfo, VideoStream, probe
@@ -58,10 +58,10 @@ def _read(path: Path, info: MediaInfo, runs: Sequence[Run]) -> Iterator[ClipData
     damage = _Damage()
     with FrameReader(path, rate=GRID_RATE, info=info) as reader:
         for number, frame in enumerate(_frames(reader, info, end)):
-            cut = cuts.is_cut(frame)
+            change = cuts.look(frame)
             damage.look(reader, info)
             for run in waiting:
-                yield from map(damage.judged, run.step(number, frame, cut))
+                yield from map(damage.judged, run.step(number, frame, change))
             waiting = [run for run in waiting if not run.done]
             if not waiting:
                 return

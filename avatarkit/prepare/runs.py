@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.data.clip import ClipData, Rejected
 from avatarkit.face.boxes import Box
+from avatarkit.face.cuts import Change
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.follow import FaceFollower, share_inside
 from avatarkit.prepare.job import Track
@@ -43,7 +44,7 @@ class Run(Protocol):
         """Whether later frames are of no interest."""
         ...
 
-    def step(self, number: int, frame: Frame, cut: bool) -> Results:
+    def step(self, number: int, frame: Frame, change: Change) -> Results:
         """Take the next frame, at 25 a second; gives the clips that this ends."""
         ...
 
@@ -66,11 +67,11 @@ class BoxRun:
         self._piece = self._new_piece()
         self._missing: list[str] = []
 
-    def step(self, number: int, frame: Frame, cut: bool) -> Results:
+    def step(self, number: int, frame: Frame, change: Change) -> Results:
         """See `Run.step`."""
         if self.done or number < self.first:
             return []
-        if cut and number > self.first:
+        if change.cut and number > self.first:
             if number > self._last - _EDGE:
                 return self._end()
             if number > self.first + _EDGE:
@@ -78,7 +79,7 @@ class BoxRun:
             self._follower.restart()
             self._piece, self._missing = self._new_piece(), []
         row = self._rows.get(number)
-        rejected = self._take(number, frame, row) if row is not None else []
+        rejected = self._take(number, frame, row, change.moved) if row is not None else []
         if rejected or self.done:
             return rejected
         full = self._piece.frames >= self._config.max_frames
@@ -96,12 +97,14 @@ class BoxRun:
     def _new_piece(self) -> Piece:
         return Piece(self._label, self._config, self._tools)
 
-    def _take(self, number: int, frame: Frame, row: NDArray[np.float64]) -> Results:
+    def _take(
+        self, number: int, frame: Frame, row: NDArray[np.float64], moved: tuple[float, float]
+    ) -> Results:
         height, width = frame.shape[:2]
         box = _in_pixels(row, width, height)
         if share_inside(box, width, height) < _LEAST_BOX_INSIDE:
             return self._reject("outside-frame", f"the box lies outside of the picture at frame {number}")
-        seen = self._follower.step(frame, box)
+        seen = self._follower.step(frame, box, moved)
         if seen.face is not None:
             self._missing = []
             self._piece.add(number, frame, seen.face)
@@ -145,19 +148,24 @@ class FreeRun:
         self._missing: Counter[str] = Counter()
         self._gap = self._count = 0
 
-    def step(self, number: int, frame: Frame, cut: bool) -> Results:
+    def step(self, number: int, frame: Frame, change: Change) -> Results:
         """See `Run.step`."""
         results: Results = []
-        if cut:
+        if change.cut:
             results += self._close()
             self._follower.restart()
-        seen = self._follower.step(frame)
+        seen = self._follower.step(frame, moved=change.moved)
         if seen.jumped:
             results += self._close()
         if seen.face is None:
             self._gap += 1
             self._missing[seen.cause] += 1
-            return results + (self._close() if self._gap > _LONGEST_GAP else [])
+            if self._gap > _LONGEST_GAP:
+                # Whoever is there begins another clip.
+                self._follower.restart()
+                results += self._close()
+                self._gap = 0
+            return results
         self._gap = 0
         if self._skipping:
             return results

@@ -67,6 +67,9 @@ class FakeTracker:
                 return face
         return None
 
+    def glance(self, part: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
+        return ()
+
     def close(self) -> None:
         """Nothing to release."""
 

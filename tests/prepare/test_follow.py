@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from avatarkit.face.person import belongs, faces_in
 from avatarkit.face.types import Face
-from avatarkit.prepare.follow import FaceFollower, belongs, faces_in, share_inside
+from avatarkit.prepare.follow import FaceFollower, share_inside
 
 FRAME = np.zeros((400, 600, 3), np.uint8)
 Move = Callable[..., Face]
@@ -30,6 +31,9 @@ class Told:
 
     def follow(self, frame: np.ndarray, last: Face) -> Face | None:
         return self.followed
+
+    def glance(self, part: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
+        return ()
 
     def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from avatarkit.data.clip import Rejected
+from avatarkit.face.cuts import Change
 from avatarkit.face.types import Face
 from avatarkit.prepare import runs
 from avatarkit.prepare.config import PrepareConfig
@@ -33,6 +34,9 @@ class Told:
 
     def follow(self, frame: np.ndarray, last: Face) -> Face | None:
         return None
+
+    def glance(self, part: np.ndarray) -> tuple[tuple[float, float, float, float], ...]:
+        return ()
 
     def close(self) -> None: ...
 
@@ -74,7 +78,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         results = []
         for number, face in enumerate(faces):
             told.now = face
-            results += run.step(number, FRAME, number in cuts)
+            results += run.step(number, FRAME, Change(number in cuts))
         results += run.finish(problem, "truncated")
         return [r.detail if r.reason == "noted" else r.reason for r in results if isinstance(r, Rejected)]
 
@@ -98,8 +102,9 @@ def test_somebody_elsewhere_begins_another_even_without_a_cut(
 
 def test_short_gap_goes_on_and_a_long_one_ends(shown: Callable[..., list[str]], dense_face: Face) -> None:
     assert shown([dense_face] * 3 + [None] * 12 + [dense_face] * 3) == ["v-00 0-17"]
+    # Whoever comes after that is searched for on every third frame.
     long = [dense_face] * 3 + [None] * 15 + [dense_face] * 3
-    assert shown(long) == ["v-00 0-2", "v-01 18-20"]
+    assert shown(long) == ["v-00 0-2", "v-01 19-20"]
 
 
 def test_long_find_is_divided_and_its_short_rest_left(shown: Callable[..., list[str]], dense_face: Face) -> None:
