@@ -169,7 +169,8 @@ class _People:
 
         if self._strangers:
             count, when = len(self._strangers), moment(self._strangers[0])
-            yield f"{count} frames, the first at {when}, show only other people than the one followed; they count as missing"
+            frames = "1 frame shows" if count == 1 else f"{count} frames show"
+            yield f"from {when} on {frames} other people, and not the one followed; such frames count as missing"
         if self._changed:
             when = ", ".join(moment(number) for number in self._changed)
             yield f"after the cuts at {when} the person looks different: see whether it is the same one"

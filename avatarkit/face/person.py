@@ -80,6 +80,7 @@ class _Person:
     recent: Looks
     last: Face | None
     missing: int = 0
+    stranger: bool = False
     after_cut: bool = False
     others: list[_Other] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ class PersonFollower:
         self._frames += 1
         places = () if person.last is None else (moved_by(person.last, *moved), person.last)[: 2 if any(moved) else 1]
         self._follow_others(person, frame, moved)
-        hit, stranger, drifted = None, False, False
+        hit, stranger, drifted = None, person.missing > 0 and person.stranger, False
         if places and not person.missing:
             face = next((face for place in places if (face := self._tracker.follow(frame, place)) is not None), None)
             drifted = face is not None and box is not None and not belongs(face, box)
@@ -146,7 +147,7 @@ class PersonFollower:
                 jumped = min((_distance(hit[0], place) for place in places), default=0.0) > NEW_SHOT_SIZES
                 changed = person.after_cut and difference(hit[1], person.looks) > _SAME
         if hit is None:
-            person.missing += 1
+            person.missing, person.stranger = person.missing + 1, stranger
             person.last = places[0] if places else None
             return Sight(None, stranger=stranger, drifted=drifted)
         self._learn(person, *hit)
