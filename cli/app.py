@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import batch, cache, data, demo, doctor, inspect, motion, prepare, reenact, train, weights
+from avatarkit.cli import batch, cache, data, demo, doctor, evaluate, inspect, motion, prepare, reenact, train, weights
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.signals import INTERRUPTED, LINE, Interrupts, leave
 from avatarkit.cli.text import collapse
@@ -30,6 +30,7 @@ motion_app = typer.Typer(help="Extract and inspect motion files.", add_completio
 prepare_app = typer.Typer(help="Make datasets from videos and photos.", add_completion=False)
 data_app = typer.Typer(help="Look at datasets, check, choose, export, remove.", add_completion=False)
 train_app = typer.Typer(help="Train the networks, stage by stage.", add_completion=False)
+evaluate_app = typer.Typer(help="Measure reenactments, of any engine or program.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
 app.command("batch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(batch.batch)
@@ -52,6 +53,11 @@ data_app.command("export")(data.export)
 data_app.command("remove")(data.remove)
 app.add_typer(train_app, name="train")
 train.add_commands(train_app)
+app.add_typer(evaluate_app, name="evaluate")
+evaluate_app.command("self")(evaluate.self_reenactment)
+evaluate_app.command("cross")(evaluate.cross_reenactment)
+evaluate_app.command("videos")(evaluate.videos)
+evaluate_app.command("compare")(evaluate.compare)
 app.add_typer(weights_app, name="weights")
 weights_app.command("list")(weights.list_all)
 weights_app.command("fetch")(weights.fetch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class ReenactReport:
                     "faces": source.portrait.faces,
                     "face_height_px": round(source.portrait.face.extent_px, 1),
                     "enlarged": round(source.crop.scale, 3),
+                    "crop": None if config.paste_back else list(astuple(source.crop)),
                     "matting": source.matting,
                     "inpainting": source.inpainting,
                     "tracker": source.portrait.tracker,

@@ -1,0 +1,113 @@
+"""`avatarkit evaluate`: figures of our engines and of other programs' videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from avatarkit.cli.console import Console
+
+if TYPE_CHECKING:
+    from avatarkit.pipelines.evaluate.run import EvaluateReport
+
+EXIT_SOME_REFUSED = 7
+
+_OUTPUT = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT", help="Folder; the same command again goes on there.")
+]
+_ENGINE = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine", metavar="[NAME=]ENGINE[:CKPT,...]", show_default="warp", help="What draws; may be repeated."
+    ),
+]
+_SIZE = Annotated[int, typer.Option(min=64, max=4096, metavar="PX", help="Side of the pictures that are compared.")]
+_EVERY = Annotated[int, typer.Option(min=1, metavar="N", help="Measure every Nth frame.")]
+_MASKED = Annotated[bool, typer.Option("--masked/--raw", help="Also inside the face's hull.")]
+_LIMIT = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="all", help="Clips or pairs at most.")]
+_SEED = Annotated[int, typer.Option(help="Draws clips for --limit, and the bootstrap.")]
+_PROTOCOL = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A published way to measure, such as megaportraits-self-512.")
+]
+_WORKERS = Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")]
+_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
+
+
+def self_reenactment(
+    output: _OUTPUT,
+    clips: Annotated[str, typer.Option(metavar="DIR|PATTERN|LIST", help="Videos; their first frames are the sources.")],
+    engine: _ENGINE = None,
+    size: _SIZE = 512,
+    every: _EVERY = 1,
+    masked: _MASKED = True,
+    limit: _LIMIT = None,
+    seed: _SEED = 0,
+    protocol: _PROTOCOL = None,
+    workers: _WORKERS = 1,
+    quiet: _QUIET = False,
+) -> None:
+    """Draw clips from their own first frames, and compare them with the clips."""
+    _run(
+        "self", output, quiet, engine, clips=clips, size=size, every=every, masked=masked, limit=limit, seed=seed,
+        protocol=protocol, workers=workers,
+    )  # fmt: skip
+
+
+def cross_reenactment(
+    output: _OUTPUT,
+    sources: Annotated[str, typer.Option(metavar="DIR|PATTERN|LIST", help="Portraits.")],
+    drivers: Annotated[str, typer.Option(metavar="DIR|PATTERN|LIST", help="Videos of other people.")],
+    engine: _ENGINE = None,
+    size: _SIZE = 512,
+    every: _EVERY = 1,
+    limit: _LIMIT = None,
+    seed: _SEED = 0,
+    protocol: _PROTOCOL = None,
+    workers: _WORKERS = 1,
+    quiet: _QUIET = False,
+) -> None:
+    """Draw all sources by all drivers, and measure identity and motion."""
+    _run(
+        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, limit=limit,
+        seed=seed, protocol=protocol, workers=workers,
+    )  # fmt: skip
+
+
+def videos(
+    output: _OUTPUT,
+    pairs: Annotated[Path, typer.Option(metavar="CSV", help="Columns output, driver; perhaps source, method, name.")],
+    size: _SIZE = 512,
+    every: _EVERY = 1,
+    limit: _LIMIT = None,
+    seed: _SEED = 0,
+    workers: _WORKERS = 1,
+    quiet: _QUIET = False,
+) -> None:
+    """Measure videos that any program has made."""
+    _run("videos", output, quiet, None, pairs=pairs, size=size, every=every, limit=limit, seed=seed, workers=workers)
+
+
+def compare(
+    results: Annotated[list[Path], typer.Argument(metavar="RESULTS.json ...", help="Of evaluations measured alike.")],
+    output: _OUTPUT,
+    quiet: _QUIET = False,
+) -> None:
+    """Put the results of several evaluations into one page."""
+    from avatarkit.pipelines.evaluate.run import compare as compared
+
+    with Console(quiet=quiet) as console:
+        console.summary(compared(results, output).summary_lines())
+
+
+def _run(kind: Any, output: Path, quiet: bool, engines: list[str] | None, **options: Any) -> None:
+    from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, evaluate
+
+    methods = tuple(Method.read(text) for text in engines or ["warp"])
+    config = EvaluateConfig(kind, output, methods, **options)
+    with Console(quiet=quiet) as console:
+        report: EvaluateReport = evaluate(config, console)
+        console.summary(report.summary_lines())
+    if report.refused:
+        raise typer.Exit(EXIT_SOME_REFUSED)

@@ -1,0 +1,1 @@
+"""`avatarkit evaluate`: figures of reenactments, of our engines and of any other program's videos."""

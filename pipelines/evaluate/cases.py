@@ -1,0 +1,156 @@
+"""What is evaluated: cases of an output against its driver and source, by folders or by a table of videos."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from avatarkit.errors import InputError, UsageError
+from avatarkit.pipelines.batch.jobs import files_of
+
+Kind = Literal["self", "cross", "videos"]
+SIZES = (64, 4096)
+LONGEST_CELL = 4096
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A published way to measure, or ours.
+
+    size: side of the pictures that are compared, pixels. every: frames from one measured frame to the next.
+    source: what is known of the publication and where it is open what we chose.
+    """
+
+    name: str
+    kind: Kind
+    size: int
+    every: int
+    about: str
+
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("megaportraits-self-512", "self", 512, 1,
+                 "MegaPortraits, table 1: first frame as source, its clip as driver, at 512 px; figures in the face"
+                 " beside raw ones (our mask: the hull of the target's landmarks)"),
+        Protocol("megaportraits-self-256", "self", 256, 1, "the same at 256 px"),
+        Protocol("megaportraits-cross-512", "cross", 512, 1,
+                 "MegaPortraits, table 1: sources by drivers of other people at 512 px: identity, motion (identity by"
+                 " another network than its ArcFace; its pairs are not published: all are taken)"),
+        Protocol("megaportraits-cross-1024", "cross", 1024, 1,
+                 "MegaPortraits, table 2: the same at 1024 px, on high-resolution sources"),
+        Protocol("few-shot-self-256", "self", 256, 1,
+                 "few-shot heads (Zakharov et al., 2019): self-reenactment at 256 px, one source frame"),
+        Protocol("metaportrait-self-256", "self", 256, 1, "MetaPortrait (2023): self-reenactment at 256 px"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """An output to be measured.
+
+    name: its own within a run and method. method: engine, checkpoint or program. source: None where it is not known.
+    row: where it stands in a table of videos, from 1 on with the heading as row 1.
+    """
+
+    name: str
+    method: str
+    driver: Path
+    output: Path
+    source: Path | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A case that is not measured, and why."""
+
+    name: str
+    method: str
+    kind: str
+    reason: str
+    row: int | None = None
+
+
+def clips_of(text: str) -> list[Path]:
+    """Videos of a folder, pattern or list; InputError where there are none."""
+    from avatarkit.media.containers import VIDEO_SUFFIXES
+
+    clips = [path for path in files_of(text, "--clips") if path.suffix.lower() in VIDEO_SUFFIXES]
+    if not clips:
+        raise InputError(f"--clips {text}: holds no videos")
+    return clips
+
+
+def drawn(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
+    """At most `limit` of them, drawn by the seed, in their order."""
+    import random
+
+    if limit is None or limit >= len(paths):
+        return list(paths)
+    chosen = set(random.Random(seed).sample(range(len(paths)), limit))
+    return [path for number, path in enumerate(paths) if number in chosen]
+
+
+def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:
+    """Cases of a table with the columns output, driver, and perhaps source, method and name; and the rows refused.
+
+    Paths are relative to the table.
+
+    Raises:
+        InputError: it cannot be read, or lacks a column.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    rows = csv.DictReader(io.StringIO(text))
+    missing = {"output", "driver"} - set(rows.fieldnames or ())
+    if missing:
+        raise InputError(
+            f"{path}: has no column {sorted(missing)[0]}; it needs output and driver, and may have source, method, name"
+        )
+    cases: list[Case] = []
+    refused: list[Refused] = []
+    seen: dict[tuple[str, str], int] = {}
+    try:
+        for number, row in enumerate(rows, start=2):
+            try:
+                cases.append(_row_case(path.parent, number, row, seen))
+            except (InputError, UsageError) as error:
+                method, name = row.get("method") or "videos", row.get("name") or row.get("output") or ""
+                refused.append(Refused(str(name)[:200], str(method)[:200], type(error).__name__, str(error), number))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {rows.line_num} is no csv: {error}") from error
+    return cases, refused
+
+
+def _row_case(folder: Path, number: int, row: Mapping[str, str | None], seen: dict[tuple[str, str], int]) -> Case:
+    if None in row or any(value is not None and len(value) > LONGEST_CELL for value in row.values()):
+        raise InputError(f"row {number}: has more cells than the heading, or one that is far too long")
+    output, driver = ((row.get(key) or "").strip() for key in ("output", "driver"))
+    if not output or not driver:
+        raise InputError(f"row {number}: needs an output and a driver")
+    source = (row.get("source") or "").strip()
+    places = [folder / text for text in (output, driver, *([source] if source else []))]
+    for place in places:
+        if not place.is_file():
+            raise InputError(f"row {number}: {place}: there is no such file")
+    method, name = (row.get("method") or "").strip() or "videos", (row.get("name") or "").strip() or Path(output).stem
+    if (method, name) in seen:
+        raise InputError(f"row {number}: {method} has a case {name} in row {seen[method, name]} already; name them")
+    seen[method, name] = number
+    return Case(name, method, places[1], places[0], places[2] if source else None, number)
+
+
+def methods(cases: Sequence[Case]) -> Iterator[str]:
+    """Methods in the order in which they come first."""
+    yield from dict.fromkeys(case.method for case in cases)

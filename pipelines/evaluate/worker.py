@@ -1,0 +1,129 @@
+"""One process of an evaluation: networks open once, one case after the other, a mark for each."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from avatarkit.atomic import write_json
+from avatarkit.errors import AvatarkitError
+from avatarkit.geometry.crop import Crop
+from avatarkit.pipelines.evaluate.cases import Case
+from avatarkit.pipelines.evaluate.measure import MeasureOptions, Measurer
+from avatarkit.reading import read_json
+from avatarkit.runtime import Progress
+from avatarkit.work.task import MOST_CRASHES, Deferred, Link, Result, Turn
+
+STEP = "case"
+LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker opens. marks: folder of what was measured."""
+
+    options: MeasureOptions
+    marks: Path
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """A case with all that its figures depend on beside the code: crop of the driver, and the key of its mark."""
+
+    case: Case
+    crop: tuple[float, float, float, float, float] | None
+    key: str
+
+
+class EvaluateWorker:
+    """Measures cases."""
+
+    names: Mapping[str, str] = {}
+    advice: tuple[str, ...] = ()
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup, self._measurer = setup, Measurer(setup.options)
+
+    def close(self) -> None:
+        """Close the networks."""
+        self._measurer.close()
+
+    def work(self, turn: Turn, link: Link) -> dict[str, Any]:
+        """Measure one case and leave its mark; a case that cannot be measured gives its error."""
+        todo: Unmeasured = turn.task.payload
+        link.begin(STEP, LIMIT_S)
+        if STEP in turn.poisoned:
+            return {"kind": turn.poisoned[STEP], "reason": "the process that measured it died twice"}
+        try:
+            crop = None if todo.crop is None else Crop(*todo.crop)
+            value = asdict(self._measurer.measure(todo.case, crop))
+        except AvatarkitError as error:
+            return {"kind": type(error).__name__, "reason": " ".join(str(error).split())}
+        except Exception as error:
+            if not turn.last_chance:
+                raise Deferred(((STEP, type(error).__name__, str(error)),)) from error
+            return {"kind": type(error).__name__, "reason": " ".join(str(error).split())}
+        value["choices"] = self._measurer.choices
+        write_json(self._setup.marks / f"{todo.key}.json", value)
+        return value
+
+
+def read_mark(marks: Path, key: str) -> dict[str, Any] | None:
+    """What was measured under a key before; None where nothing was, or the mark is damaged."""
+    try:
+        value = read_json(marks / f"{key}.json")
+    except (OSError, AvatarkitError, json.JSONDecodeError):
+        return None
+    return value if {"figures", "frames", "notes", "choices"} <= value.keys() else None
+
+
+class Collector:
+    """Watches over the measuring: what came of each case."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+        self._progress = progress
+        self._crashes: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+
+    def opened(self, advice: tuple[str, ...]) -> None:
+        """Nothing to say."""
+
+    def started(self, task: str, worker: str) -> None:
+        """Nothing to say."""
+
+    def begun(self, task: str, step: str, worker: str) -> None:
+        """Nothing to say."""
+
+    def alive(self, task: str, progress: Any, worker: str) -> None:
+        """Nothing to say."""
+
+    def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
+        """Count it: a case gets two tries."""
+        self._crashes[task] += 1
+        self._reasons[task] = reason
+        self._progress.notice(f"{task}: the worker {detail}")
+
+    def poisoned(self, task: str) -> Mapping[str, str]:
+        """Cases that crashed too often."""
+        return {STEP: self._reasons[task]} if self._crashes[task] >= MOST_CRASHES else {}
+
+    def done(self, task: str, step: str, value: Any, worker: str) -> None:
+        """A case has one step."""
+
+    def ended(self, result: Result, worker: str) -> None:
+        """Keep what came of it."""
+        if result.how == "done":
+            self.values[result.task.name] = result.value
+            self._progress.advance()
+
+    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
+        """Nothing is reserved."""
+        return True
+
+    def tick(self) -> None:
+        """Nothing to do."""
