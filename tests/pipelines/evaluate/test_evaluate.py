@@ -125,8 +125,8 @@ def test_results_measured_differently_are_not_compared(
     (tmp_path / "large.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"options .* cannot be compared"):
         compare([path, tmp_path / "large.json"], tmp_path / "none")
+    (tmp_path / "odd.json").write_text("{}")
     with pytest.raises(InputError, match="is not the results"):
-        (tmp_path / "odd.json").write_text("{}")
         read_results(tmp_path / "odd.json")
 
 

@@ -1,0 +1,74 @@
+"""What an evaluation is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avatarkit.errors import UsageError
+from avatarkit.pipelines.evaluate.cases import PROTOCOLS, SIZES, Kind
+from avatarkit.pipelines.evaluate.measure import MeasureOptions
+
+
+@dataclass(frozen=True)
+class Method:
+    """What draws: an engine, with the checkpoints that it is given. name: in tables."""
+
+    name: str
+    engine: str
+    checkpoints: tuple[Path, ...] = ()
+
+    @staticmethod
+    def read(text: str) -> Method:
+        """ "warp", or "NAME=ENGINE:CHECKPOINT,CHECKPOINT" with either part left out; UsageError for nothing."""
+        name, equals, rest = text.partition("=")
+        engine, _, checkpoints = (rest if equals else text).partition(":")
+        if not engine or (equals and not name):
+            raise UsageError(f"--engine {text}: use ENGINE, ENGINE:CHECKPOINT or NAME=ENGINE:CHECKPOINT")
+        paths = tuple(Path(part) for part in checkpoints.split(",") if part)
+        return Method(name if equals else "-".join([engine, *(path.name for path in paths)]), engine, paths)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is evaluated.
+
+    clips: of `self`: folder, pattern or list. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
+    protocol: sets size and every. limit: clips or pairs at most, drawn by the seed. workers: processes.
+    """
+
+    kind: Kind
+    output: Path
+    methods: tuple[Method, ...] = (Method("warp", "warp"),)
+    clips: str | None = None
+    sources: str | None = None
+    drivers: str | None = None
+    pairs: Path | None = None
+    protocol: str | None = None
+    size: int = 512
+    every: int = 1
+    masked: bool = True
+    limit: int | None = None
+    seed: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be with a UsageError."""
+        if self.protocol is not None and self.protocol not in PROTOCOLS:
+            raise UsageError(f"--protocol {self.protocol}: use one of {', '.join(PROTOCOLS)}")
+        if self.protocol is not None and PROTOCOLS[self.protocol].kind != self.kind:
+            raise UsageError(f"--protocol {self.protocol}: belongs to evaluate {PROTOCOLS[self.protocol].kind}")
+        if not SIZES[0] <= self.size <= SIZES[1] or self.size % 2:
+            raise UsageError(f"--size {self.size}: use an even number from {SIZES[0]} to {SIZES[1]}")
+        if self.every < 1 or self.workers < 1 or (self.limit is not None and self.limit < 1):
+            raise UsageError("--every, --workers and --limit: use numbers from 1 up")
+        names = [method.name for method in self.methods]
+        if len(set(names)) != len(names):
+            raise UsageError(f"--engine: two are called {names[0]}; name them: NAME=ENGINE:CHECKPOINT")
+
+    @property
+    def measured(self) -> MeasureOptions:
+        """How frames are compared."""
+        known = PROTOCOLS.get(self.protocol or "")
+        size, every = (known.size, known.every) if known else (self.size, self.every)
+        return MeasureOptions(self.kind, size, every, self.masked)
