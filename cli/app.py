@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from avatarkit import __version__
-from avatarkit.cli import batch, cache, data, demo, doctor, evaluate, inspect, motion, prepare, reenact, train, weights
+from avatarkit.cli import (
+    batch,
+    cache,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    gallery,
+    inspect,
+    motion,
+    prepare,
+    reenact,
+    train,
+    weights,
+)
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.signals import INTERRUPTED, LINE, Interrupts, leave
 from avatarkit.cli.text import collapse
@@ -66,6 +80,7 @@ weights_app.command("import")(weights.import_file)
 weights_app.command("path")(weights.path)
 weights_app.command("licences")(weights.licences)
 app.command("demo")(demo.demo)
+app.command("gallery")(gallery.gallery)
 app.command("doctor")(doctor.doctor)
 app.command("inspect")(inspect.inspect)
 

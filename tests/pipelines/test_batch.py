@@ -111,7 +111,7 @@ def test_bad_inputs_cost_their_pairs_alone(inputs: Path, tmp_path: Path) -> None
     for name in ("grace.jpg", "photo.png"):
         shutil.copy(next(inputs.glob(f"*/{name}")), tmp_path / name)
     lines = [
-        "source,driver,output,strength,paste-back",
+        "source,driver,output,strength,keep-scale",
         "grace.jpg,photo.png,a.png,0.5,",
         "missing.jpg,photo.png,b.png,,",
         "noface.png,photo.png,c.png,,",

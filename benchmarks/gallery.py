@@ -1,0 +1,223 @@
+"""Opens a gallery of 40 x 40 pairs in headless Chromium, plays, looks closely, and watches what it asks for.
+
+    python benchmarks/gallery.py [--chromium chromium] [--side 40] [--shots DIR]
+
+Prints milliseconds until the page is loaded and until the posters on screen are drawn, the longest task of the page's
+thread while it scrolls, console errors, and requests that leave the folder. Exit code 1 where a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatarkit.media.ffmpeg import ffmpeg_binary
+from avatarkit.pipelines.batch.gallery import Item, Side, page_of
+from avatarkit.pipelines.batch.worker import write_poster
+
+BAR_MS = 2000.0
+
+
+class Browser:
+    """Chromium's own protocol over a pair of pipes; nothing else is needed."""
+
+    def __init__(self, binary: str, profile: Path) -> None:
+        ours_out, theirs_in = os.pipe()
+        theirs_out, ours_in = os.pipe()
+        # Chromium reads its commands from descriptor 3 and answers on 4.
+        words = "--headless=new --no-sandbox --disable-gpu --remote-debugging-pipe --window-size=1400,900"
+        shell = f"exec {binary} {words} --user-data-dir={profile} --autoplay-policy=no-user-gesture-required"
+        shell += f" about:blank 3<&{theirs_out} 4>&{theirs_in}"
+        self.process = subprocess.Popen(
+            ["bash", "-c", shell], pass_fds=(theirs_out, theirs_in), stderr=subprocess.DEVNULL
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._out, self._in, self._number, self._rest = ours_out, ours_in, 0, b""
+        self.events: list[dict[str, Any]] = []
+        targets = self.call("Target.getTargets")["targetInfos"]
+        page = next(one["targetId"] for one in targets if one["type"] == "page")
+        self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The answer to a command; events that come before it are kept."""
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        if getattr(self, "session", None):
+            message["sessionId"] = self.session
+        os.write(self._in, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(answer["error"])
+                return dict(answer["result"])
+            self.events.append(answer)
+
+    def value(self, expression: str) -> Any:
+        """What an expression of the page's language comes to."""
+        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def wait(self, expression: str, limit_s: float = 20.0) -> float:
+        """Wait until an expression is true."""
+        start_s = time.perf_counter()
+        while not self.value(expression):
+            if time.perf_counter() - start_s > limit_s:
+                raise TimeoutError(expression)
+            time.sleep(0.02)
+        return time.perf_counter() - start_s
+
+    def shot(self, path: Path) -> None:
+        """A picture of the page."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+    def close(self) -> None:
+        """End the browser."""
+        self.process.terminate()
+        self.process.wait(20)
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            block = os.read(self._out, 1 << 20)
+            if not block:
+                raise RuntimeError("the browser has ended")
+            self._rest += block
+        text, _, self._rest = self._rest.partition(b"\0")
+        return dict(json.loads(text))
+
+
+def make_gallery(folder: Path, side: int) -> Path:
+    """A page of side x side pairs with posters of their own and a few small videos; one pair in fifty is refused."""
+    rng = np.random.default_rng(0)
+    (folder / "posters").mkdir()
+    for number in range(8):
+        source = f"testsrc2=d=2:s=128x128:r=25,hue=h={number * 45}"
+        words = ["-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", str(folder / f"v{number}.mp4")]
+        subprocess.run([ffmpeg_binary(), "-y", "-loglevel", "error", *words], check=True)
+    items = []
+    for row in range(side):
+        for column in range(side):
+            number = row * side + column
+            if number % 50 == 49:
+                items.append(Item(f"source {row}", f"driver {column}", reason="InputError: no face <b>found</b>"))
+                continue
+            poster = np.repeat(np.repeat(rng.integers(0, 256, (12, 12, 3), np.uint8), 16, 0), 16, 1)
+            write_poster(folder / "posters" / f"{number}.jpg", poster)
+            for engine in ("warp 1", "warp 2")[: 1 + (number % 7 == 0)]:
+                video = f"v{(number + len(engine)) % 8}.mp4"
+                items.append(Item(f"source {row}", f"driver {column}", engine, video, f"posters/{number}.jpg"))
+    rows = [Side(f"source {n}", f"posters/{n}.jpg", f"posters/{n}.jpg") for n in range(side)]
+    columns = [Side(f"driver {n}", f"v{n % 8}.mp4", f"posters/{n}.jpg") for n in range(side)]
+    (folder / "index.html").write_text(page_of(rows, columns, items), encoding="utf-8")
+    return folder / "index.html"
+
+
+LOADED = "document.readyState === 'complete'"
+POSTERS = """(() => { const seen = [...document.querySelectorAll('.cell img')].filter((one) => {
+  const box = one.getBoundingClientRect(); return box.bottom > 0 && box.top < innerHeight && box.left < innerWidth; });
+  return seen.length > 20 && seen.every((one) => one.complete && one.naturalWidth > 0); })()"""
+SCROLL = """new Promise((done) => { const main = document.querySelector('main'), gaps = [];
+  let last = performance.now(), n = 0;
+  const step = (now) => { gaps.push(now - last); last = now; main.scrollTop += 60; main.scrollLeft += 40;
+    ++n < 90 ? requestAnimationFrame(step) : done(gaps.slice(5).sort((a, b) => a - b)); };
+  requestAnimationFrame(step); })"""
+
+
+def look(browser: Browser, page: Path, shots: Path | None) -> dict[str, Any]:
+    """Figures of a visit."""
+    for domain in ("Page", "Runtime", "Log", "Network"):
+        browser.call(f"{domain}.enable")
+    start_s = time.perf_counter()
+    browser.call("Page.navigate", url=page.as_uri())
+    browser.wait(LOADED)
+    loaded_ms = 1000 * (time.perf_counter() - start_s)
+    browser.wait(POSTERS)
+    found: dict[str, Any] = {"loaded_ms": round(loaded_ms), "posters_ms": round(1000 * (time.perf_counter() - start_s))}
+    found["cells"] = browser.value("document.querySelectorAll('.cell').length")
+    if shots:
+        browser.shot(shots / "grid.png")
+    box = browser.value("(({x, y}) => [x, y])(document.querySelector('.cell').getBoundingClientRect())")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + 30, y=box[1] + 30)
+    browser.wait("[...document.querySelectorAll('.cell video')].some((one) => one.currentTime > 0.1)")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=700, y=5)
+    browser.wait("document.querySelectorAll('.cell video').length === 0")
+    browser.value("document.querySelector('.side').click()")
+    browser.wait("[...document.querySelectorAll('.cell video')].filter((one) => one.currentTime > 0.3).length > 5")
+    time.sleep(1.0)
+    times = "[...document.querySelectorAll('.cell video')].map((one) => one.currentTime)"
+    apart = f"((t) => Math.max(...t) - Math.min(...t))({times})"
+    found["apart_s"] = round(min(browser.value(apart) for _ in range(5)), 3)
+    browser.value("document.querySelector('.side').click()")
+    found["left_playing"] = browser.value("document.querySelectorAll('.cell video').length")
+    gaps = browser.value(SCROLL)
+    found["scroll_median_ms"], found["scroll_worst_ms"] = round(gaps[len(gaps) // 2], 1), round(gaps[-1], 1)
+    found["pictures_made"] = browser.value("document.querySelectorAll('.cell img').length")
+    browser.value("document.querySelector('main').scrollTo(0, 0); document.querySelector('.cell').click()")
+    browser.wait("document.querySelectorAll('#view video').length === 3")
+    browser.wait("[...document.querySelectorAll('#view video')].every((one) => one.currentTime > 0.1)")
+    if shots:
+        browser.shot(shots / "pair.png")
+    key = {"key": "ArrowRight", "code": "ArrowRight"}
+    browser.call("Input.dispatchKeyEvent", type="keyDown", **key)
+    browser.wait("document.getElementById('title').textContent === 'source 0 by driver 1'")
+    browser.value("document.getElementById('view').close()")
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    if shots:
+        browser.shot(shots / "dark.png")
+    return found
+
+
+def main() -> int:
+    """Make, visit, report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chromium", default="chromium")
+    parser.add_argument("--side", type=int, default=40)
+    parser.add_argument("--shots", type=Path)
+    options = parser.parse_args()
+    if shutil.which(options.chromium) is None:
+        parser.error(f"{options.chromium}: not here; install Chromium or name it by --chromium")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "gallery"
+        folder.mkdir()
+        page = make_gallery(folder, options.side)
+        browser = Browser(options.chromium, Path(name) / "profile")
+        try:
+            found = look(browser, page, options.shots)
+        finally:
+            browser.close()
+        found["page_kB"] = page.stat().st_size // 1000
+        errors = [one for one in browser.events if one.get("method") == "Runtime.exceptionThrown"]
+        errors += [
+            one for one in browser.events
+            if one.get("method") == "Log.entryAdded" and one["params"]["entry"]["level"] in ("error", "warning")
+        ]  # fmt: skip
+        asked = [
+            one["params"]["request"]["url"]
+            for one in browser.events
+            if one.get("method") == "Network.requestWillBeSent"
+        ]
+        outside = [url for url in asked if not url.startswith((folder.as_uri(), "data:"))]
+        found |= {"console_errors": len(errors), "outside_requests": len(outside)}
+    for key, value in found.items():
+        print(f"{key:18} {value}")
+    for one in [*errors, *outside][:5]:
+        print(json.dumps(one)[:300])
+    return int(bool(errors or outside) or found["posters_ms"] > BAR_MS or found["left_playing"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
