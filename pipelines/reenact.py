@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.media.containers import output_kind
-from avatarkit.media.encode import FrameWriter
+from avatarkit.media.encode import LARGE_PX, FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import pending_output
 from avatarkit.motion.transfer import Transfer
@@ -111,7 +111,7 @@ def _write(
         )
         order = [number for _, number in shown] or range(len(transfer))
         frames: Iterator[Picture] = stack.enter_context(
-            closing(rendered(engine, source, transfer, order, workers=min(4, cpu_threads() + 1)))  # type: ignore[type-var]
+            closing(rendered(engine, source, transfer, order, _workers(source)))  # type: ignore[type-var]
         )
         if shown_to is not None:
             frames = _glimpsed(frames, len(order) // 2, shown_to)
@@ -137,6 +137,12 @@ def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], Non
         if number == at:
             shown(frame)
         yield frame
+
+
+def _workers(source: Source) -> int:
+    """Frames that are drawn at a time; each takes thirty times its bytes while it is drawn."""
+    width, height = source.frame_size
+    return min(2 if width * height > LARGE_PX else 4, cpu_threads() + 1)
 
 
 def _write_video(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from avatarkit.errors import AvatarkitError
+from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.canvas import Canvas
@@ -114,6 +115,20 @@ def test_anchored_edges_stay(source: SourceLayers, move: Move) -> None:
         shift = field.lattice.sample(field.displacement(move(**options)), pixels())
         edges = np.concatenate([shift[0], shift[-1], shift[:, 0], shift[:, -1]])
         assert np.abs(edges).max() < 1.0, options
+
+
+def test_shoulders_of_an_anchored_picture_stand_still(source: SourceLayers, move: Move) -> None:
+    """Beside and below the chin hardly anything follows a shift of the head; the chin itself does."""
+    field = head_field(replace(source, anchored=True))
+    pose = head_frame(source.landmarks)
+    chin = source.landmarks[lm.CHIN, :2]
+    displacement, nodes = field.displacement(move(dx=20.0)), field.lattice.nodes()
+    moved = [
+        displacement[np.unravel_index(np.argmin(np.sum((nodes - place) ** 2, axis=2)), nodes.shape[:2])][0]
+        for place in (chin, chin + pose.scale * np.array([1.6, 0.35]), chin + pose.scale * np.array([-1.6, 0.35]))
+    ]
+    assert moved[0] > 10.0
+    assert max(moved[1:]) < 6.0
 
 
 def test_engine_must_be_prepared(source: SourceLayers) -> None:
