@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from avatarkit.cli import reenact_options as options
 from avatarkit.cli.console import Console
+from avatarkit.cli.memory import reuse_freed_memory
 from avatarkit.cli.parsing import face_choice, pair, reference_frame
 from avatarkit.errors import UsageError
 
@@ -61,6 +62,7 @@ def reenact(
     config = config_of(locals())
     from avatarkit.pipelines.reenact import reenact as run
 
+    reuse_freed_memory()
     with Console(quiet=quiet) as console:
         console.summary(run(config, console).summary_lines())
 

@@ -36,6 +36,9 @@ class Provenance:
     face_places: NDArray[np.float32]
     face_corners: NDArray[np.float32]
 
+LARGE_PX = 2048
+"""In frames with a longer side the face's part of the map is made at a third of the size."""
+
 
 class WarpEngine:
     """Moves the source's own pixels after the driver's landmarks."""
@@ -115,5 +118,8 @@ class WarpEngine:
         inverse, lattice = self._field.inverse(motion), self._field.lattice
         columns = lattice.enlarged(inverse[..., 0] + np.float32(canvas.left))
         rows = lattice.enlarged(inverse[..., 1] + np.float32(canvas.top))
-        face = self._mesh.draw(motion, columns, rows, (canvas.left, canvas.top))
-        return columns, rows, face
+        corner = canvas.left, canvas.top
+        if self._hidden is None and max(columns.shape) > LARGE_PX:
+            self._mesh.draw_reduced(motion, columns, rows, corner, 3)
+            return columns, rows, None
+        return columns, rows, self._mesh.draw(motion, columns, rows, corner)
