@@ -35,6 +35,8 @@ Picture = NDArray[np.uint8]
 IDENTITY_FRAMES = 12
 """Frames of a clip whose faces are compared with the source's, evenly over it."""
 FEWEST_FRAMES = 3
+LEAST_BLINK_RATE = 12.0
+"""Measured frames a second below which blinks are not counted."""
 NOT_MEASURED: Mapping[str, str] = {
     "lpips": "avatarkit weights fetch alexnet lpips-alexnet",
     "identity_distance": "avatarkit weights fetch face-embedding",
@@ -222,7 +224,8 @@ def _split(samples: list[tuple[Picture, Any]]) -> tuple[list[Picture], list[Any]
 
 def _motion(result: motion.Track, driver: motion.Track, rate: float, kind: Kind) -> dict[str, float | None]:
     one, other = motion.openings(result), motion.openings(driver)
-    blinks = blink_figures(other["lids"], one["lids"], rate)
+    # A blink lasts a fifth of a second: rarer frames would miss its deepest point.
+    blinks = blink_figures(other["lids"], one["lids"], rate).followed if rate >= LEAST_BLINK_RATE else None
     looks = gaze_figures(other["gaze"], one["gaze"])
     figures: dict[str, float | None] = {
         "aed": motion.aed(result, driver),
@@ -231,7 +234,7 @@ def _motion(result: motion.Track, driver: motion.Track, rate: float, kind: Kind)
         "r_lids": motion.correlation(one["lids"].mean(axis=1), other["lids"].mean(axis=1)),
         "r_gaze_horizontal": looks.horizontal,
         "r_gaze_vertical": looks.vertical,
-        "blinks_followed": blinks.followed,
+        "blinks_followed": blinks,
         "jitter": motion.jitter(result, driver),
     }
     if kind == "self":
