@@ -26,6 +26,8 @@ ENLARGED = 2.0
 """A source shown larger than this looks soft."""
 OFTEN = 0.02
 """Shares of the driver's frames below this are not worth a line."""
+STILL = 1e-4
+"""Eyes that move less than this, in eye widths, were not seen: a tracker's noise alone is more."""
 CUT = 0.1
 """A head counts as cut off where an edge shows more of it than this share of the face's height."""
 
@@ -42,7 +44,12 @@ def about_source(portrait: Portrait, crop: Crop, config: ReenactConfig) -> Itera
     if float(eye_opening(points[:, :2]).max()) < SHUT_EYES:
         yield f"{name}: the eyes are shut and cannot be opened; use a picture with open eyes"
     if mouth_opening(points[:, :2]) > OPEN_MOUTH:
-        yield f"{name}: the mouth is open, and what it shows stays; a picture with closed lips gives better speech"
+        close = "" if config.motion.close_mouth else "; --close-mouth starts from closed lips, and"
+        yield f"{name}: the mouth is open{close or ';'} a picture with closed lips gives better speech"
+    if portrait.covered.mouth:
+        yield f"{name}: something covers the mouth, which stays as it is; use a picture that shows the lips"
+    if portrait.covered.eyes:
+        yield f"{name}: the eyes are behind dark glasses, and stay as they are; use a picture that shows them"
     pose = head_frame(points)
     yaw_deg, pitch_deg, _ = to_euler_deg(pose.rotation)
     turned_deg = max(abs(yaw_deg), abs(pitch_deg))
@@ -67,6 +74,9 @@ def about_motion(motion: Motion, transfer: Transfer, config: ReenactConfig) -> I
             f"{name}: no face in {100 * lost:.0f} % of the frames; motion there is made up"
             " (see --on-missing), or choose another part (--start, --end)"
         )
+    eyes = np.concatenate([motion.eye_opening, motion.gaze.reshape(count, -1)], axis=1)
+    if count > 1 and float(np.ptp(eyes, axis=0).max()) < STILL:
+        yield f"{name}: the eyes cannot be seen (dark glasses?), and the source's rest; use a driver that shows them"
     turned_deg = np.abs([to_euler_deg(transfer.pose(i).rotation)[:2] for i in range(count)]).max(1)
     far = float((turned_deg > FURTHEST_DEG).mean())
     if far > OFTEN:

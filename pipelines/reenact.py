@@ -73,7 +73,7 @@ def reenact(
             progress.stage("prepare", None)
             source = early.result() if early else studio.source(config, portrait, driver.motion, background)
             place = framing(driver.motion, portrait, source.crop, config)
-            transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, place)
+            transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, place, portrait.covered)
             for line in (*about_layers(source, config), *about_motion(driver.motion, transfer, config)):
                 progress.notice(line)
             engine = studio.engine(config, source, background)

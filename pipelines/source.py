@@ -1,6 +1,7 @@
 """Everything that is done once for a source portrait: face, crop, layers, plate."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from avatarkit.errors import InputError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice
+from avatarkit.face.visibility import Covered, covered
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.pipelines.layer_tools import LayerTools
@@ -50,6 +52,11 @@ class Portrait:
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.picture.shape[1], self.picture.shape[0]
+
+    @cached_property
+    def covered(self) -> Covered:
+        """What of the face is covered."""
+        return covered(self.picture, self.landmarks)
 
     @property
     def landmarks(self) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from avatarkit.face.search import BESIDE, BESIDE_MOVING
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import LANDMARKS, Face, FaceChoice
+from avatarkit.face.visibility import eye_contrast
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class TrackedFrame:
     """One video frame: landmarks float32 (478, 3) or None, and whether a new shot begins here.
 
     stranger: there are faces, none of them the person's. changed: the face after a cut may be somebody else's.
+    eyes: contrast within the right and the left eye, which says whether they are seen (`face.visibility`).
     """
 
     landmarks: NDArray[np.float32] | None
     cut: bool
     stranger: bool = False
     changed: bool = False
+    eyes: tuple[float, float] = (1.0, 1.0)
 
 
 def track(
@@ -56,7 +59,8 @@ def track(
             follower.cut()
         sight = follower.step(frame, change.moved)
         landmarks = None if sight.face is None else sight.face.landmarks
-        yield TrackedFrame(landmarks, change.cut or sight.jumped, sight.stranger, sight.changed)
+        right, left = (1.0, 1.0) if landmarks is None else eye_contrast(frame, landmarks).tolist()
+        yield TrackedFrame(landmarks, change.cut or sight.jumped, sight.stranger, sight.changed, (right, left))
 
 
 def _first(found: tuple[Face, ...], choice: FaceChoice, tracker: str, where: str) -> Face:

@@ -18,6 +18,7 @@ from avatarkit.geometry.similarity import fit
 from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion import columns as c
 from avatarkit.motion.smooth import EYE_WINDOW_S, WINDOW_S, gap_ends, savitzky_golay, window_frames
+from avatarkit.motion.unseen_eyes import settle_unseen
 
 Array = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ def extract(frames: Iterable[TrackedFrame], info: DriverInfo, on_missing: str) -
         InputError: no frame shows a face, or one does not and on_missing is "fail".
     """
     with c.Spool((LANDMARKS, 3)) as spool:
-        present, cuts = _collect(frames, spool, info, on_missing)
+        present, cuts, eyes = _collect(frames, spool, info, on_missing)
         if not len(present):
             raise InputError(f"{info.name}: no frames")
         if not present.any():
@@ -60,13 +61,15 @@ def extract(frames: Iterable[TrackedFrame], info: DriverInfo, on_missing: str) -
                 f"{info.name}: no face found in any of {len(present)} frames; use a driver that shows a face"
             )
         shots = shot_ranges(present, cuts)
-        return _solve(spool.array(), present, shots, info, on_missing)
+        return _solve(spool.array(), present, eyes, shots, info, on_missing)
 
 
 def _collect(
     frames: Iterable[TrackedFrame], spool: c.Spool, info: DriverInfo, on_missing: str
-) -> tuple[NDArray[np.bool_], list[int]]:
+) -> tuple[NDArray[np.bool_], list[int], NDArray[np.float32]]:
+    """Landmarks go to the spool; returned are presence, cuts, and the contrast within the eyes (F, 2)."""
     present: list[bool] = []
+    eyes: list[tuple[float, float]] = []
     cuts: list[int] = []
     nothing = np.zeros((LANDMARKS, 3), np.float32)
     for number, frame in enumerate(frames):
@@ -78,8 +81,9 @@ def _collect(
         if frame.cut:
             cuts.append(number)
         present.append(frame.landmarks is not None)
+        eyes.append(frame.eyes)
         spool.append(nothing if frame.landmarks is None else frame.landmarks)
-    return np.array(present, bool), cuts
+    return np.array(present, bool), cuts, np.array(eyes, np.float32).reshape(-1, 2)
 
 
 def shot_ranges(present: NDArray[np.bool_], cuts: list[int]) -> list[tuple[int, int]]:
@@ -122,6 +126,7 @@ def mean_face(points: NDArray[np.floating[Any]], present: NDArray[np.bool_]) -> 
 def _solve(
     points: NDArray[np.float32],
     present: NDArray[np.bool_],
+    eyes: NDArray[np.float32],
     shots: list[tuple[int, int]],
     info: DriverInfo,
     on_missing: str,
@@ -140,6 +145,9 @@ def _solve(
         with c.Spool((LANDMARKS, 3)) as raw:
             _measure_rows(points, present, identity[number], (start, stop), pose, face, raw)
             _fill(pose[start:stop], face[start:stop], here, on_missing)
+            gaze_rows = face[start:stop, 3:7].reshape(-1, 2, 2)
+            settle_unseen(face[start:stop, 1:3], gaze_rows, eyes[start:stop], float(info.rate))
+            face[start:stop, 3:7] = gaze_rows.reshape(-1, 4)
             _smooth_rows(pose[start:stop], face[start:stop], float(info.rate))
             _smooth_expression(raw.array(), here, on_missing, float(info.rate), expression)
         if on_missing == "source":

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
+from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg, scaled
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
@@ -31,6 +32,7 @@ from avatarkit.motion.reshape import (
 
 Array = NDArray[np.float64]
 
+NOTHING = Covered()
 CLOSED_EYE = 0.06
 """Lid distance over eye width that the tracker reports for a closed eye."""
 NARROW_EYE_EXPONENT = 1.9
@@ -106,11 +108,18 @@ class Transfer:
         source: (478, 3) landmarks of the source in pixels of the drawn picture.
         config: see `MotionConfig`.
         framing: where the driver's picture lies in the drawn one; used by absolute motion alone.
+        covered: what of the source's face is covered, and stays as it is.
     """
 
     def __init__(
-        self, motion: Motion, source: NDArray[np.floating[Any]], config: MotionConfig, framing: Framing
+        self,
+        motion: Motion,
+        source: NDArray[np.floating[Any]],
+        config: MotionConfig,
+        framing: Framing,
+        covered: Covered = NOTHING,
     ) -> None:
+        self._covered = covered
         self._motion, self._config, self._framing = motion, check(config), framing
         self._source = np.asarray(source, np.float64)
         self._pose = head_frame(source)
@@ -166,15 +175,16 @@ class Transfer:
             change = np.asarray(motion.expression[index], np.float64) - reference.expression
             offsets = weight * reference.offsets(change) * self._stretch[shot]
             shape += offsets * self._weights(region)[:, None]
-            if region != "eyes":
+            if region != "eyes" and not self._covered.mouth:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
-            if region != "mouth":
+            if region != "mouth" and not self._covered.eyes:
                 openness = self._openness(index, reference, weight)
                 shape = with_mouth_within(shape, self._shape, self._mouth)
                 shape = with_lips_apart(with_lips_of(shape, self._shape))
             shape = with_lids(shape, self._shape, openness)
         landmarks = pose.apply(shape)
-        look = weight if region in ("all", "expression", "eyes") else 0.0
+        looks = region in ("all", "expression", "eyes") and not self._covered.eyes
+        look = weight if looks else 0.0
         change = GAZE_GAIN * (np.asarray(motion.gaze[index], np.float64) - reference.gaze)
         both = self._better_seen(index) @ change
         self._place_irises(landmarks, look * (both + OWN_GAZE * (change - both)))
@@ -190,9 +200,8 @@ class Transfer:
         return float(self._motion.presence[index]) * self._config.strength
 
     def _weights(self, region: str) -> Array:
-        if region == "mouth":
-            return self._mouth
-        return self._eyes if region == "eyes" else np.ones(len(self._shape))
+        moves = {"mouth": self._mouth, "eyes": self._eyes}.get(region, np.ones(len(self._shape)))
+        return moves * (1.0 - self._mouth) if self._covered.mouth else moves
 
     def _pose_at(self, index: int, reference: Reference, weight: float) -> Similarity:
         motion, config = self._motion, self._config

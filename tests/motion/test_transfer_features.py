@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from avatarkit.face import landmarks as lm
+from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import eye_axes, gaze, head_frame
 from avatarkit.motion.columns import Motion
-from avatarkit.motion.transfer import GAZE_GAIN, WHITE_BELOW
+from avatarkit.motion.config import MotionConfig
+from avatarkit.motion.transfer import GAZE_GAIN, WHITE_BELOW, Framing, Transfer
 
 from .conftest import STILL, driven, motion_of, with_gaze, with_mouth
 
@@ -89,3 +91,17 @@ def test_irises_stay_within_the_eye(posed: Posed, frontal: np.ndarray, source: n
     motion = motion_of(posed([STILL] * 16, [frontal] * 8 + [with_gaze(frontal, 0.6)] * 8))
     frame = driven(motion, source, strength=2.0, reference_frame="0")[12]
     assert np.abs(gaze(frame.landmarks)).max() < 0.45
+
+
+def test_what_is_covered_stays(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    """Behind a mask the lips keep their shape while eyes move; behind dark glasses the other way round."""
+    acted = with_mouth(with_gaze(frontal, 0.1), 0.2)
+    motion = motion_of(posed([STILL] * 16, [frontal] * 8 + [acted] * 8))
+    lips = [*lm.INNER_LIP_LOWER, *lm.OUTER_LIP_UPPER]
+    for covered in (Covered(mouth=True), Covered(eyes=True)):
+        transfer = Transfer(motion, source, MotionConfig(reference_frame="3"), Framing(1.0, 0.0, 0.0), covered)
+        neutral, moved = (transfer.frame(index).landmarks for index in (NEUTRAL, ASIDE))
+        lips_moved = np.abs(moved[lips] - neutral[lips]).max() / head_frame(source).scale
+        look_moved = np.abs(gaze(moved) - gaze(neutral)).max()
+        assert bool(lips_moved < 0.005) == covered.mouth
+        assert bool(look_moved < 0.005) == covered.eyes
