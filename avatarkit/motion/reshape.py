@@ -105,24 +105,26 @@ def with_mouth_within(shape: Array, source: Array, mouth: Array) -> Array:
     if held < 1.0:
         middle = shape[_CORNERS].mean(0)
         result[:, 0] += (held - 1.0) * mouth * (shape[:, 0] - middle[0])
-    gap = _gap(shape)
-    return result + lips_closer(result, gap - width * _held(gap / width, *WIDEST_OPENING), mouth)
+    gap, own = _gap(shape), _gap(source) / width
+    # A source that gapes shows how far it can.
+    free, most = max(WIDEST_OPENING[0], own), max(WIDEST_OPENING[1], 1.2 * own)
+    return result + lips_closer(result, gap - width * _held(gap / width, free, most), mouth)
 
 
 def with_lips_of(shape: Array, source: Array) -> Array:
     """The shape with lips about as thick as the source's: the skin around them gives way, their opening stays."""
     result = shape.copy()
     for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
-        numbers = np.array(rows)[:, 1:-1]
+        # Beside the corners of the mouth lips taper off, and lie aslant.
+        numbers = np.array(rows)[:, 2:-2]
         own = source[numbers] - source[numbers[-1]]
         now = shape[numbers] - shape[numbers[-1]]
         own_height, height = np.abs(own[0, :, 1]), np.abs(now[0, :, 1])
         wanted = np.clip(height, LIP_RANGE[0] * own_height, LIP_RANGE[1] * own_height)
         # Each row keeps its share of the way from the opening to the outline.
         share = own[..., 1] / np.where(own_height > 1e-6, own[0, :, 1], 1.0)
-        sign = -1.0 if rows is lm.UPPER_LIP_ROWS else 1.0
         changed = (height < wanted) | (height > wanted)
-        heights = result[numbers[-1], 1] + sign * share * wanted
+        heights = result[numbers[-1], 1] + np.sign(own[0, :, 1]) * share * wanted
         result[numbers[:-1], 1] = np.where(changed, heights[:-1], result[numbers[:-1], 1])
     return result
 

@@ -107,11 +107,11 @@ def test_a_grin_is_no_wider_than_the_limit(face: np.ndarray) -> None:
 def test_lips_keep_their_thickness(face: np.ndarray, factor: float, kept: float) -> None:
     shape = face.copy()
     for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
-        inner, outer = list(rows[-1][1:-1]), list(rows[0][1:-1])
+        inner, outer = list(rows[-1][2:-2]), list(rows[0][2:-2])
         shape[outer, 1] = shape[inner, 1] + factor * (face[outer, 1] - face[inner, 1])
     result = with_lips_of(shape, face)
     for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
-        inner, outer = list(rows[-1][1:-1]), list(rows[0][1:-1])
+        inner, outer = list(rows[-1][2:-2]), list(rows[0][2:-2])
         np.testing.assert_allclose(
             result[outer, 1] - result[inner, 1], kept * (face[outer, 1] - face[inner, 1]), atol=1e-9
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.face.visibility import mouth_covered
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
@@ -31,6 +32,7 @@ class MouthLayer:
     """Draws the inside of a source's mouth."""
 
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
+        self._covered = mouth_covered(picture, landmarks)
         pose = head_frame(landmarks)
         lips = pose.apply_inverse(landmarks[[13, 14]])
         # Of lips that are apart, the lower one has left the line where they would meet.
@@ -52,7 +54,8 @@ class MouthLayer:
         upper = motion.landmarks[list(lm.INNER_LIP_UPPER), :2]
         lower = motion.landmarks[list(lm.INNER_LIP_LOWER), :2]
         scale = motion.pose.scale
-        if np.linalg.norm(lower - upper, axis=1).max() < 0.008 * scale:
+        # A tracker guesses lips behind a mask or a hand, and may guess them apart.
+        if self._covered or np.linalg.norm(lower - upper, axis=1).max() < 0.008 * scale:
             return
         outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])

@@ -289,6 +289,17 @@ def test_the_upper_lid_shades_the_white(picture: np.ndarray, landmarks: np.ndarr
     assert near_lid < 0.9 * middle
 
 
+def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Though the landmarks behind it stand apart."""
+    cloth, masked = (180, 200, 230), picture.copy()
+    lips = landmarks[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))]
+    polygon(masked, lips.mean(0) + (lips - lips.mean(0)) * [2.2, 6.0, 1.0], cloth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks))
+    motion = moves_of(landmarks)(mouth=0.15)
+    assert near(engine.drive(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
+
+
 def test_no_driver_pixels_reach_the_engine() -> None:
     """A drive frame is a few numbers: there is no room for a picture."""
     names = {field.name for field in fields(DriveFrame)}
