@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.geometry.sampling import sample
+
 Picture = NDArray[np.uint8]
 
 OPAQUE = 127
@@ -55,30 +57,42 @@ def off_triangle_px(points: NDArray[np.floating[Any]], corners: NDArray[np.float
 def specks_per_million(frame: Picture, following: Picture) -> float:
     """Isolated pixels of a frame (H, W, 3) that are gone in the following one, per million pixels.
 
-    One that is found again within `MOVED_PX` has moved: a mole, a lash or a strand of hair is no speck.
+    One that is found again within `MOVED_PX` of where the motion between the frames takes it is no speck but a mole, a
+    lash or a strand of hair.
     """
     import cv2
 
     side = 2 * MOVED_PX + 1
     again = cv2.dilate(_specks(following).astype(np.uint8), np.ones((side, side), np.uint8))
-    return 1e6 * float(np.mean(_specks(frame) & (again == 0)))
+    there = sample(again.astype(np.float32), _flow_map(frame, following))
+    return 1e6 * float(np.mean(_specks(frame) & (there < 0.5)))
 
 
 def compensated_difference(frame: Picture, following: Picture) -> float:
-    """Mean difference in levels of two frames (H, W, 3) after the motion between them is undone.
+    """Mean difference in grey levels of two frames (H, W, 3) after the motion between them is undone.
 
-    Motion is dense optical flow (T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016), so what
-    moves smoothly costs little, and what flickers, pops up or tears costs its contrast.
+    What moves smoothly costs little; what flickers, pops up or tears costs its contrast.
     """
     import cv2
 
     one, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
-    none: Any = None
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, other, none)
-    height, width = one.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    back = cv2.remap(other, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    back = sample(np.asarray(other, np.uint8), _flow_map(frame, following))
     return float(np.abs(one.astype(np.float32) - back).mean())
+
+
+def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
+    """For each pixel of a frame its place (H, W, 2) in the following one, by dense optical flow.
+
+    Source: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.
+    """
+    import cv2
+
+    none: Any = None
+    grey = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, none)
+    height, width = frame.shape[:2]
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    return np.asarray(flow + np.stack([x, y], axis=2), np.float32)
 
 
 def _specks(frame: Picture) -> NDArray[np.bool_]:
