@@ -88,8 +88,8 @@ def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
     import cv2
 
     none: Any = None
-    grey = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, none)
+    one, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, other, none)
     height, width = frame.shape[:2]
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     return np.asarray(flow + np.stack([x, y], axis=2), np.float32)

@@ -15,7 +15,7 @@ from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.lids import LidLayer
 from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits
-from avatarkit.systems.landmark_warp.mesh import FaceMesh, FacePixels, Map, face_pixels
+from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, Map
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.protocol import SourceLayers
 
@@ -74,11 +74,11 @@ class WarpEngine:
         """Where the pixels of a frame come from, for measures of artefacts."""
         canvas = self._prepared()
         places = self.sampling_map(motion)
-        pixels = face_pixels(self._eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
-        if pixels is None:
+        cover = Cover.of(self._eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
+        if cover is None:
             face = np.zeros((0, 2), np.float32), np.zeros((0, 3, 2), np.float32)
         else:
-            inner = pixels.only(self._mesh.alone[pixels.triangles])
+            inner = cover.pixels(self._mesh.alone)
             face = places[inner.window].reshape(-1, 2)[inner.places], self._mesh.corners[inner.triangles]
         return Provenance(places, self.drive(motion)[1], canvas.known, canvas.reach_px, *face)
 
@@ -113,8 +113,8 @@ class WarpEngine:
             raise AvatarkitError("WarpEngine.prepare must be called before frames are drawn")
         return self._canvas
 
-    def _map(self, motion: DriveFrame, canvas: Canvas) -> tuple[Map, Map, FacePixels | None]:
-        """For each pixel of the frame x and y (H, W) of the canvas pixel that it shows; and those of the face."""
+    def _map(self, motion: DriveFrame, canvas: Canvas) -> tuple[Map, Map, Cover | None]:
+        """For each pixel of the frame x and y (H, W) of the canvas pixel that it shows; and what the face covers."""
         inverse, lattice = self._field.inverse(motion), self._field.lattice
         columns = lattice.enlarged(inverse[..., 0] + np.float32(canvas.left))
         rows = lattice.enlarged(inverse[..., 1] + np.float32(canvas.top))

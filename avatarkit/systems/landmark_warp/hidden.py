@@ -16,7 +16,7 @@ from avatarkit.face.mirror import MIRROR
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.systems.landmark_warp.mesh import FaceMesh, FacePixels, face_pixels
+from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, FacePixels
 from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
@@ -72,10 +72,11 @@ class HiddenSide:
         frontal = pose.apply_inverse(points) * pose.scale
         frontal[:, :2] -= frontal[:, :2].min(0) - 2.0
         width, height = (int(v) for v in np.ceil(frontal[:, :2].max(0)) + 3)
-        pixels = face_pixels(frontal[mesh.triangles], (height, width))
-        if pixels is None:
+        cover = Cover.of(frontal[mesh.triangles], (height, width))
+        if cover is None:
             return None
-        frontal[:, :2] -= pixels.window[1].start, pixels.window[0].start
+        pixels = cover.pixels()
+        frontal[:, :2] -= cover.window[1].start, cover.window[0].start
         texture = _texture(source.foreground, points, lent, pixels, mesh.triangles, LIGHT_REACH * pose.scale)
         return HiddenSide(texture, frontal[:, :2].astype(np.float32), lent, normals, pose.rotation)
 
@@ -87,18 +88,18 @@ class HiddenSide:
         return np.asarray(self.normals @ (rotation @ self._rotation.T)[2] - self.normals[:, 2], np.float64)
 
     def draw(
-        self, frame: NDArray[np.uint8], alpha: NDArray[np.uint8], motion: DriveFrame, mesh: FaceMesh, pixels: FacePixels
+        self, frame: NDArray[np.uint8], alpha: NDArray[np.uint8], motion: DriveFrame, mesh: FaceMesh, cover: Cover
     ) -> None:
         """Lay the hidden side over a frame (H, W, 3) and its alpha (H, W), in place, where it comes into view."""
         import cv2
 
         shown = self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)
         weights = shown.astype(np.float32)[mesh.triangles]
-        part = pixels.only(weights.max(1)[pixels.triangles] > LEAST_HIDDEN)
+        part = cover.pixels(weights.max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
         # The outline is softened inwards: what lies beyond it in the texture is no face.
-        covered = pixels.image(np.ones(len(pixels.places), np.float32))
+        covered = (cover.numbers > 0).astype(np.float32)
         mask = part.image(part.interpolated(weights)) * np.clip(2.0 * cv2.blur(covered, (3, 3)) - 1.0, 0.0, 1.0)
         x, y = (part.image(part.interpolated(self.places[mesh.triangles, axis])) for axis in (0, 1))
         colours = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

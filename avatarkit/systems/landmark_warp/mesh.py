@@ -1,6 +1,9 @@
 """The sampling map inside the face: triangle by triangle."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +45,6 @@ class FacePixels:
         result.reshape(-1)[self.places] = values
         return result
 
-    def only(self, these: NDArray[np.bool_]) -> "FacePixels":
-        """Some of the pixels, in the same window."""
-        return FacePixels(
-            self.window, self.places[these], self.triangles[these], self.second[these], self.third[these]
-        )
-
 
 class FaceMesh:
     """Rasterises the source's mesh in a target pose.
@@ -68,7 +65,7 @@ class FaceMesh:
 
     def draw(
         self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)
-    ) -> FacePixels | None:
+    ) -> Cover | None:
         """Lay the face over a sampling map, in place.
 
         Args:
@@ -77,23 +74,21 @@ class FaceMesh:
             corner: what is added to the source's x and y.
 
         Returns:
-            The pixels that the face covers, None where it is out of the frame.
+            What the face covers, None where it is out of the frame.
         """
-        pixels = face_pixels(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
-        if pixels is None:
+        cover = Cover.of(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
+        if cover is None:
             return None
-        weight = pixels.interpolated(self._weights)
+        inside, rim = cover.numbers > 0, cover.pixels(~self.alone)
+        weight = rim.interpolated(self._weights)
         for axis, plane in enumerate((columns, rows)):
-            part = plane[pixels.window]
-            flat = part.ravel()
-            shown = pixels.interpolated(self.corners[..., axis] + np.float32(corner[axis]))
-            under = np.take(flat, pixels.places)
-            shown -= under
-            shown *= weight
-            shown += under
-            flat[pixels.places] = shown
-            part[:] = flat.reshape(part.shape)
-        return pixels
+            part = plane[cover.window]
+            under = np.take(part.ravel(), rim.places)
+            shown = cover.filled(self.corners[..., axis] + corner[axis])
+            flat = shown.reshape(-1)
+            flat[rim.places] = under + weight * (np.take(flat, rim.places) - under)
+            np.copyto(part, shown, where=inside)
+        return cover
 
     def draw_reduced(self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float], step: int) -> None:
         """As `draw`, on every `step`-th pixel (an odd number) and enlarged: a ninth of the work with 3.
@@ -120,29 +115,62 @@ class FaceMesh:
             target[:] = inner[: target.shape[0], : target.shape[1]]
 
 
-def face_pixels(corners: Array, shape: tuple[int, int]) -> FacePixels | None:
-    """The pixels of a frame of that height and width that triangles (T, 3, 3) cover, nearest in front."""
-    height, width = shape
-    low = np.maximum(np.floor(corners[..., :2].min((0, 1))).astype(int), 0)
-    high = np.minimum(np.ceil(corners[..., :2].max((0, 1))).astype(int) + 1, [width, height])
-    if np.any(high - low < 2):
-        return None
-    window = slice(low[1], high[1]), slice(low[0], high[0])
-    local = corners - [low[0], low[1], 0.0]
-    numbers = rasterised(local, (high[1] - low[1], high[0] - low[0]))
-    places = np.flatnonzero(numbers)
-    triangles = numbers.reshape(-1)[places].astype(np.intp) - 1
-    y, x = np.divmod(places.astype(np.int32), np.int32(high[0] - low[0]))
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    # Rounding must not carry a sample out of a sliver of a triangle.
-    second, third = (np.clip(_plane(rows, triangles, x, y), 0.0, 1.0) for rows in _barycentric_planes(local))
-    over = np.maximum(second + third, np.float32(1.0))
-    second /= over
-    third /= over
-    return FacePixels(window, places, triangles, second, third)
+@dataclass(frozen=True)
+class Cover:
+    """What a mesh covers of a frame.
+
+    window: rows and columns of the frame. numbers: (h, w) in that window, number + 1 of the triangle, 0 where there is
+    none. corners: (T, 3, 3) of the triangles, in pixels of the window.
+    """
+
+    window: tuple[slice, slice]
+    numbers: NDArray[np.intp]
+    corners: Array
+
+    @staticmethod
+    def of(corners: Array, shape: tuple[int, int]) -> Cover | None:
+        """The cover by triangles (T, 3, 3) of a frame of that height and width; None where they are out of it."""
+        height, width = shape
+        low = np.maximum(np.floor(corners[..., :2].min((0, 1))).astype(int), 0)
+        high = np.minimum(np.ceil(corners[..., :2].max((0, 1))).astype(int) + 1, [width, height])
+        if np.any(high - low < 2):
+            return None
+        window = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+        local = corners - [low[0], low[1], 0.0]
+        return Cover(window, rasterised(local, (int(high[1] - low[1]), int(high[0] - low[0]))), local)
+
+    def filled(self, values: NDArray[np.floating[Any]]) -> Map:
+        """Values (h, w) in the window, from values (T, 3) at the corners; 0 where no triangle is."""
+        planes = np.zeros((3, len(values) + 1))
+        # In double precision: slivers have planes so steep that rounding would carry samples out of them.
+        planes[:, 1:] = _planes(self.corners, values)
+        rows, columns = self.numbers.shape
+        result = np.take(planes[0], self.numbers)
+        result *= np.arange(columns)
+        down = np.take(planes[1], self.numbers)
+        down *= np.arange(rows)[:, None]
+        result += down
+        result += np.take(planes[2], self.numbers)
+        return np.asarray(result, np.float32)
+
+    def pixels(self, these: NDArray[np.bool_] | None = None) -> FacePixels:
+        """The pixels of all triangles, or of these (T,)."""
+        shown = self.numbers if these is None else np.concatenate([[False], these])[self.numbers]
+        places = np.flatnonzero(shown)
+        triangles = self.numbers.reshape(-1)[places] - 1
+        y, x = np.divmod(places, self.numbers.shape[1])
+        weights = []
+        for corner in (1, 2):
+            one = np.zeros((len(self.corners), 3))
+            one[:, corner] = 1.0
+            plane = _planes(self.corners, one)
+            weights.append(np.clip(plane[0][triangles] * x + plane[1][triangles] * y + plane[2][triangles], 0.0, 1.0))
+        over = np.maximum(weights[0] + weights[1], 1.0)
+        second, third = (np.asarray(weight / over, np.float32) for weight in weights)
+        return FacePixels(self.window, places, triangles, second, third)
 
 
-def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.int32]:
+def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.intp]:
     """Number + 1 of the nearest front-facing triangle that each pixel's centre lies in, 0 where there is none.
 
     Triangles (T, 3, 3) that share an edge leave no gap between them and do not overlap: both compute the edge's
@@ -155,27 +183,29 @@ def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.int32]:
     points = np.take_along_axis(points, np.argsort(points[..., 1], axis=1)[..., None], axis=1)
     top, middle, bottom = points[:, 0], points[:, 1], points[:, 2]
     first, last = (np.clip(np.ceil(p[:, 1]), 0, height).astype(np.int32) for p in (top, bottom))
-    which, row = _ranges(first, last)
-    upper = (row < middle[which, 1])[:, None]
-    one, other = which[:, None] * 3, np.where(upper, 0, 1)
-    flat = points.reshape(-1, 2)
-    start, end = flat[one + other][:, 0], flat[one + other + 1][:, 0]
+    which, row = _rows(first, last)
+    lower = row >= middle[which, 1]
+    flat, one = points.reshape(-1, 2), 3 * which + lower
     a = _crossing(top[which], bottom[which], row)
-    b = _crossing(start, end, row)
+    b = _crossing(flat[one], flat[one + 1], row)
     left, right = (np.clip(np.ceil(x), 0, width).astype(np.int32) for x in (np.minimum(a, b), np.maximum(a, b)))
-    span, column = _ranges(left, right)
-    numbers = np.zeros(height * width, np.int32)
+    counts = np.maximum(right - left, 0)
+    # Indices of numpy's own kind: others are converted at every use, which takes longer than the use.
+    begins = row.astype(np.intp) * width + left - (np.cumsum(counts) - counts)
+    places = np.repeat(begins, counts)
+    places += np.arange(len(places))
+    numbers = np.zeros(height * width, np.intp)
     # From far to near: of several values for a place the last one stays.
-    numbers[np.take(row * width, span) + column] = np.take((order[which] + 1).astype(np.int32), span)
+    numbers[places] = np.repeat(order[which] + 1, counts)
     return numbers.reshape(shape)
 
 
-def _ranges(first: NDArray[np.int32], last: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """For all numbers in first..last (N,), the last ones excluded: which range each is of, and the number itself."""
+def _rows(first: NDArray[np.int32], last: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """For all rows in first..last (N,), the last ones excluded: which range each is of, and the row itself."""
     counts = np.maximum(last - first, 0)
     which = np.repeat(np.arange(len(first)), counts)
-    begins = first - (np.cumsum(counts) - counts)
-    return which, (np.arange(len(which)) + np.repeat(begins, counts)).astype(np.int32)
+    begins = first - (np.cumsum(counts, dtype=np.int32) - counts)
+    return which, np.arange(len(which), dtype=np.int32) + np.repeat(begins, counts)
 
 
 def _crossing(upper: Array, lower: Array, row: NDArray[np.int32]) -> Array:
@@ -184,27 +214,19 @@ def _crossing(upper: Array, lower: Array, row: NDArray[np.int32]) -> Array:
     return np.asarray(upper[:, 0] + (row - upper[:, 1]) * (lower[:, 0] - upper[:, 0]) / height, np.float64)
 
 
-def _plane(rows: NDArray[np.float32], triangles: NDArray[np.intp], x: Map, y: Map) -> Map:
-    """Values a x + b y + c (N,) with the coefficients (3, T) of each point's triangle."""
-    result: Map = x * np.take(rows[0], triangles)
-    result += y * np.take(rows[1], triangles)
-    result += np.take(rows[2], triangles)
-    return result
-
-
 def _area(corners: Array) -> Array:
     """Twice the area (T,) of triangles (T, 3, 2 or more) as seen; negative for those that face away."""
     edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray(edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0], np.float64)
 
 
-def _barycentric_planes(corners: Array) -> NDArray[np.float32]:
-    """Coefficients (2, 3, T) of the weights of the second and of the third corner: a x + b y + c."""
+def _planes(corners: Array, values: NDArray[np.floating[Any]]) -> Array:
+    """Coefficients (3, T) of a x + b y + c over each triangle (T, 3, 3), from values (T, 3) at its corners."""
     x0, y0 = corners[:, 0, 0], corners[:, 0, 1]
     edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    rise1, rise2 = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
     area = _area(corners)
     safe = np.where(np.abs(area) > 1e-6, area, 1.0)
-    planes = []
-    for a, b in ((edge2[:, 1] / safe, -edge2[:, 0] / safe), (-edge1[:, 1] / safe, edge1[:, 0] / safe)):
-        planes.append([a, b, -a * x0 - b * y0])
-    return np.asarray(planes, np.float32)
+    a = (rise1 * edge2[:, 1] - rise2 * edge1[:, 1]) / safe
+    b = (rise2 * edge1[:, 0] - rise1 * edge2[:, 0]) / safe
+    return np.stack([a, b, values[:, 0] - a * x0 - b * y0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatarkit.systems.landmark_warp.mesh import face_pixels, rasterised
+from avatarkit.metrics.artefacts import off_triangle_px
+from avatarkit.systems.landmark_warp.mesh import Cover, rasterised
 
 
 def triangle(*corners: tuple[float, float], depth: float = 0.0) -> np.ndarray:
@@ -46,15 +47,39 @@ def test_triangles_beyond_the_frame_are_cut() -> None:
     assert numbers.all()
 
 
-def test_weights_stay_within_the_triangle_even_in_slivers() -> None:
-    """Each pixel's own place comes back from its weights, to a hundredth of a pixel."""
+def slivers() -> tuple[np.ndarray, Cover]:
     rng = np.random.default_rng(1)
     base = rng.uniform(0, 60, (300, 1, 2))
     corners = np.dstack([base + rng.normal(0, 1, (300, 3, 2)) * [12.0, 0.7], rng.uniform(0, 9, (300, 3, 1))])
-    pixels = face_pixels(corners, (64, 64))
-    assert pixels is not None
+    cover = Cover.of(corners, (64, 64))
+    assert cover is not None
+    return corners, cover
+
+
+def test_each_pixel_finds_its_own_place_even_in_slivers() -> None:
+    """By its weights within its triangle, and by the triangle's plane, to a hundredth of a pixel."""
+    corners, cover = slivers()
+    pixels = cover.pixels()
     assert min(pixels.second.min(), pixels.third.min(), (1 - pixels.second - pixels.third).min()) > -1e-6
-    y, x = np.divmod(pixels.places, pixels.window[1].stop - pixels.window[1].start)
-    for axis, own in ((0, x + pixels.window[1].start), (1, y + pixels.window[0].start)):
-        there = pixels.interpolated(corners[..., axis].astype(np.float32))
-        np.testing.assert_allclose(there, own, atol=0.01)
+    y, x = np.nonzero(cover.numbers)
+    for axis, own in ((0, x + cover.window[1].start), (1, y + cover.window[0].start)):
+        values = corners[..., axis].astype(np.float32)
+        np.testing.assert_allclose(pixels.interpolated(values), own, atol=0.01)
+        np.testing.assert_allclose(cover.filled(values)[y, x], own, atol=0.01)
+
+
+def test_samples_stay_in_their_triangles() -> None:
+    _, cover = slivers()
+    source = np.random.default_rng(2).uniform(0, 500, (300, 3, 2))
+    places = np.stack([cover.filled(source[..., axis]) for axis in (0, 1)], axis=2)
+    shown = cover.numbers > 0
+    assert off_triangle_px(places[shown], source[cover.numbers[shown] - 1]).max() < 0.01
+
+
+def test_some_triangles_alone() -> None:
+    _, cover = slivers()
+    these = np.arange(300) % 3 == 0
+    part = cover.pixels(these)
+    assert 0 < len(part.places) < len(cover.pixels().places)
+    assert these[part.triangles].all()
+    assert np.count_nonzero(part.image(np.ones(len(part.places), np.float32))) == len(part.places)
