@@ -39,7 +39,7 @@ def process_video(job: VideoJob, config: PrepareConfig, tools: Tools) -> Iterato
     opened = _open(job.path)
     if isinstance(opened, tuple):
         reason, detail = opened
-        yield from (_label(job, track, "0", 0.0).rejected("track", reason, detail) for track in job.tracks)
+        yield from (_label(job, track, "0", 0.0, ()).rejected("track", reason, detail) for track in job.tracks)
         return
     info, video = opened, opened.video
     assert video is not None
@@ -47,7 +47,7 @@ def process_video(job: VideoJob, config: PrepareConfig, tools: Tools) -> Iterato
     runs: list[Run] = []
     for track in job.tracks:
         kind = FreeRun if track.boxes is None else BoxRun
-        runs.append(kind(track, _label(job, track, rate, bitrate), config, tools))
+        runs.append(kind(track, _label(job, track, rate, bitrate, info.notes), config, tools))
     yield from _read(job.path, info, runs)
 
 
@@ -136,7 +136,7 @@ def _bitrate_kbps(path: Path, video: VideoStream) -> float:
     return path.stat().st_size * 8 / 1000 / max(float(video.duration), 1e-3)
 
 
-def _label(job: VideoJob, track: Track, rate: str, bitrate_kbps: float) -> PieceLabel:
+def _label(job: VideoJob, track: Track, rate: str, bitrate_kbps: float, notes: Sequence[str]) -> PieceLabel:
     return PieceLabel(
         clip_id=track.clip_id,
         identity=track.identity,
@@ -148,5 +148,5 @@ def _label(job: VideoJob, track: Track, rate: str, bitrate_kbps: float) -> Piece
         author=job.author,
         native_rate=rate,
         bitrate_kbps=bitrate_kbps,
-        extra=dict(job.extra),
+        extra={**job.extra, **({"converted": "; ".join(notes)} if notes else {})},
     )

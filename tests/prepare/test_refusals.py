@@ -262,3 +262,13 @@ def test_frames_that_do_not_decode_are_kept_out(outcome: Run, framed: Path, stud
     assert isinstance(found, Rejected)
     assert found.detail == "6 of 35 frames did not decode without errors"
     assert reason(outcome(damaged, np.arange(0, 32))) == "clip of 32"
+
+
+def test_clips_of_converted_videos_say_so(outcome: Run, framed: Path, stage: Callable[..., Path]) -> None:
+    fields = stage("fields.mp4", "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    found = outcome(fields)
+    assert isinstance(found, ClipData)
+    assert found.info.extra == {"converted": "fields.mp4 is interlaced: it is deinterlaced to 25 frames a second"}
+    plain = outcome(framed)
+    assert isinstance(plain, ClipData)
+    assert plain.info.extra == {}
