@@ -66,7 +66,7 @@ def artefact_rows(media: MediaSet, work: Path, size: int, moments: int) -> list[
             for driver in media.drivers:
                 row: dict[str, Value] = {"portrait": label(portrait), "driver": label(driver)}
                 try:
-                    pair = _pair(studio, portrait, driver, size)
+                    pair = open_pair(studio, portrait, driver, size)
                     rows.append({**row, **_figures(pair, *shown[driver]), "outcome": "scored"})
                 except AvatarkitError as error:
                     rows.append({**row, "outcome": "refused", "note": str(error)})
@@ -88,7 +88,8 @@ def artefact_verdicts(rows: list[Row]) -> list[Verdict]:
     return verdicts
 
 
-def _pair(studio: Studio, portrait: Path, driver: Path, size: int) -> Pair:
+def open_pair(studio: Studio, portrait: Path, driver: Path, size: int) -> Pair:
+    """One driver on one portrait, opened and prepared once by the studio."""
     config = ReenactConfig(portrait, driver, Path("unused.mp4"), size=size)
     background = checked(config)
     opened, moved = studio.portrait(config), studio.driver(config, NullProgress())
@@ -96,7 +97,8 @@ def _pair(studio: Studio, portrait: Path, driver: Path, size: int) -> Pair:
     engine = studio.engine(config, source, background)
     assert isinstance(engine, WarpEngine)
     place = framing(moved.motion, opened, source.crop, config)
-    return Pair(source, moved, engine, Transfer(moved.motion, source.layers.landmarks, config.motion, place))
+    transfer = Transfer(moved.motion, source.layers.landmarks, config.motion, place, opened.covered)
+    return Pair(source, moved, engine, transfer)
 
 
 def _figures(pair: Pair, which: list[int], shown: list[tuple[Picture, Picture]]) -> dict[str, Value]:

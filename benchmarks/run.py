@@ -1,4 +1,4 @@
-"""Measure avatarkit: motion, self, artefacts, speed, memory, sync, prepare, sharpness, loader, matte.
+"""Measure avatarkit: motion, self, artefacts, eyes, speed, memory, sync, prepare, sharpness, loader, matte.
 
 See docs/benchmarks.md.
 Without --media the demo's own driver is used, for speed, memory and sync. Each benchmark prints Markdown
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import artefacts
+import eyes
 import loader
 import machine
 import matte
@@ -87,6 +88,12 @@ def _motion(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
     rows = motion_figures.motion_rows(media, _settings(options, work))
     title = f"motion: {len(media.drivers)} drivers x {len(media.portraits)} portraits, --every {options.every}"
     return _scored(title, rows, motion_figures.MOTION_COLUMNS, motion_figures.motion_verdicts(rows))
+
+
+def _eyes(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
+    rows = eyes.eye_rows(media, work, options.size)
+    title = f"eyes: {len(media.drivers)} drivers x {len(media.portraits)} portraits, {eyes.SECONDS:g} s of each"
+    return Result(title, rows, eyes.COLUMNS, eyes.eye_verdicts(rows))
 
 
 def _artefacts(media: MediaSet, options: argparse.Namespace, work: Path) -> Result:
@@ -161,6 +168,7 @@ BENCHMARKS: dict[str, Callable[[MediaSet, argparse.Namespace, Path], Result]] = 
     "motion": _motion,
     "self": _self,
     "artefacts": _artefacts,
+    "eyes": _eyes,
     "speed": _speed,
     "memory": _memory,
     "sync": _sync,

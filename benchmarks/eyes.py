@@ -1,0 +1,82 @@
+"""Whether blinks and gaze arrive, eye by eye: a tracker's reading of the result against its reading of the driver."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+from artefacts import Pair, open_pair
+from media_set import MediaSet, label
+from tables import Bar, Row, Value, Verdict, median_verdict, numbers
+
+from avatarkit.errors import AvatarkitError
+from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.tracker import FaceTracker
+from avatarkit.head.coordinates import eye_opening, gaze
+from avatarkit.metrics.eyes import blink_figures, gaze_figures
+from avatarkit.motion.moment import landmarks_of
+from avatarkit.pipelines.program import open_cache
+from avatarkit.pipelines.studio import Studio
+
+COLUMNS = ("portrait", "driver", "frames", "lost", "blinks", "followed", "r_gaze_x", "r_gaze_y", "apart_deg", "note")
+SECONDS = 10.0
+"""Of each driver; blinks come every few seconds."""
+
+
+def eye_rows(media: MediaSet, work: Path, size: int) -> list[Row]:
+    """One row for each portrait and driver."""
+    rows: list[Row] = []
+    with Studio(open_cache(work / "cache"), keep=len(media.drivers)) as studio:
+        tracker = open_dense_tracker()
+        try:
+            for portrait in media.portraits:
+                for driver in media.drivers:
+                    row: dict[str, Value] = {"portrait": label(portrait), "driver": label(driver)}
+                    try:
+                        pair = open_pair(studio, portrait, driver, size)
+                        rows.append({**row, **_figures(pair, tracker), "outcome": "scored"})
+                    except AvatarkitError as error:
+                        rows.append({**row, "outcome": "refused", "note": str(error)})
+        finally:
+            tracker.close()
+    return rows
+
+
+def eye_verdicts(rows: list[Row]) -> list[Verdict]:
+    """Of all blinks together the share that is followed; of gaze the median, and how far eyes come apart at worst."""
+    scored = [row for row in rows if row["outcome"] == "scored"]
+    blinks = [(float(row["blinks"]), float(row["followed"])) for row in scored if row.get("followed") is not None]  # type: ignore[arg-type]
+    total = sum(count for count, _ in blinks)
+    share = sum(count * followed for count, followed in blinks) / total if total else None
+    verdicts = [Verdict(Bar("followed", ">=", 0.95), share, f"of {total:.0f} blinks")]
+    verdicts += [median_verdict(scored, bar) for bar in (Bar("r_gaze_x", ">=", 0.8), Bar("r_gaze_y", ">=", 0.6))]
+    apart = numbers(scored, "apart_deg")
+    note = f"median {statistics.median(apart):.1f} of {len(apart)}" if apart else ""
+    return [*verdicts, Verdict(Bar("apart_deg", "<=", 3.0), max(apart) if apart else None, f"worst; {note}")]
+
+
+def _figures(pair: Pair, tracker: FaceTracker) -> dict[str, Value]:
+    motion = pair.driver.motion
+    count = min(len(motion), round(SECONDS * motion.rate))
+    seen, own = [], []
+    for number in range(count):
+        found = tracker.detect(pair.frame(pair.transfer.frame(number)))
+        if found:
+            seen.append(found[0].landmarks.astype(np.float64))
+            own.append(landmarks_of(motion, number))
+    if len(seen) < 5:
+        return {"frames": count, "lost": count - len(seen), "blinks": 0, "followed": None, "note": "hardly a face"}
+    openings = [np.array([eye_opening(points[:, :2]) for points in track]) for track in (own, seen)]
+    looks = gaze_figures(*(np.array([gaze(points) for points in track]) for track in (own, seen)))
+    blinks = blink_figures(*openings, float(motion.rate))
+    return {
+        "frames": count,
+        "lost": count - len(seen),
+        "blinks": blinks.blinks,
+        "followed": blinks.followed,
+        "r_gaze_x": looks.horizontal,
+        "r_gaze_y": looks.vertical,
+        "apart_deg": looks.apart_deg,
+        "note": "",
+    }
