@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save
 
 from avatarkit.atomic import replaced
 from avatarkit.errors import InputError, OutputError
+from avatarkit.reading import parse_json, read_bytes
 from avatarkit.runtime import sha256_file
 
 FORMAT = "avatarkit-checkpoint"
@@ -104,8 +105,8 @@ class Checkpoint:
         wanted = self.meta.files.get(name)
         if wanted is None:
             raise InputError(f"{self.folder}: the checkpoint of stage {self.meta.stage} has no {name}")
-        if not path.is_file():
-            raise InputError(f"{path}: is missing, the checkpoint is damaged; use another checkpoint")
+        if path.is_symlink() or not path.is_file():
+            raise InputError(f"{path}: is missing or a link, the checkpoint is damaged; use another checkpoint")
         if sha256_file(path) != wanted:
             raise InputError(
                 f"{path}: is damaged, its bytes are not those that {META} names; use another checkpoint,"
@@ -218,10 +219,10 @@ def _write(path: Path, data: bytes) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        found = parse_json(read_bytes(path))
+    except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: is damaged, it is not JSON; use another checkpoint") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: is damaged, it holds no keys; use another checkpoint")

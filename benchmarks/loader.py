@@ -177,7 +177,7 @@ def drawn_annotations(path: Path) -> ClipData:
 
 
 _INFO = ClipInfo(
-    clip_id="", identity="", video="", utterance="", split="train", source="", licence="", author="",
+    clip_id="", identity="", video="drawn", utterance="", split="train", source="", licence="", author="",
     native_rate="25/1", start_s=0.0, frames=0, head_px=0.0, bitrate_kbps=0.0, effective_px=0.0, sharpness=0.0,
     score=0.0, yaw_deg=0.0,
 )  # fmt: skip

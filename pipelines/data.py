@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from avatarkit.atomic import write_whole
 from avatarkit.data.clip import SPLITS, ClipInfo, Split
 from avatarkit.data.dataset import Dataset
 from avatarkit.data.export import Exported, ExportFormat
@@ -16,7 +17,6 @@ from avatarkit.data.remove import Removal
 from avatarkit.data.remove import remove as remove_clips
 from avatarkit.data.verify import verify as problems_of
 from avatarkit.errors import UsageError
-from avatarkit.media.output import pending_output
 from avatarkit.pipelines.prepare.finish import ATTRIBUTION, attribution
 from avatarkit.runtime import Progress, counted
 
@@ -176,8 +176,7 @@ def remove(
     table = path / ATTRIBUTION
     if table.exists():
         text = attribution(Dataset.open(path).clips(selected=False))
-        with pending_output(table, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
+        write_whole(table, text.encode("utf-8", "backslashreplace"))
     return done
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from avatarkit.data.clip import Split
 from avatarkit.errors import InputError
+from avatarkit.reading import open_file, parse_json, read_bytes
 
 PIECE_BYTES = 1 << 20
 LARGEST_RECORD = 1 << 20
@@ -124,14 +125,17 @@ def read_record(path: Path, number: str, place: Place) -> FfhqRecord:
         InputError: unreadable, or the file has changed since the place was noted.
     """
     try:
-        with path.open("rb") as handle:
+        with open_file(path, links=True) as handle:
             handle.seek(place.start)
             raw = handle.read(place.length)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if _digest(raw) != place.digest:
         raise InputError(f"{path}: has changed since the plan was made, at photo {number}")
-    return parse_record(number, json.loads(raw), str(path))
+    try:
+        return parse_record(number, parse_json(raw), str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: photo {number}: {error}") from error
 
 
 def parse_record(key: str, values: Any, where: str) -> FfhqRecord:
@@ -173,7 +177,7 @@ def read_faces(folder: Path, number: str) -> Faces | None:
     """
     for path in (folder / f"{number}.json", folder / "json" / f"{number}.json"):
         try:
-            values = json.loads(path.read_bytes())
+            values = parse_json(read_bytes(path, LARGEST_RECORD))
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -205,7 +209,7 @@ def _file(values: Any, where: str) -> PhotoFile:
         raise InputError(f"{where}: file_size is {size!r}")
     try:
         points = np.array(landmarks, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{where}: face_landmarks are not numbers") from error
     if points.shape != (68, 2) or not np.isfinite(points).all():
         raise InputError(f"{where}: face_landmarks have shape {points.shape}, expected 68 points")
@@ -232,7 +236,7 @@ class _Window:
 
     def __init__(self, path: Path) -> None:
         self.path, self.text, self.start, self.ended = path, "", 0, False
-        self._handle = path.open("rb")
+        self._handle = open_file(path, links=True)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def close(self) -> None:
@@ -273,6 +277,8 @@ class _Window:
             at = _end_of_space(self.text, 0)
             try:
                 value, end = _DECODER.raw_decode(self.text, at)
+            except RecursionError as error:
+                raise InputError(f"{self.path}: {what} at byte {self.start} nests without end") from error
             except json.JSONDecodeError as error:
                 if len(self.text) - at > LARGEST_RECORD or not self.more():
                     raise InputError(f"{self.path}: {what} at byte {self.start} is not JSON: {error.msg}") from error

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
+from avatarkit.reading import read_bytes
 
 IDENTITY = re.compile(r"id\d{5}")
 VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -26,6 +27,7 @@ HEADER = ("Identity", "Reference", "Offset", "FV Conf", "ASD Conf")
 COLUMNS = ("FRAME", "X", "Y", "W", "H")
 LARGEST_FRAME = 10_000_000  # 110 hours at 25 a second; beyond that a number is a slip
 LARGEST_FILE_BYTES = 64 << 20
+LONGEST_LINE = 10_000
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,7 @@ def read_text(path: Path, where: str) -> str:
         InputError: it cannot be read, is far too large, or is no text.
     """
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise InputError(f"{where}: is larger than {LARGEST_FILE_BYTES >> 20} MB; this is no metadata file")
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, LARGEST_FILE_BYTES, links=True).decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -158,7 +158,11 @@ def read_meta(path: Path) -> tuple[dict[str, str], list[Problem]]:
     Raises:
         InputError: the columns "VoxCeleb2 ID" and "Set" are missing, or no line can be used.
     """
-    rows = csv.reader(read_text(path, str(path)).splitlines())
+    lines = read_text(path, str(path)).splitlines()
+    if longest := next((at for at, line in enumerate(lines, 1) if len(line) > LONGEST_LINE), 0):
+        raise InputError(f"{path}:{longest}: the line is longer than {LONGEST_LINE} characters")
+    # Without quotes, each line is a row: a cell cannot swallow the rest of the file.
+    rows = csv.reader(lines, quoting=csv.QUOTE_NONE)
     heading = [cell.strip().lower() for cell in next(rows, [])]
     try:
         who, which = heading.index("voxceleb2 id"), heading.index("set")

@@ -6,6 +6,7 @@ delays as browsers do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,10 @@ from avatarkit.errors import InputError
 from avatarkit.media.image import ImageArray, decode_image, open_image, over_white
 from avatarkit.media.rate import RateEstimate, RateEstimator, round_half_up
 
+MOST_FRAME_PIXELS = 20_000_000
+MOST_PIXELS = 4_000_000_000
+MOST_SECONDS = 20
+"""Of the first look at all frames. A small file can declare frames without end."""
 _DEFAULT_DELAY_MS = 100
 _SHORTEST_DELAY_MS = 10
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError)
@@ -33,8 +38,20 @@ def animation_times(path: Path) -> AnimationTimes:
     """Read the delays of all frames that can be read. Raises InputError if there is none."""
     starts: list[int] = []
     now = 0
+    until = time.monotonic() + MOST_SECONDS
     with open_image(path) as image:
-        for index in range(int(getattr(image, "n_frames", 1))):
+        frames = int(getattr(image, "n_frames", 1))
+        if image.width * image.height > MOST_FRAME_PIXELS or image.width * image.height * frames > MOST_PIXELS:
+            raise InputError(
+                f"{path}: is an animation of {frames} frames of {image.width} x {image.height}; at most"
+                f" {MOST_FRAME_PIXELS // 10**6} megapixels a frame and {MOST_PIXELS // 10**6} in all are read:"
+                " convert it to a video"
+            )
+        for index in range(frames):
+            if time.monotonic() > until:
+                raise InputError(
+                    f"{path}: reading its {frames} frames takes more than {MOST_SECONDS} s; convert it to a video"
+                )
             try:
                 image.seek(index)
                 image.load()

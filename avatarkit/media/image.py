@@ -7,6 +7,7 @@ import io
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000
 _BLACK_POINT_COMPENSATION: Any = 0x2000  # a flag of Little CMS; Pillow names it from 10.3 on
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+_BROKEN = (OSError, zlib.error, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 _pillow_limit = threading.Lock()
 
 

@@ -13,13 +13,22 @@ from pathlib import Path
 from avatarkit.atomic import begun, settle
 from avatarkit.errors import OutputError
 
+_OURS = {
+    "dataset": ("shards", (
+        "manifest.json", "plan.json", "selection.json", "removed.json", "attribution.csv", "ledger.sqlite", "columns",
+    )),
+    "training": ("checkpoints", ("config.yaml", "log.jsonl", "pictures", "tensorboard")),
+}  # fmt: skip
+"""What commands make to be gone on with: the folder that marks it, and what lies beside that one."""
 _OUR_FRAMES = re.compile(r"\d{6}\.png")
 
 
 def check_distinct(output: Path | str, inputs: Iterable[Path | str]) -> None:
-    """Raise OutputError if `output` is the same file as one of `inputs`, by whatever name."""
+    """Raise OutputError if `output` is the same file as one of `inputs`, by whatever name, or a folder around one."""
     output = Path(output)
     for source in map(Path, inputs):
+        if output.resolve() in source.resolve().parents:
+            raise OutputError(f"{output}: holds an input, {source.name}; choose another name for the output")
         same = output.resolve() == source.resolve()
         if not same and output.exists() and source.exists():
             same = output.samefile(source)
@@ -34,6 +43,7 @@ def check_output(path: Path | str, *, overwrite: bool, directory: bool = False) 
     numbered PNGs.
     """
     path = Path(path)
+    check_not_ours(path)
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not parent.is_dir():
         raise OutputError(f"{path}: {parent} is not a folder; choose another")
@@ -50,6 +60,17 @@ def check_output(path: Path | str, *, overwrite: bool, directory: bool = False) 
             )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: no permission to write in {parent}")
+
+
+def check_not_ours(path: Path) -> None:
+    """Raise OutputError where `path` is, or would be, part of a dataset or of a training's run."""
+    real = path.resolve()
+    for folder in (real, *real.parents):
+        for what, (mark, parts) in _OURS.items():
+            if (folder / mark).is_dir() and any((folder / name).is_file() for name in parts):
+                inner = real.relative_to(folder).parts
+                if not inner or inner[0] in (mark, *parts):
+                    raise OutputError(f"{path}: is part of the {what} in {folder}; choose another name for the output")
 
 
 @contextlib.contextmanager

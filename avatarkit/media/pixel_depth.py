@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+_PIECE = 1 << 20
 ByteArray = npt.NDArray[np.uint8]
 
 
@@ -21,6 +24,11 @@ def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteA
         return _grey_to_8_bit(np.asarray(image)), None
     if path is None or not _has_16_bit_colour(image):
         return None
+    if image.format == "PNG" and not image.info.get("interlace"):
+        row_bytes = 1 + image.width * 2 * len(image.getbands())
+        # OpenCV gives the rows that are lacking as black.
+        if _unpacked_bytes(path) < image.height * row_bytes:
+            raise EOFError
     data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None or data.dtype != np.uint16 or data.ndim != 3:
         return None  # Pillow reads it too, with the low bits dropped
@@ -28,6 +36,22 @@ def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteA
     if channels.shape[2] == 4:
         return np.ascontiguousarray(channels[..., 2::-1]), np.ascontiguousarray(channels[..., 3])
     return np.ascontiguousarray(channels[..., ::-1]), None
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """How many bytes a PNG's rows have when unpacked; nothing is kept of them."""
+    unpacked, stream = 0, zlib.decompressobj()
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            size, kind = struct.unpack(">I4s", head)
+            while kind == b"IDAT" and size and (piece := file.read(min(size, _PIECE))):
+                size -= len(piece)
+                while piece:
+                    unpacked += len(stream.decompress(piece, _PIECE))
+                    piece = stream.unconsumed_tail
+            file.seek(size + 4, 1)
+    return unpacked
 
 
 def words_to_bytes(values: npt.NDArray[Any]) -> ByteArray:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,19 @@ from numpy.typing import NDArray
 from avatarkit.errors import InputError
 from avatarkit.face.types import LANDMARKS
 from avatarkit.motion.columns import COLUMNS, STATE_NAMES, Motion, chunks
+from avatarkit.reading import check_list, check_text, check_whole, open_file, parse_json
 
 FORMAT, VERSION = "avatarkit-motion", 1
 SUFFIX = ".motion"
+SLOWEST, FASTEST = Fraction(1, 100), Fraction(1000)
+"""Frames a second."""
+LARGEST_SIDE = 1 << 16
+_RATE = re.compile(r"[0-9]{1,9}(/[1-9][0-9]{0,8})?")
+_MOST = {
+    "rotation": 1.01, "expression": 100.0, "identity": 100.0, "mouth_opening": 100.0, "eye_opening": 100.0,
+    "gaze": 100.0, "presence": 1.001,
+}  # fmt: skip
+"""Largest absolute value of each column, in its unit; heads are 2 units wide."""
 
 _ROW_SHAPES: dict[str, tuple[int, ...]] = {
     "rotation": (3, 3), "translation": (3,), "scale": (), "expression": (LANDMARKS, 3), "mouth_opening": (),
@@ -92,12 +104,15 @@ def read_motion(path: Path) -> Motion:
         )
     try:
         columns = {name: _column(path, header, name) for name in COLUMNS}
-        rate, width, height = Fraction(about["rate"]), int(about["width"]), int(about["height"])
+        if not _RATE.fullmatch(check_text(about["rate"], "rate")):
+            raise ValueError(f"rate is {about['rate'][:40]!r}")
+        width, height = (_side(about[name], name) for name in ("width", "height"))
+        names = {name: check_text(about.get(name, "unknown"), name, 1000) for name in ("tracker", "driver")}
+        rate = Fraction(about["rate"])
     except (KeyError, ValueError, ArithmeticError, TypeError) as error:
         raise _damaged(path, str(error)) from error
     motion = Motion(
-        rate=rate, width=width, height=height, tracker=about.get("tracker", "unknown"),
-        driver=about.get("driver", path.name), **columns,
+        rate=rate, width=width, height=height, **names, **columns,
     )  # fmt: skip
     _check(path, motion)
     return motion
@@ -105,19 +120,24 @@ def read_motion(path: Path) -> Motion:
 
 def _header(path: Path) -> dict[str, Any]:
     """The json header of a safetensors file; `__start__` is added: where the data begins, in bytes."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path, links=True) as file:
+        size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(size - 8, 1 << 24):
             raise InputError(f"{path}: is not a motion file, or is cut off")
         try:
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
         except ValueError as error:
             raise InputError(f"{path}: is not a motion file") from error
     if not isinstance(header, dict):
         raise InputError(f"{path}: is not a motion file")
     header["__start__"] = 8 + length
     return header
+
+
+def _side(text: object, name: str) -> int:
+    value = check_text(text, name)
+    return check_whole(int(value) if value.isdecimal() and len(value) < 9 else -1, name, 1, LARGEST_SIDE)
 
 
 def _dtype(name: str) -> np.dtype[Any]:
@@ -132,7 +152,8 @@ def _about(header: dict[str, Any]) -> dict[str, Any]:
 def _column(path: Path, header: dict[str, Any], name: str) -> NDArray[Any]:
     dtype = _dtype(name)
     entry = header[name]
-    shape, (start, stop) = tuple(entry["shape"]), entry["data_offsets"]
+    shape = tuple(check_whole(rows, name) for rows in check_list(entry["shape"], name))
+    start, stop = (check_whole(offset, name) for offset in check_list(entry["data_offsets"], name))
     if entry["dtype"] != _CODES[dtype.name] or shape[1:] != _ROW_SHAPES[name] or not shape:
         raise ValueError(f"column {name} is {entry['dtype']} {shape}")
     whole = stop - start == math.prod(shape) * dtype.itemsize
@@ -156,8 +177,13 @@ def _check(path: Path, motion: Motion) -> None:
         np.isfinite(motion.expression[start:stop]).all() for start, stop in chunks(0, frames)
     )
     known = int(motion.state.max()) < len(STATE_NAMES)
-    positive = motion.rate > 0 and motion.width > 0 and motion.height > 0 and bool((motion.scale > 0).all())
-    if not (finite and known and positive):
+    possible = SLOWEST <= motion.rate <= FASTEST and bool((motion.scale > 0).all())
+    # What no face does, however the camera moves: it would only cost memory and time to draw.
+    reach = 100.0 * max(motion.width, motion.height)
+    modest = all(np.abs(getattr(motion, name)).max() <= most for name, most in _MOST.items()) and bool(
+        (np.abs(motion.translation).max() <= reach) and (motion.scale.max() <= reach)
+    )
+    if not (finite and known and possible and modest):
         raise _damaged(path, "it holds values that cannot be")
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from avatarkit.errors import InputError, UsageError
+from avatarkit.reading import read_bytes
 from avatarkit.training.config import TrainConfig, check
 
 Config = TypeVar("Config", bound=TrainConfig)
+LARGEST_YAML = 1 << 20
+_RESOLVER = r"\$\{[^}]*:"
 CHOSEN_ELSEWHERE = {"stage": "it is the command's name", "preset": "choose it with --preset"}
 
 
@@ -84,7 +88,11 @@ def _first_line(error: BaseException) -> str:
 def _check_keys(layer: Mapping[str, Any], base: TrainConfig, where: str, *, all_keys: bool = False) -> None:
     known = list(flat(asdict(base)))
     sections = {item.name for item in fields(base) if is_dataclass(getattr(base, item.name))}
+    # A saved configuration refers to nothing, and none to what is outside of it, such as ${oc.env:HOME}.
+    refused = r"\$\{" if all_keys else _RESOLVER
     for key, value in flat(layer).items():
+        if re.search(refused, repr(value)):
+            raise UsageError(f"{where}: {key} refers to something else; give its plain value")
         if value == "???":
             raise UsageError(f"{where}: {key} is left open; give a value")
         if key in CHOSEN_ELSEWHERE and not all_keys:
@@ -120,13 +128,17 @@ def _read_set(text: str) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    from yaml import AliasEvent, YAMLError, parse
 
     try:
-        found = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise InputError(f"{path}: cannot be read: {reason}") from error
+        text = read_bytes(path, LARGEST_YAML, links=True).decode()
+        if any(isinstance(event, AliasEvent) for event in parse(text)):
+            raise InputError(f"{path}: names a part by * to repeat it, which is not read; write each value out")
+        found = OmegaConf.to_container(OmegaConf.create(text))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: cannot be read: is not text") from error
     except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,17 @@ from avatarkit.data.pictures import Pixels, decode_image, encode_image, reductio
 from avatarkit.data.plan import FILE as PLAN_FILE
 from avatarkit.data.plan_file import read_plan
 from avatarkit.data.shard import read_stats
-from avatarkit.errors import OutputError
+from avatarkit.errors import InputError, OutputError
+from avatarkit.media.output import check_distinct, check_not_ours
 from avatarkit.pipelines.data_report.charts import number
 from avatarkit.pipelines.data_report.facts import Gathered, content, why_not
 from avatarkit.pipelines.data_report.ledger import throughput
 from avatarkit.pipelines.data_report.page import Thumbnail, page
+from avatarkit.reading import read_bytes
 from avatarkit.runtime import NullProgress, Progress, versions
 
+MARK = ": dataset report</title>"
+LARGEST_REPORT = 64 << 20
 THUMBNAILS = 24
 """Pictures in each of the two contact sheets."""
 
@@ -85,11 +90,15 @@ def report(dataset: Path, out: Path | None = None, progress: Progress | None = N
     html_path = Path(out) if out is not None else folder / "report.html"
     if html_path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{html_path}: the report is an HTML page; give it a name that ends with .html")
+    json_path = html_path.with_suffix(".json")
+    for path in (html_path, json_path):
+        check_distinct(path, [folder])
+        check_not_ours(path)
+    _check_own(html_path, json_path)
     opened = Dataset.open(folder)
     found = _gather(opened)
     figures = content(found)
     kept, dropped = _sheets(opened, found, progress)
-    json_path = html_path.with_suffix(".json")
     _write(json_path, json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     _write(html_path, page(figures, found, kept, dropped))
     return DataReport(figures, html_path, json_path)
@@ -181,6 +190,18 @@ def _jpeg(picture: Pixels, limit: int) -> bytes:
         if len(data) <= limit:
             break
     return data
+
+
+def _check_own(html_path: Path, json_path: Path) -> None:
+    """Raise OutputError where a file that is no report of ours would be replaced."""
+    for path, mark in ((html_path, MARK), (json_path, '"format": "avatarkit-data-report"')):
+        if os.path.lexists(path):
+            try:
+                text = read_bytes(path, LARGEST_REPORT).decode("utf-8", "replace")
+            except (InputError, FileNotFoundError):
+                text = ""
+            if mark not in text:
+                raise OutputError(f"{path}: exists and is no report of a dataset; choose another name with -o")
 
 
 def _write(path: Path, text: str) -> None:

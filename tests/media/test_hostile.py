@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from avatarkit.errors import InputError
 from avatarkit.media.binary import ffmpeg_binary
+from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
 from avatarkit.media.random_access import frames_at
 
@@ -86,3 +90,42 @@ def test_system_calls_show_no_second_file_and_no_socket(secret: Path, tmp_path: 
     assert "driver.mp4" in trace
     assert secret.name not in trace
     assert "AF_INET" not in trace
+
+
+def animation(path: Path, size: tuple[int, int], frames: int) -> Path:
+    pictures = [Image.new("P", size, number % 2) for number in range(frames)]
+    pictures[0].save(path, "GIF", save_all=True, append_images=pictures[1:], duration=20, optimize=False)
+    return path
+
+
+@pytest.mark.parametrize(("size", "frames"), [((17_000, 2_000), 3), ((30, 30), 400)])
+def test_small_animations_that_run_for_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], frames: int
+) -> None:
+    path = animation(tmp_path / "driver.gif", size, frames)
+    if frames > 100:
+        monkeypatch.setattr("avatarkit.media.animation.MOST_PIXELS", 300_000)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=rf"an animation of {frames} frames of .*convert it to a video"):
+        probe(path)
+    assert time.monotonic() - began < 2
+
+
+def test_animation_that_takes_too_long_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatarkit.media.animation.MOST_SECONDS", 0)
+    with pytest.raises(InputError, match="takes more than 0 s"):
+        probe(animation(tmp_path / "driver.gif", (30, 30), 50))
+
+
+def test_16_bit_picture_with_few_of_its_rows_is_not_read_as_whole(tmp_path: Path) -> None:
+    rows, width, height = 20, 64, 1000
+    raw = zlib.compress(bytes((1 + width * 6) * rows))
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", raw), (b"IEND", b""))
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    path = tmp_path / "deep.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(InputError):
+        read_image(path)

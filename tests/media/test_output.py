@@ -180,3 +180,30 @@ def test_output_kind(name: str, kind: str) -> None:
 def test_unknown_extension_lists_the_known() -> None:
     with pytest.raises(OutputError, match=r"\.xyz; use \.mp4 \.mov \.mkv \.webm .*\.png .*folder"):
         output_kind(Path("a.xyz"))
+
+
+def test_folder_around_an_input_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    source = tmp_path / "frames" / "000000.png"
+    source.write_bytes(b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "frames")
+    for output in (tmp_path / "frames", tmp_path / "link", tmp_path):
+        with pytest.raises(OutputError, match="holds an input"):
+            check_distinct(output, [source])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "selection.json", "shards/train-00000.h5", "shards/new", "."])
+def test_nothing_of_a_dataset_is_an_output(tmp_path: Path, name: str) -> None:
+    (tmp_path / "set" / "shards").mkdir(parents=True)
+    (tmp_path / "set" / "manifest.json").write_text("{}")
+    with pytest.raises(OutputError, match="is part of the dataset"):
+        check_output(tmp_path / "set" / name, overwrite=True)
+    check_output(tmp_path / "set" / "table.csv", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "log.jsonl", "checkpoints/step-000000001/meta.json"])
+def test_nothing_of_a_training_is_an_output(tmp_path: Path, name: str) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text("batch: 1")
+    with pytest.raises(OutputError, match="is part of the training"):
+        check_output(tmp_path / "run" / name, overwrite=True)

@@ -328,3 +328,21 @@ def test_reports_are_values(dataset: Path) -> None:
     found = data_report.report(dataset)
     assert found.to_json() is found.content
     assert dataclasses.is_dataclass(found)
+
+
+@pytest.mark.parametrize("name", ["manifest.html", "selection.html", "plan.html"])
+def test_nothing_of_the_dataset_is_replaced(dataset: Path, name: str) -> None:
+    before = {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()}
+    with pytest.raises(OutputError, match="is part of the dataset"):
+        data_report.report(dataset, dataset / name)
+    assert {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()} == before
+
+
+def test_page_of_somebody_else_is_not_replaced(dataset: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<title>mine</title>")
+    with pytest.raises(OutputError, match="is no report of a dataset"):
+        data_report.report(dataset, page)
+    assert page.read_text() == "<title>mine</title>"
+    data_report.report(dataset, tmp_path / "own.html")
+    data_report.report(dataset, tmp_path / "own.html")

@@ -179,3 +179,26 @@ def test_configurations_are_frozen() -> None:
     with pytest.raises(AttributeError):
         preset("base", "tiny-64").batch = 3  # type: ignore[misc]
     assert replace(preset("base", "tiny-64"), batch=3).batch == 3
+
+
+def test_nothing_outside_is_referred_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANTED_BY_NOBODY", "1234567")
+    base = preset("base", "tiny-64")
+    file = tmp_path / "config.yaml"
+    for text in ("batch: ${oc.env:WANTED_BY_NOBODY}", "optim: {schedule: '${oc.env:WANTED_BY_NOBODY}'}"):
+        file.write_text(text)
+        with pytest.raises(UsageError, match="refers to something else") as caught:
+            resolve(base, file)
+        assert "1234567" not in str(caught.value)
+    for value in ("${oc.env:WANTED_BY_NOBODY}", "${batch}"):
+        saved = {**asdict(base), "precision": value}
+        with pytest.raises(UsageError, match="precision refers to something else") as caught:
+            from_mapping(type(base), saved, "x")
+        assert "1234567" not in str(caught.value)
+
+
+def test_parts_that_repeat_each_other_are_not_read(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="write each value out"):
+        resolve(preset("base", "tiny-64"), tmp_path / "config.yaml")
