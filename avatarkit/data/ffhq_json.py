@@ -149,8 +149,8 @@ def parse_record(key: str, values: Any, where: str) -> FfhqRecord:
         raise InputError(f"{here}: the key is not a number")
     record = _table(values, here)
     category = record.get("category")
-    if category not in CATEGORIES:
-        raise InputError(f"{here}: category is {category!r}, expected training or validation")
+    if not isinstance(category, str) or category not in CATEGORIES:
+        raise InputError(f"{here}: category is {repr(category)[:40]}, expected training or validation")
     about = _table(record.get("metadata"), f"{here}, metadata")
     return FfhqRecord(
         number=f"{int(key):05d}",

@@ -31,6 +31,7 @@ from typing import Literal
 from avatarkit.data.clip import ClipInfo, Rejected
 from avatarkit.data.plan import Plan, PlannedShard, sample_id
 from avatarkit.errors import InputError, OutputError
+from avatarkit.reading import open_file
 
 FILE = "ledger.sqlite"
 VERSION = 1
@@ -79,6 +80,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.closed = False
+        if os.path.lexists(path):
+            open_file(path).close()  # neither a link nor a pipe
         with self._guard():
             # Plain autocommit: each method opens the transaction that it needs.
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
@@ -321,7 +324,8 @@ def read_table(path: Path, table: str) -> list[Mapping[str, object]]:
     if not path.exists():
         return []
     try:
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY_S)
+        open_file(path).close()  # neither a link nor a pipe
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
         try:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 return []  # in the making
@@ -329,5 +333,9 @@ def read_table(path: Path, table: str) -> list[Mapping[str, object]]:
             return [dict(row) for row in db.execute(f"SELECT * FROM {table}")]
         finally:
             db.close()
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{path}: is no ledger ({error})") from error
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: is no ledger ({_one_line(error)})") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

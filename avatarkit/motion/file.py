@@ -107,13 +107,11 @@ def read_motion(path: Path) -> Motion:
         if not _RATE.fullmatch(check_text(about["rate"], "rate")):
             raise ValueError(f"rate is {about['rate'][:40]!r}")
         width, height = (_side(about[name], name) for name in ("width", "height"))
-        names = {name: check_text(about.get(name, "unknown"), name, 1000) for name in ("tracker", "driver")}
+        tracker, driver = (check_text(about.get(name, "unknown"), name, 1000) for name in ("tracker", "driver"))
         rate = Fraction(about["rate"])
     except (KeyError, ValueError, ArithmeticError, TypeError) as error:
         raise _damaged(path, str(error)) from error
-    motion = Motion(
-        rate=rate, width=width, height=height, **names, **columns,
-    )  # fmt: skip
+    motion = Motion(rate=rate, width=width, height=height, tracker=tracker, driver=driver, **columns)
     _check(path, motion)
     return motion
 
