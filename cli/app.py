@@ -22,6 +22,7 @@ from avatarkit.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     gallery,
     inspect,
     motion,
@@ -45,6 +46,7 @@ prepare_app = typer.Typer(help="Make datasets from videos and photos.", add_comp
 data_app = typer.Typer(help="Look at datasets, check, choose, export, remove.", add_completion=False)
 train_app = typer.Typer(help="Train the networks, stage by stage.", add_completion=False)
 evaluate_app = typer.Typer(help="Measure reenactments, of any engine or program.", add_completion=False)
+export_app = typer.Typer(help="Networks as files for other programs.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
 app.command("batch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(batch.batch)
@@ -72,6 +74,8 @@ evaluate_app.command("self")(evaluate.self_reenactment)
 evaluate_app.command("cross")(evaluate.cross_reenactment)
 evaluate_app.command("videos")(evaluate.videos)
 evaluate_app.command("compare")(evaluate.compare)
+app.add_typer(export_app, name="export")
+export_app.command("student")(export.student)
 app.add_typer(weights_app, name="weights")
 weights_app.command("list")(weights.list_all)
 weights_app.command("fetch")(weights.fetch)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def reenact(
     source: options.Source,
-    driver: options.Driver,
     output: options.Output,
+    driver: options.Driver = None,
     motion: options.Motion = "relative",
     region: options.Region = "all",
     strength: options.Strength = 1.0,
@@ -28,6 +28,9 @@ def reenact(
     roll_deg: options.RollDeg = 0.0,
     keep_scale: options.KeepScale = False,
     close_mouth: options.CloseMouth = False,
+    keep_translation: options.KeepTranslation = False,
+    frontalize: options.Frontalize = False,
+    turntable: options.Turntable = None,
     reference: options.Reference = "auto",
     on_missing: options.OnMissing = "interpolate",
     start: options.Start = 0.0,
@@ -36,7 +39,12 @@ def reenact(
     face_at: options.FaceAt = None,
     driver_face: options.DriverFace = None,
     driver_face_at: options.DriverFaceAt = None,
-    engine: options.Engine = "warp",
+    engine: options.Engine = "auto",
+    checkpoint: options.Checkpoint = None,
+    avatar: options.Avatar = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    compile: options.Compile = False,
     matting: options.Matting = "auto",
     inpaint: options.Inpaint = "auto",
     tracker: options.Tracker = "auto",
@@ -46,7 +54,9 @@ def reenact(
     background: options.Background = "plate",
     paste_back: options.PasteBack = False,
     side_by_side: options.SideBySide = False,
+    stabilize: options.Stabilize = 0.0,
     preview: options.Preview = False,
+    layers: options.Layers = None,
     audio: options.Audio = None,
     codec: options.Codec = "auto",
     crf: options.Crf = None,
@@ -81,14 +91,17 @@ def config_of(values: Mapping[str, Any]) -> ReenactConfig:
         raise UsageError(f"--size {values['size']}: --paste-back gives the picture its own size; leave one of them out")
     # Most options are fields by the same names; the rest is put together here.
     plain = {field.name: values[field.name] for field in fields(ReenactConfig) if field.name in values}
-    if plain["size"] is None:
-        del plain["size"]
     motion = {
         "mode": values["motion"],
         "reference_frame": reference_frame(values["reference"]),
         **{field.name: values[field.name] for field in fields(MotionConfig) if field.name in values},
     }
+    # A single path is the portrait of a turntable, or the driver of an engine that knows whom it draws.
+    alone = values["driver"] is None and values["turntable"] is None
     composed = {
+        "source": None if alone else values["source"],
+        "driver": values["source"] if alone else values["driver"],
+        "checkpoint": tuple(values["checkpoint"] or ()),
         "motion": MotionConfig(**motion),
         "face": face_choice(values["face"], values["face_at"]),
         "driver_face": face_choice(values["driver_face"], values["driver_face_at"], "--driver-"),

@@ -7,11 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-MOTION, FACES, PICTURE, OUTPUT = "Motion", "Faces", "Picture", "Output"
+from avatarkit.systems.registry import engines
 
-Source = Annotated[Path, typer.Argument(help="Portrait to move: PNG, JPEG, WebP or TIFF.")]
+MOTION, FACES, PICTURE, NETWORKS, OUTPUT = "Motion", "Faces", "Picture", "Networks", "Output"
+
+Source = Annotated[
+    Path, typer.Argument(help="Portrait to move: PNG, JPEG, WebP or TIFF; left out where a student draws.")
+]
 Driver = Annotated[
-    Path, typer.Argument(help="Video, animation or photo to follow, or a .motion file made from one.")
+    Path | None,
+    typer.Argument(help="Video, animation or photo to follow, or a .motion file made from one.", show_default=False),
 ]
 Output = Annotated[
     Path,
@@ -117,10 +122,76 @@ DriverFaceAt = Annotated[
     str | None,
     typer.Option(metavar="X,Y", help="Face of the driver nearest to this pixel.", rich_help_panel=FACES),
 ]
-Engine = Annotated[
-    Literal["warp"],
+KeepTranslation = Annotated[
+    bool,
     typer.Option(
-        help="How the picture is made; warp needs no GPU and no weights.", rich_help_panel=PICTURE
+        "--keep-translation", help="Keep the head's place when the driver moves to the side.", rich_help_panel=MOTION
+    ),
+]
+Frontalize = Annotated[
+    bool,
+    typer.Option(
+        "--frontalize",
+        help="Turn the source's head to the camera first; with absolute motion it stays so.",
+        rich_help_panel=MOTION,
+    ),
+]
+Turntable = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DEGREES",
+        show_default=False,
+        help="Turn the head by so much to either side; takes no driver.",
+        rich_help_panel=MOTION,
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(["auto", *engines()]),
+        help="auto: by the checkpoints. " + "; ".join(f"{info.name} {info.help}" for info in engines().values()) + ".",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Checkpoint = Annotated[
+    list[Path] | None,
+    typer.Option(
+        show_default=False,
+        help="Checkpoint or run of avatarkit train, or a file of avatarkit export; again for an enhancer.",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Avatar = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", show_default=False, help="Whom a student draws.", rich_help_panel=NETWORKS),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where networks run.", rich_help_panel=NETWORKS)
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(help="Of the networks; auto: half where the device is faster with it.", rich_help_panel=NETWORKS),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Translate the networks for the device first: minutes, for long videos.",
+        rich_help_panel=NETWORKS,
+    ),
+]
+Stabilize = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="How much flicker of fine detail and matte is taken out.", rich_help_panel=PICTURE
+    ),
+]
+Layers = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        show_default=False,
+        help="Also write foreground, matte and plate: ProRes 4444, or PNGs where the output is a folder.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Matting = Annotated[
@@ -141,7 +212,11 @@ Tracker = Annotated[
 Size = Annotated[
     int | None,
     typer.Option(
-        min=64, max=8192, help="Side of the square picture, in pixels (1024).", rich_help_panel=PICTURE
+        min=64,
+        max=8192,
+        show_default="1024, or as networks draw",
+        help="Side of the square picture, in pixels.",
+        rich_help_panel=PICTURE,
     ),
 ]
 CropScale = Annotated[

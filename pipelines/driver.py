@@ -1,5 +1,6 @@
 """From a driver (video, animation, photo or motion file) to its motion."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +19,7 @@ from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.extract import DriverInfo, extract
 from avatarkit.motion.file import is_motion_file, read_motion
+from avatarkit.motion.squares import Squares
 from avatarkit.runtime import Progress
 
 TRACKING_SIDE_PX = 1920
@@ -64,7 +66,8 @@ class Driver:
     """A driver's motion and where it came from.
 
     kind: "video", "image" or "motion". info: of the media file, None for a motion file. warnings: one line each.
-    part: first frame of the file that is used and the one after the last, None for all of it.
+    part: first frame of the file that is used and the one after the last, None for all of it. squares: of its heads,
+    for engines that look at them.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class Driver:
     info: MediaInfo | None
     warnings: list[str] = field(default_factory=list)
     part: tuple[int, int] | None = None
+    squares: Squares | None = None
 
     @property
     def start(self) -> Fraction:
@@ -109,8 +113,12 @@ def load_driver(
     on_missing: str,
     progress: Progress,
     part: DriverPart = WHOLE,
+    squares_px: int | None = None,
 ) -> Driver:
     """Read a motion file, or track a video or photo.
+
+    Args:
+        squares_px: side of the heads' squares that are to be kept; None keeps none.
 
     Raises:
         InputError: the file cannot be used, or shows no face. UsageError: it ends before the part begins.
@@ -122,20 +130,22 @@ def load_driver(
         picture = read_image(path)
         progress.stage("track", 1, "photos")
         about = DriverInfo(path.name, PHOTO_RATE, picture.shape[1], picture.shape[0], tracker.name)
-        motion = extract(track([picture], tracker, face, str(path)), about, on_missing)
+        motion, squares = _extracted([picture], tracker, face, about, on_missing, squares_px, path, _People())
         progress.advance()
-        return Driver(path, kind, motion, info)
+        return Driver(path, kind, motion, info, squares=squares)
     bounds = None if part.whole else part.frames(info.video.rate, info.video.frames, path)
     with FrameReader(path, max_side=TRACKING_SIDE_PX, info=info, part=bounds) as reader:
         progress.stage("track", reader.frames_expected)
         about = DriverInfo(path.name, reader.rate, reader.width, reader.height, tracker.name)
-        tracked, people = track(_counted(reader, progress), tracker, face, str(path)), _People()
-        motion = extract(people.watched(tracked), about, on_missing)
+        people = _People()
+        motion, squares = _extracted(
+            _counted(reader, progress), tracker, face, about, on_missing, squares_px, path, people
+        )
         warnings = [*info.notes, *(text for text in (reader.warning or info.warning,) if text)]
         warnings += people.notes(reader.rate, bounds[0] if bounds else 0)
     for text in warnings:
         progress.notice(text)
-    return Driver(path, kind, motion, info, warnings, bounds)
+    return Driver(path, kind, motion, info, warnings, bounds, squares)
 
 
 def motion_driver(path: Path, part: DriverPart = WHOLE) -> Driver:
@@ -180,3 +190,36 @@ def _counted(reader: FrameReader, progress: Progress) -> Iterator[NDArray[np.uin
     for frame in reader:
         yield frame
         progress.advance()
+
+
+def _extracted(
+    frames: Iterable[NDArray[np.uint8]],
+    tracker: FaceTracker,
+    face: FaceChoice,
+    about: DriverInfo,
+    on_missing: str,
+    squares_px: int | None,
+    path: Path,
+    people: _People,
+) -> tuple[Motion, Squares | None]:
+    """The motion of tracked frames, and the squares of their heads where they are asked for."""
+    if squares_px is None:
+        return extract(people.watched(track(frames, tracker, face, str(path))), about, on_missing), None
+    squares = Squares(squares_px, about.rate)
+    tracked = squares.watch(_paired(frames, tracker, face, path))
+    return extract(people.watched(tracked), about, on_missing), squares
+
+
+def _paired(
+    frames: Iterable[NDArray[np.uint8]], tracker: FaceTracker, face: FaceChoice, path: Path
+) -> Iterator[tuple[NDArray[np.uint8], TrackedFrame]]:
+    """Each frame with what was tracked in it."""
+    waiting: deque[NDArray[np.uint8]] = deque()
+
+    def passing() -> Iterator[NDArray[np.uint8]]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame
+
+    for tracked in track(passing(), tracker, face, str(path)):
+        yield waiting.popleft(), tracked

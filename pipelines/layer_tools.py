@@ -50,6 +50,15 @@ class LayerTools:
         return self._matting_choice[0]
 
     @cached_property
+    def frame_matting(self) -> Matting:
+        """Splits frames of a video, many of them: the same, or a faster form of it."""
+        if self.matting.name != "mediapipe":
+            return self.matting
+        from avatarkit.prepare.video_matte import VideoMatting
+
+        return VideoMatting()
+
+    @cached_property
     def inpainter(self) -> Inpainter:
         """Paints what the person hides."""
         return self._inpaint_choice[0]

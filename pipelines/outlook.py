@@ -34,7 +34,7 @@ CUT = 0.1
 
 def about_source(portrait: Portrait, crop: Crop, config: ReenactConfig) -> Iterator[str]:
     """What the source itself makes hard, a line each; `crop` is the part of it that is drawn."""
-    name, points = config.source.name, portrait.landmarks
+    name, points = config.source_name, portrait.landmarks
     if portrait.faces > 1 and config.face == FaceChoice():
         x, y = portrait.face.centre
         yield (
@@ -61,13 +61,13 @@ def about_source(portrait: Portrait, crop: Crop, config: ReenactConfig) -> Itera
     if crop.scale > ENLARGED:
         yield (
             f"{name}: the face is {portrait.face.extent_px:.0f} px high and shown {crop.scale:.1f} times as large,"
-            f" which looks soft; use a larger picture, or --size {max(64, int(config.size / crop.scale) // 2 * 2)}"
+            f" which looks soft; use a larger picture, or --size {max(64, int(config.side / crop.scale) // 2 * 2)}"
         )
 
 
 def about_motion(motion: Motion, transfer: Transfer, config: ReenactConfig) -> Iterator[str]:
     """What the driver asks of the source beyond what can be drawn well, a line each."""
-    name, count = config.driver.name, len(motion)
+    name, count = config.driver_name, len(motion)
     lost = motion.missing / count
     if lost > OFTEN:
         yield (
@@ -96,7 +96,7 @@ def about_layers(source: Source, config: ReenactConfig) -> Iterator[str]:
     inside = {"top": crop.top > 0, "left": crop.left > 0, "right": crop.left + crop.width < width}
     what = "a larger --crop-scale" if all(inside[side] for side in sides) else "a picture with room around the head"
     yield (
-        f"{config.source.name}: the head reaches the {' and the '.join(sides)} of what is drawn, and what lies beyond"
+        f"{config.source_name}: the head reaches the {' and the '.join(sides)} of what is drawn, and what lies beyond"
         f" is missing when it moves; use {what}, or less motion (--strength 0.5)"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +13,31 @@ from avatarkit.media.containers import output_kind
 from avatarkit.media.encode import LARGE_PX, FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import pending_output
+from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
-from avatarkit.pipelines.driver import Driver
-from avatarkit.pipelines.framing import drawn_part, framing
+from avatarkit.motion.turntable import turntable
+from avatarkit.pipelines.driver import Driver, driver_kind
+from avatarkit.pipelines.engines import AUTO, check_engine, choose_engine, given_checkpoints
+from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
 from avatarkit.pipelines.label import labelled
+from avatarkit.pipelines.layer_files import LayerFiles
+from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
 from avatarkit.pipelines.preview import moments, preview_sheet
 from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.provenance.marks import Marks
 from avatarkit.pipelines.provenance.sign import Input, sign
 from avatarkit.pipelines.reenact_config import ReenactConfig, checked
-from avatarkit.pipelines.render import beside, even, rendered
+from avatarkit.pipelines.render import Finished, Render, beside, even, rendered
 from avatarkit.pipelines.report import ReenactReport
-from avatarkit.pipelines.source import Source
+from avatarkit.pipelines.source import Portrait, Source, Unseen
 from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
 from avatarkit.systems.protocol import Engine
 
 Picture = NDArray[np.uint8]
+Shown = Source | Unseen
+Moves = Transfer | Followed
 PRESET = "superfast"
 """The encoder shares two cores with the drawing of frames: one step faster makes larger files, not worse ones."""
 
@@ -49,53 +57,128 @@ def reenact(
         shown: gets the frame in the middle, for a gallery.
 
     Raises:
-        UsageError: options that do not go together. InputError: a source or driver that cannot be used.
+        UsageError: options that do not go together. InputError: a source, driver or checkpoint that cannot be used.
         OutputError: an output that exists, has no known format, or cannot be written. Nothing is left behind then.
+        DependencyError: weights, packages or a device that are missing.
     """
     background = checked(config)
+    given = given_checkpoints(config.checkpoint)
+    info = choose_engine(config.engine, given)
+    check_engine(info, config, None if config.driver is None else driver_kind(config.driver)[0])
     timer = StageTimer()
     with ExitStack() as stack:
         memory = stack.enter_context(MemoryMeter())
         cache = open_cache(config.cache) if config.cache else None
         studio = studio or stack.enter_context(Studio(cache))
-        studio.tools(config)  # what cannot run here is said before any work is done
+        tools = studio.tools(config)  # what cannot run here is said before any work is done
+        with timer.stage("engine"):
+            opened = studio.opened(info, given, config)
+        if given and config.engine == AUTO:
+            progress.notice(f"engine {opened.name}, by the checkpoints given")
+        config, square_px = _sized(config, opened), opened.needs.square_px
         with timer.stage("source"):
             progress.stage("source", None)
-            portrait = studio.portrait(config)
-            for line in about_source(portrait, drawn_part(portrait, None, config), config):
+            portrait = None if config.source is None else studio.portrait(config)
+            for line in _about_portrait(portrait, square_px, config):
                 progress.notice(line)
         # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
         with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
-            early = None if config.paste_back else pool.submit(studio.source, config, portrait, None, background)
+            early = None
+            if not config.paste_back:
+                early = pool.submit(studio.source, config, portrait, None, background, square_px)
             with timer.stage("track"):
-                driver = studio.driver(config, progress)
+                driver = _driver(studio, portrait, opened, config, progress)
         with timer.stage("prepare"):
             progress.stage("prepare", None)
-            source = early.result() if early else studio.source(config, portrait, driver.motion, background)
-            place = framing(driver.motion, portrait, source.crop, config)
-            transfer = Transfer(driver.motion, source.layers.landmarks, config.motion, place, portrait.covered)
-            for line in (*about_layers(source, config), *about_motion(driver.motion, transfer, config)):
-                progress.notice(line)
-            engine = studio.engine(config, source, background)
+            source = (
+                early.result() if early else studio.source(config, portrait, driver.motion, background, square_px)
+            )
+            moves = _moves(driver, opened, source, config)
+            _look_out(source, driver, moves, config, progress)
+            engine = studio.engine(opened, config, source, background)
+            render = _render(engine, source, tools, config)
         with timer.stage("render"):
-            hashes = studio.digest(config.source), studio.digest(config.driver)
-            inputs = Input("source", config.source, hashes[0]), Input("driver", config.driver, hashes[1])
-            size, audio = _write(config, source, driver, engine, transfer, progress, shown, inputs)
+            named = (("source", config.source), ("driver", config.driver))
+            inputs = [Input(kind, path, studio.digest(path)) for kind, path in named if path is not None]
+            size, audio = _write(config, source, driver, engine, moves, render, progress, shown, inputs)
             for line in engine.notices():
                 progress.notice(line)
-    report = ReenactReport.of(config, source, driver, engine, transfer, timer, memory.peak_bytes, size, audio, hashes)
+    cut_out_by = None if render.matting is None else render.matting.name
+    hashes = [None if path is None else studio.digest(path) for _, path in named]
+    report = ReenactReport.of(
+        config, source, driver, engine, moves, cut_out_by, timer, memory.peak_bytes, size, audio, hashes
+    )
     if config.report is not None:
         with pending_output(config.report, overwrite=config.overwrite) as temporary:
             temporary.write_text(report.to_text(), encoding="utf-8")
     return report
 
 
+def _sized(config: ReenactConfig, engine: Engine) -> ReenactConfig:
+    """The configuration with the size of its output, the engine's own where none is asked for."""
+    return config if config.size is not None else replace(config, size=engine.needs.drawn_px or config.side)
+
+
+def _about_portrait(portrait: Portrait | None, square_px: int | None, config: ReenactConfig) -> Iterator[str]:
+    if portrait is not None:
+        framed = None if square_px is None else drawn_square(portrait, square_px, config)[1]
+        yield from about_source(portrait, framed or drawn_part(portrait, None, config), config)
+
+
+def _driver(
+    studio: Studio, portrait: Portrait | None, engine: Engine, config: ReenactConfig, progress: Progress
+) -> Driver:
+    if config.driver is None:
+        assert portrait is not None
+        assert config.turntable is not None
+        motion = turntable(portrait.landmarks, *portrait.size, config.turntable)
+        return Driver(Path(config.driver_name), "turntable", motion, None)
+    looks = config.motion.region != "pose" or not engine.needs.source
+    return studio.driver(config, progress, engine.needs.square_px if looks else None)
+
+
+def _moves(driver: Driver, engine: Engine, source: Shown, config: ReenactConfig) -> Moves:
+    """How each frame moves the source."""
+    if not engine.needs.source:
+        assert driver.squares is not None
+        return Followed(driver.motion, driver.squares)
+    assert isinstance(source, Source)
+    motion = config.motion if config.driver is not None else replace(config.motion, mode="relative", region="pose")
+    if source.layers.square is not None:
+        return SquareTransfer(driver.motion, source.layers.square, motion, driver.squares)
+    place = framing(driver.motion, source.portrait, source.crop, config)
+    return Transfer(driver.motion, source.layers.landmarks, motion, place, source.portrait.covered)
+
+
+def _look_out(source: Shown, driver: Driver, moves: Moves, config: ReenactConfig, progress: Progress) -> None:
+    """Say what will look bad."""
+    if isinstance(source, Unseen):
+        if config.background == "plate":
+            progress.notice("no source, no plate: the background is what the engine draws; see --background")
+        return
+    for line in about_layers(source, config):
+        progress.notice(line)
+    for line in about_motion(driver.motion, moves, config) if isinstance(moves, Transfer) else ():
+        progress.notice(line)
+
+
+def _render(engine: Engine, source: Shown, tools: LayerTools, config: ReenactConfig) -> Render:
+    wanted = source.background is not None or source.transparent or config.layers is not None
+    return Render(
+        matting=tools.frame_matting if wanted and not engine.needs.alpha else None,
+        stabilize=0.0 if config.preview else config.stabilize,
+        apart=config.layers is not None,
+        workers=_workers(source),
+    )
+
+
 def _write(
     config: ReenactConfig,
-    source: Source,
+    source: Shown,
     driver: Driver,
     engine: Engine,
-    transfer: Transfer,
+    moves: Moves,
+    render: Render,
     progress: Progress,
     shown_to: Callable[[Picture], None] | None,
     inputs: Sequence[Input],
@@ -103,20 +186,26 @@ def _write(
     """Render and write; returns width and height of the output, and what became of the sound."""
     marks = Marks.of(engine.name, (), real_pixels=config.background not in ("transparent",))
     kind = output_kind(config.output)
-    shown = moments(driver.motion, transfer.references[0]) if config.preview else []
-    progress.stage("render", len(shown) or len(transfer))
+    shown = moments(driver.motion, moves.references[0]) if config.preview else []
+    progress.stage("render", len(shown) or len(moves))
     with ExitStack() as stack:
         temporary = stack.enter_context(
             pending_output(config.output, overwrite=config.overwrite, directory=kind == "folder")
         )
-        order = [number for _, number in shown] or range(len(transfer))
-        frames: Iterator[Picture] = stack.enter_context(
-            closing(rendered(engine, source, transfer, order, _workers(source)))  # type: ignore[type-var]
+        order = [number for _, number in shown] or range(len(moves))
+        finished: Iterator[Finished] = stack.enter_context(
+            closing(rendered(engine, source, moves, order, render))  # type: ignore[type-var]
         )
+        if config.layers is not None:
+            folder = stack.enter_context(pending_output(config.layers, overwrite=config.overwrite, directory=True))
+            codec = "png" if kind == "folder" else "prores"
+            files = LayerFiles(folder, codec, driver.motion.rate, source.background, marks)
+            finished = _kept(finished, stack.enter_context(files))
+        frames: Iterator[Picture] = (one.frame for one in finished)
         if shown_to is not None:
             frames = _glimpsed(frames, len(order) // 2, shown_to)
         if config.side_by_side:
-            frames = beside(source.layers.picture, driver.frames(source.frame_size[1]), frames)
+            frames = beside(source.shown, driver.frames(source.frame_size[1]), frames)
         if config.label:
             frames = labelled(frames, config.label)
         if kind != "image":
@@ -132,6 +221,15 @@ def _write(
         return result
 
 
+def _kept(finished: Iterator[Finished], files: LayerFiles) -> Iterator[Finished]:
+    """The frames, once their layers are written; the files are finished with the last."""
+    for one in finished:
+        assert one.foreground is not None
+        files.write(one.foreground)
+        yield one
+    files.close()
+
+
 def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], None]) -> Iterator[Picture]:
     for number, frame in enumerate(frames):
         if number == at:
@@ -139,7 +237,7 @@ def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], Non
         yield frame
 
 
-def _workers(source: Source) -> int:
+def _workers(source: Shown) -> int:
     """Frames that are drawn at a time; each takes thirty times its bytes while it is drawn."""
     width, height = source.frame_size
     return min(2 if width * height > LARGE_PX else 4, cpu_threads() + 1)
@@ -150,7 +248,7 @@ def _write_video(
     temporary: Path,
     frames: Iterator[Picture],
     driver: Driver,
-    source: Source,
+    source: Shown,
     marks: Marks,
     progress: Progress,
 ) -> tuple[tuple[int, int], str]:
@@ -173,7 +271,7 @@ def _write_video(
 
 
 def _writer(
-    config: ReenactConfig, temporary: Path, first: Picture, driver: Driver, source: Source, marks: Marks
+    config: ReenactConfig, temporary: Path, first: Picture, driver: Driver, source: Shown, marks: Marks
 ) -> FrameWriter:
     return FrameWriter(
         temporary,

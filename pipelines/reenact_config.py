@@ -15,7 +15,8 @@ from avatarkit.pipelines.driver import DriverPart, driver_kind
 from avatarkit.pipelines.provenance.sign import Signer, check_signer
 from avatarkit.weights.choice import AUTO
 
-ENGINES = ("warp",)
+USUAL_SIZE = 1024
+"""Side of the output of engines that draw at any size."""
 CROP_SCALES = (1.2, 8.0)
 """Least and largest side of the drawn square, in heights of the face."""
 MOST_OFFSET = 0.5
@@ -26,32 +27,44 @@ MOST_OFFSET = 0.5
 class ReenactConfig:
     """One reenactment; the command line's options by the same names.
 
-    size: side of the square output in pixels (ignored with paste_back). face, driver_face: which face is meant.
-    part: the part of the driver that is used. background: see `background.spec.parse_background`. matting, inpaint,
-    tracker: which method, "auto" for the best that can run here. crf: the encoder's quality, None for its usual one.
-    crop_scale: side of the drawn square in heights of the face. crop_offset: how far the face is moved from its usual
-    place in the square, to the right and down, in sides of the square. audio: sound to use instead of the driver's.
+    source: None for an engine that knows whom it draws. driver: None with `turntable`, degrees that the head turns to
+    either side. size: side of the square output in pixels (ignored with paste_back), None for the engine's own.
+    face, driver_face: which face is meant. part: the part of the driver that is used. background: see
+    `background.spec.parse_background`. matting, inpaint, tracker: which method, "auto" for the best that can run here.
+    crf: the encoder's quality, None for its usual one. crop_scale: side of the drawn square in heights of the face.
+    crop_offset: how far the face is moved from its usual place in the square, to the right and down, in sides of the
+    square. audio: sound to use instead of the driver's.
     label: a visible mark in every frame. sign: certificate and key of a C2PA manifest, PEM; tsa: address of its time
     stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
-    preview: write one picture of a few frames instead of the video.
+    preview: write one picture of a few frames instead of the video. checkpoint, avatar, device, precision, compile: of
+    engines with networks, see `systems.options.EngineOptions`. stabilize: how much flicker is taken out, 0 to 1.
+    layers: folder for foreground, matte and plate as files of their own.
     """
 
-    source: Path
-    driver: Path
+    source: Path | None
+    driver: Path | None
     output: Path
     motion: MotionConfig = field(default_factory=MotionConfig)
     face: FaceChoice = field(default_factory=FaceChoice)
     driver_face: FaceChoice = field(default_factory=FaceChoice)
     on_missing: str = "interpolate"
     part: DriverPart = field(default_factory=DriverPart)
-    size: int = 1024
+    size: int | None = None
     crop_scale: float = 2.4
     crop_offset: tuple[float, float] = (0.0, 0.0)
     background: str = "plate"
     paste_back: bool = False
     side_by_side: bool = False
     preview: bool = False
-    engine: str = "warp"
+    engine: str = AUTO
+    checkpoint: tuple[Path, ...] = ()
+    avatar: str | None = None
+    device: str = AUTO
+    precision: str = AUTO
+    compile: bool = False
+    stabilize: float = 0.0
+    layers: Path | None = None
+    turntable: float | None = None
     matting: str = AUTO
     inpaint: str = AUTO
     tracker: str = AUTO
@@ -70,6 +83,21 @@ class ReenactConfig:
         """Who signs the output, None for nobody."""
         return None if self.sign is None else Signer(*self.sign, self.tsa)
 
+    @property
+    def side(self) -> int:
+        """Side of the square output in pixels."""
+        return self.size or USUAL_SIZE
+
+    @property
+    def source_name(self) -> str:
+        """What messages call the source."""
+        return "" if self.source is None else self.source.name
+
+    @property
+    def driver_name(self) -> str:
+        """What messages call the driver."""
+        return "turntable" if self.driver is None else self.driver.name
+
 
 def checked(config: ReenactConfig) -> BackgroundSpec:
     """Refuse what cannot work before any work is done; returns the background that was read.
@@ -79,11 +107,9 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         OutputError: an output that exists, has no known format, or cannot be written.
     """
     check(config.motion)
-    if config.engine not in ENGINES:
-        raise UsageError(f"--engine {config.engine}: use {', '.join(ENGINES)}")
     if config.on_missing not in ON_MISSING:
         raise UsageError(f"--on-missing {config.on_missing}: use one of {', '.join(ON_MISSING)}")
-    if not 64 <= config.size <= 8192 or config.size % 2:
+    if not 64 <= config.side <= 8192 or config.side % 2:
         raise UsageError(f"--size {config.size}: use an even number from 64 to 8192")
     if not CROP_SCALES[0] <= config.crop_scale <= CROP_SCALES[1]:
         raise UsageError(f"--crop-scale {config.crop_scale:g}: use a number from {CROP_SCALES[0]} to {CROP_SCALES[1]}")
@@ -93,6 +119,10 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError("--tsa: time stamps are for --sign CERT KEY")
     if config.signer is not None:
         check_signer(config.signer, config.output)
+    if not 0.0 <= config.stabilize <= 1.0:
+        raise UsageError(f"--stabilize {config.stabilize:g}: use a number from 0 to 1")
+    if config.turntable is not None and not 0.0 < config.turntable <= 60.0:
+        raise UsageError(f"--turntable {config.turntable:g}: use degrees up to 60")
     background = parse_background(config.background)
     _check_output(config, background)
     _check_inputs(config)
@@ -103,8 +133,13 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
 
 def _check_inputs(config: ReenactConfig) -> None:
     """Refuse a driver that does not fit the output, and name a source and driver that were swapped."""
+    if config.turntable is not None:
+        _check_turntable(config)
+        return
+    if config.driver is None:
+        raise UsageError("give a portrait and a driver, in this order (only --turntable does without a driver)")
     kind, _ = driver_kind(config.driver)
-    source = _kind_of(config.source)
+    source = "image" if config.source is None else _kind_of(config.source)
     if source == "motion" or (source == "video" and kind == "image"):
         raise InputError(
             f"{config.source} is a {_spoken(source)} and {config.driver} a {_spoken(kind)}: the portrait comes first,"
@@ -118,6 +153,15 @@ def _check_inputs(config: ReenactConfig) -> None:
         raise UsageError(f"--side-by-side: {config.driver.name} is a motion file and holds no pictures to show")
     if kind == "image" and not config.part.whole:
         raise UsageError(f"--start and --end: {config.driver.name} is a picture")
+
+
+def _check_turntable(config: ReenactConfig) -> None:
+    if config.driver is not None:
+        raise UsageError(f"--turntable: turns the head without a driver; leave out {config.driver}")
+    if config.side_by_side or not config.part.whole:
+        raise UsageError("--turntable: has no driver; leave out --side-by-side, --start and --end")
+    if not config.preview and output_kind(config.output) == "image":
+        raise UsageError(f"{config.output}: --turntable makes a video; use a name such as out.mp4")
 
 
 def _check_output(config: ReenactConfig, background: BackgroundSpec) -> None:
@@ -137,10 +181,15 @@ def _check_output(config: ReenactConfig, background: BackgroundSpec) -> None:
             f"{config.output}: a name without extension makes a folder of PNGs; add .mp4 for a video,"
             " or say --codec png"
         )
-    inputs = [config.source, config.driver]
-    inputs += [path for path in (background.image, config.audio) if path is not None]
+    given = config.source, config.driver, background.image, config.audio, *config.checkpoint
+    inputs = [path for path in given if path is not None]
     check_distinct(config.output, inputs)
     check_output(config.output, overwrite=config.overwrite, directory=kind == "folder")
+    if config.layers is not None:
+        if config.preview:
+            raise UsageError("--layers: --preview writes one picture; leave out one of them")
+        check_distinct(config.layers, [*inputs, config.output])
+        check_output(config.layers, overwrite=config.overwrite, directory=True)
     if config.report is not None:
         check_distinct(config.report, [*inputs, config.output])
         check_output(config.report, overwrite=config.overwrite)

@@ -1,33 +1,114 @@
-"""Frames from the engine into a file: several drawn at once, written in order."""
+"""Frames from the engine into a file: drawn, cut out, steadied and finished in stages that overlap, in order."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, repeat
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import chain, islice, repeat
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.motion.transfer import Transfer
-from avatarkit.pipelines.source import Source
-from avatarkit.systems.protocol import Engine
+from avatarkit.background.composite import foreground_colors
+from avatarkit.background.matting import Matting, mattes
+from avatarkit.head.matrix import resized_px
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.pipelines.source import Source, Unseen, laid_over
+from avatarkit.systems.protocol import Drawn, Engine
+from avatarkit.systems.steady import steadied
 
 Picture = NDArray[np.uint8]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+class Moves(Protocol):
+    """Where the frames' motion comes from: a `Transfer`, or what stands for one."""
+
+    def __len__(self) -> int: ...
+
+    def frame(self, index: int) -> DriveFrame:
+        """One frame, by the driver's number."""
+        ...
+
+
+@dataclass(frozen=True)
+class Render:
+    """How frames are made.
+
+    matting: cuts out what engines draw that bring no alpha, where an alpha is wanted; None keeps their whole frames.
+    stabilize: see `systems.steady`. apart: whether finished frames come with their layers. workers: threads that draw
+    and finish.
+    """
+
+    matting: Matting | None = None
+    stabilize: float = 0.0
+    apart: bool = False
+    workers: int = 2
+
+
+class Finished(NamedTuple):
+    """A finished frame, RGB or straight RGBA, and its foreground (straight RGBA) where layers were asked for."""
+
+    frame: Picture
+    foreground: Picture | None
 
 
 def rendered(
-    engine: Engine, source: Source, transfer: Transfer, order: Iterable[int], workers: int
-) -> Iterator[Picture]:
-    """Finished frames by the driver's frame numbers in `order`; at most `workers + 1` of them exist at a time."""
+    engine: Engine, source: Source | Unseen, moves: Moves, order: Iterable[int], render: Render
+) -> Iterator[Finished]:
+    """Finished frames by the driver's frame numbers in `order`; a few batches of them exist at a time."""
+    square_px, cuts_out = engine.needs.square_px, render.matting is not None
+    drawing = 1 if engine.needs.alone else render.workers
 
-    def draw(index: int) -> Picture:
-        return source.finish(*engine.drive(transfer.frame(index)))
+    def draw(batch: list[int]) -> list[tuple[DriveFrame, Drawn]]:
+        frames = [moves.frame(index) for index in batch]
+        return list(zip(frames, engine.drive(frames), strict=True))
 
+    def cut_out(batch: list[tuple[DriveFrame, Drawn]]) -> list[Drawn]:
+        assert render.matting is not None
+        pictures = [drawn.frame for _, drawn in batch]
+        marks = [resized_px(f.landmarks, square_px or d.frame.shape[0], d.frame.shape[0]) for f, d in batch]
+        found = mattes(render.matting, pictures, marks)
+        return [Drawn(picture, np.rint(255.0 * matte).astype(np.uint8)) for picture, matte in
+                zip(pictures, found, strict=True)]  # fmt: skip
+
+    def finish(drawn: Drawn) -> Finished:
+        frame, alpha = drawn
+        if cuts_out:
+            assert alpha is not None
+            frame = foreground_colors(frame, alpha.astype(np.float32) / np.float32(255.0))
+        apart = laid_over(frame, alpha, None, source.frame_size, True) if render.apart else None
+        return Finished(source.finish(frame, alpha), apart)
+
+    batches = batched(order, engine.needs.at_once)
+    with ExitStack() as stack:
+        if not cuts_out and not render.stabilize:
+            yield from flat(_staged(stack, lambda b: [finish(d) for _, d in draw(b)], batches, drawing))
+            return
+        drawn = _staged(stack, draw, batches, drawing)
+        # One thread: mattings are not made for several.
+        cut = _staged(stack, cut_out, drawn, 1) if cuts_out else ([d for _, d in batch] for batch in drawn)
+        steady = steadied(flat(cut), render.stabilize) if render.stabilize else flat(cut)
+        yield from _staged(stack, finish, steady, render.workers)
+
+
+def _staged(
+    stack: ExitStack, function: Callable[[Given], Made], items: Iterable[Given], workers: int
+) -> Iterator[Made]:
+    made: Iterator[Made] = stack.enter_context(closing(overlapped(function, items, workers)))  # type: ignore[type-var]
+    return made
+
+
+def overlapped(function: Callable[[Given], Made], items: Iterable[Given], workers: int) -> Iterator[Made]:
+    """The function of each item, in order, made by threads while the caller is busy; at most `workers + 1` exist."""
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="draw") as pool:
-        waiting: deque[Future[Picture]] = deque()
+        waiting: deque[Future[Made]] = deque()
         try:
-            for index in order:
-                waiting.append(pool.submit(draw, index))
+            for item in items:
+                waiting.append(pool.submit(function, item))
                 if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -35,6 +116,18 @@ def rendered(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def batched(items: Iterable[Given], size: int) -> Iterator[list[Given]]:
+    """Lists of up to `size` items, in order."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def flat(batches: Iterable[list[Made]]) -> Iterator[Made]:
+    """The items of lists, one after another."""
+    return chain.from_iterable(batches)
 
 
 def beside(source: Picture, drivers: Iterator[Picture], results: Iterator[Picture]) -> Iterator[Picture]:

@@ -15,6 +15,7 @@ from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.face.visibility import Covered, covered
 from avatarkit.geometry.crop import Crop, cut
+from avatarkit.head.square import Square
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
@@ -100,6 +101,7 @@ class Source:
         paste_back: whether finished frames are the full picture.
         background: what stands behind the subject.
         tools: matting and inpainting, used where the background asks for them.
+        square: the head as networks see it, for engines that ask for it.
 
     Attributes `matting` and `inpainting` name what ran, or "none"; `advice` says what would be better.
     """
@@ -112,6 +114,7 @@ class Source:
         tools: LayerTools,
         *,
         paste_back: bool = False,
+        square: Square | None = None,
     ) -> None:
         self.portrait, self.crop = portrait, crop
         self._paste_back, self._kind = paste_back, background.kind
@@ -120,21 +123,28 @@ class Source:
         # With paste-back the matte must reach beyond the crop wherever the background is exchanged.
         whole = paste_back and self._kind in ("color", "image", "transparent")
         # Without it the drawn part moves on its own, and shows what lies around it in the picture.
-        wide = not paste_back
+        wide = not paste_back and square is None
         outer = crop.grown(WIDER, portrait.size) if wide else crop
         inside = crop.window if whole else crop.within(outer)
         part = picture if whole else cut(picture, outer)
         if wide:
             part[inside] = cut(picture, crop)
         marks = portrait.landmarks if whole else outer.to_crop(portrait.landmarks)
-        alpha = self._matte(part, marks, None if whole else outer, tools)
-        if self._kind == "keep":
+        # What networks draw comes with surroundings of its own, which "keep" keeps.
+        kept = self._kind == "keep" and square is not None
+        if kept:
+            alpha = np.ones(part.shape[:2], np.float32)
+        else:
+            alpha = self._matte(part, marks, None if whole else outer, tools)
+        if kept:
+            foreground, around = part, alpha
+        elif self._kind == "keep":
             # The subject takes a soft rim of its surroundings along, so that no outline is cut; all else stays.
             foreground, around = part, with_rim(alpha, self._plate_margin, round(RIM * max(crop.shown)))
         else:
             foreground, around = tools.foreground(part, alpha), alpha
         seen = inside if wide else np.s_[:, :]
-        behind = self._background(background, part[seen], alpha[seen], tools)
+        behind = None if kept else self._background(background, part[seen], alpha[seen], tools)
         alpha = around
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         self.background = behind if behind is None or wide else behind[inside]
@@ -147,6 +157,7 @@ class Source:
             crop.to_crop(portrait.landmarks),
             anchored=paste_back,
             wider=WiderLayers(foreground, alpha, inside[1].start, inside[0].start) if wide else None,
+            square=square,
         )
 
     @property
@@ -160,6 +171,11 @@ class Source:
         return self.portrait.size if self._paste_back else self.crop.shown
 
     @property
+    def frame_side(self) -> int:
+        """The side at which the drawn square is shown in them."""
+        return self.crop.shown[0]
+
+    @property
     def shown(self) -> Picture:
         """What finished frames show of the source at rest, RGB."""
         return self.portrait.picture if self._paste_back else self.layers.picture
@@ -169,14 +185,9 @@ class Source:
         """Whether finished frames have an alpha channel."""
         return self._kind == "transparent"
 
-    def finish(self, frame: Picture, alpha: Picture) -> Picture:
-        """The finished frame, RGB or (transparent) straight RGBA, from what the engine drew."""
-        if self.transparent:
-            done = to_rgba(frame, alpha)
-        elif self.background is None:
-            done = frame
-        else:
-            done = composite(frame, alpha, self.background)
+    def finish(self, frame: Picture, alpha: Picture | None) -> Picture:
+        """The finished frame, RGB or (transparent) straight RGBA, from what the engine drew, at any size."""
+        done = laid_over(frame, alpha, self.background, self.crop.shown, self.transparent)
         if not self._paste_back or self._frame is None:
             return done
         full = self._frame.copy()
@@ -223,6 +234,52 @@ class Source:
         if not whole:
             return picture
         return to_rgba(foreground, alpha) if background is None else composite(foreground, alpha, background)
+
+
+class Unseen:
+    """In place of a source, for engines that know whom they draw: frames of their size, and what stands behind.
+
+    Args:
+        size: side of finished frames, pixels. background: as `Source`'s; the plate of a source that is not there
+            is what the engine draws itself.
+    """
+
+    portrait = None
+    matting = inpainting = "none"
+    advice: tuple[str, ...] = ()
+
+    def __init__(self, size: int, background: BackgroundSpec) -> None:
+        self.frame_size, self.frame_side = (size, size), size
+        self.transparent = background.kind == "transparent"
+        self.background = load_background(background, size, size, read_image)
+        self.shown = np.zeros((size, size, 3), np.uint8)
+
+    def finish(self, frame: Picture, alpha: Picture | None) -> Picture:
+        """The finished frame; see `Source.finish`."""
+        return laid_over(frame, alpha, self.background, self.frame_size, self.transparent)
+
+
+def laid_over(
+    frame: Picture, alpha: Picture | None, background: Picture | None, size: tuple[int, int], transparent: bool
+) -> Picture:
+    """A frame (h, w, 3) with its alpha (h, w), None for all of it, over a background, at a size (width, height)."""
+    frame = fitted(frame, size)
+    if alpha is None:
+        return frame
+    alpha = fitted(alpha, size)
+    if transparent:
+        return to_rgba(frame, alpha)
+    return frame if background is None else composite(frame, alpha, background)
+
+
+def fitted(picture: Picture, size: tuple[int, int]) -> Picture:
+    """A picture at a size (width, height): area average when it shrinks, cubic when it grows."""
+    import cv2
+
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    method = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
 
 
 def _seams(crop: Crop, size: tuple[int, int]) -> list[tuple[tuple[slice, slice], NDArray[np.float32]]]:

@@ -26,13 +26,14 @@ from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
-from avatarkit.pipelines.framing import drawn_part
+from avatarkit.pipelines.engines import Given, open_engine
+from avatarkit.pipelines.framing import drawn_part, drawn_square
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.pipelines.source import Portrait, Source, open_portrait, read_portrait
+from avatarkit.pipelines.source import Portrait, Source, Unseen, open_portrait, read_portrait
 from avatarkit.runtime import Progress, sha256_file
-from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine
+from avatarkit.systems.registry import EngineInfo
 
 T = TypeVar("T")
 MOTION, ABOUT, FACE = "driver.motion", "about.json", "landmarks.npy"
@@ -99,11 +100,13 @@ class Studio:
 
     def portrait(self, config: ReenactConfig) -> Portrait:
         """The source's picture and face. Raises as `open_portrait`."""
-        key = {"file": self.digest(config.source), "face": asdict(config.face), "tracker": config.tracker}
+        path = config.source
+        assert path is not None
+        key = {"file": self.digest(path), "face": asdict(config.face), "tracker": config.tracker}
 
         def make(folder: Path) -> None:
             self.made["portrait"] += 1
-            portrait = open_portrait(config.source, config.face, self.tracker(config.tracker))
+            portrait = open_portrait(path, config.face, self.tracker(config.tracker))
             np.save(folder / FACE, portrait.face.landmarks, allow_pickle=False)
             values = {"box": portrait.face.box, "score": portrait.face.score, "faces": portrait.faces}
             (folder / ABOUT).write_text(json.dumps({**values, "tracker": portrait.tracker}), encoding="utf-8")
@@ -113,30 +116,35 @@ class Studio:
             left, top, right, bottom = map(float, about["box"])
             landmarks = np.load(folder / FACE, allow_pickle=False)
             face = Face(landmarks, (left, top, right, bottom), float(about["score"]))
-            return read_portrait(config.source, face, int(about["faces"]), str(about["tracker"]))
+            return read_portrait(path, face, int(about["faces"]), str(about["tracker"]))
 
         def get() -> Portrait:
             if self._cache is not None:
                 return self._cache.fetch("portraits", key, make, read)
             self.made["portrait"] += 1
-            return open_portrait(config.source, config.face, self.tracker(config.tracker))
+            return open_portrait(path, config.face, self.tracker(config.tracker))
 
         return self._remembered("portrait", _frozen(key), get)
 
-    def driver(self, config: ReenactConfig, progress: Progress) -> Driver:
-        """The driver's motion. Raises as `load_driver`."""
+    def driver(self, config: ReenactConfig, progress: Progress, squares_px: int | None = None) -> Driver:
+        """The driver's motion, and the squares of its heads at a size. Raises as `load_driver`."""
+        path = config.driver
+        assert path is not None
         key = {
-            "file": self.digest(config.driver),
+            "file": self.digest(path),
             "face": asdict(config.driver_face),
             "tracker": config.tracker,
             "part": asdict(config.part),
             "missing": config.on_missing,
+            "squares": squares_px,
         }
 
         def load() -> Driver:
             self.made["driver"] += 1
             tracker = self.tracker(config.tracker)
-            return load_driver(config.driver, tracker, config.driver_face, config.on_missing, progress, config.part)
+            return load_driver(
+                path, tracker, config.driver_face, config.on_missing, progress, config.part, squares_px=squares_px
+            )
 
         def make(folder: Path) -> None:
             driver = load()
@@ -146,43 +154,76 @@ class Studio:
 
         def read(folder: Path) -> Driver:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-            kind, info = driver_kind(config.driver)
-            motion = replace(read_motion(folder / MOTION), driver=config.driver.name)
+            kind, info = driver_kind(path)
+            motion = replace(read_motion(folder / MOTION), driver=path.name)
             part = None if about["part"] is None else (int(about["part"][0]), int(about["part"][1]))
-            return Driver(config.driver, kind, motion, info, list(about["warnings"]), part)
+            return Driver(path, kind, motion, info, list(about["warnings"]), part)
 
         def get() -> Driver:
-            if driver_kind(config.driver)[0] == "motion":
-                return motion_driver(config.driver, config.part)
-            return load() if self._cache is None else self._cache.fetch("drivers", key, make, read)
+            if driver_kind(path)[0] == "motion":
+                return motion_driver(path, config.part)
+            # Squares are as large as the video; what is kept for other runs is the motion.
+            if self._cache is None or squares_px is not None:
+                return load()
+            return self._cache.fetch("drivers", key, make, read)
 
-        return self._remembered("driver", (config.driver, _frozen(key)), get)
+        return self._remembered("driver", (path, _frozen(key)), get)
 
     def source(
-        self, config: ReenactConfig, portrait: Portrait, motion: Motion | None, background: BackgroundSpec
-    ) -> Source:
-        """The source's layers; the driver's motion is needed with paste-back alone."""
+        self,
+        config: ReenactConfig,
+        portrait: Portrait | None,
+        motion: Motion | None,
+        background: BackgroundSpec,
+        square_px: int | None = None,
+    ) -> Source | Unseen:
+        """The source's layers, or what stands for a source that is not given.
+
+        The driver's motion is needed with paste-back alone. `square_px` is for engines that look at squares.
+        """
+        if portrait is None:
+            return Unseen(config.side, background)
 
         def get() -> Source:
-            crop = drawn_part(portrait, motion, config)
-            return Source(portrait, crop, background, self.tools(config), paste_back=config.paste_back)
+            square, crop = None, None
+            if square_px is not None:
+                square, crop = drawn_square(portrait, square_px, config)
+            crop = crop or drawn_part(portrait, motion, config)
+            tools = self.tools(config)
+            return Source(portrait, crop, background, tools, paste_back=config.paste_back, square=square)
 
-        return get() if config.paste_back else self._remembered("source", self._look(config, background), get)
+        key = self._look(config, background, square_px)
+        return get() if config.paste_back else self._remembered("source", key, get)
 
-    def engine(self, config: ReenactConfig, source: Source, background: BackgroundSpec) -> Engine:
-        """An engine that is ready to draw the source."""
+    def opened(self, info: EngineInfo, given: Given, config: ReenactConfig) -> Engine:
+        """An engine with its networks on their device; it may be ready for another source."""
+        if not info.checkpoints:
+            return open_engine(info, given, config)
+        files = [self.digest(item) if isinstance(item, Path) else item.sha256 for item in given.values()]
+        key = (info.name, *files, config.avatar, config.device, config.precision, config.compile)
+        return self._remembered("networks", key, lambda: open_engine(info, given, config))
+
+    def engine(
+        self, opened: Engine, config: ReenactConfig, source: Source | Unseen, background: BackgroundSpec
+    ) -> Engine:
+        """The engine, ready to draw the source."""
+        if isinstance(source, Unseen):
+            return opened
 
         def get() -> Engine:
-            engine: Engine = WarpEngine()
-            engine.prepare(source.layers)
-            return engine
+            opened.prepare(source.layers)
+            return opened
 
-        return get() if config.paste_back else self._remembered("engine", self._look(config, background), get)
+        # Networks are shared by all sources, and encoding one takes no longer than a few frames.
+        if config.paste_back or opened.needs.square_px is not None:
+            return get()
+        return self._remembered("engine", self._look(config, background, None), get)
 
-    def _look(self, config: ReenactConfig, background: BackgroundSpec) -> Hashable:
-        """All that decides a source's layers, and its engine's preparation."""
+    def _look(self, config: ReenactConfig, background: BackgroundSpec, square_px: int | None) -> Hashable:
+        """All that decides a source's layers, and the preparation of an engine without networks."""
+        assert config.source is not None
         behind = self.digest(background.image) if background.image else config.background
-        drawn = (config.size, config.crop_scale, config.crop_offset, config.engine)
+        drawn = (config.side, config.crop_scale, config.crop_offset, square_px)
         tools = (config.tracker, config.matting, config.inpaint)
         return (self.digest(config.source), config.face, behind, drawn, tools)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
 
-__all__ = ["Matting", "check_image"]
+__all__ = ["Matting", "check_image", "mattes"]
 
 
 class Matting(Protocol):
@@ -45,3 +46,14 @@ def check_image(image_rgb: NDArray[np.uint8]) -> None:
             f"image of shape {image_rgb.shape} and type {image_rgb.dtype} cannot be used;"
             " give height x width x 3 RGB of type uint8"
         )
+
+
+def mattes(
+    matting: Matting, images_rgb: Sequence[NDArray[np.uint8]], landmarks_px: Sequence[NDArray[np.floating[Any]]]
+) -> list[NDArray[np.float32]]:
+    """The mattes of several pictures of one size, together where the method can; see `Matting.matte`."""
+    together = getattr(matting, "mattes", None)
+    if together is not None:
+        found: list[NDArray[np.float32]] = together(images_rgb, landmarks_px)
+        return found
+    return [matting.matte(image, marks) for image, marks in zip(images_rgb, landmarks_px, strict=True)]

@@ -8,6 +8,7 @@ AAAI 2022.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,21 +58,31 @@ class MODNetMatting(Adapter):
         With landmarks the face is always foreground, and people and things not connected to it are dropped.
         """
         check_image(image_rgb)
-        height, width = image_rgb.shape[:2]
-        seen = _resize(image_rgb.astype(np.float32), *net_size(width, height))
-        matte = np.clip(_resize(self._run(seen), width, height), 0, 1)
+        (matte,) = self._mattes([image_rgb])
         return matte if landmarks_px is None else _keep_face(matte, landmarks_px)
 
-    def _run(self, image: Array) -> Array:
-        """Run the network on an h x w x 3 float32 picture in [0, 255]; h x w in [0, 1]."""
+    def mattes(
+        self, images_rgb: Sequence[NDArray[np.uint8]], landmarks_px: Sequence[NDArray[np.floating[Any]]]
+    ) -> list[NDArray[np.float32]]:
+        """The mattes of pictures of one size, by one pass of the network; see `Matting.matte`."""
+        found = self._mattes(images_rgb)
+        return [_keep_face(matte, marks) for matte, marks in zip(found, landmarks_px, strict=True)]
+
+    def _mattes(self, images: Sequence[NDArray[np.uint8]]) -> list[Array]:
+        height, width = images[0].shape[:2]
+        seen = np.stack([_resize(image.astype(np.float32), *net_size(width, height)) for image in images])
+        return [np.clip(_resize(matte, width, height), 0, 1) for matte in self._run(seen)]
+
+    def _run(self, images: Array) -> Array:
+        """Run the network on B x h x w x 3 float32 pictures in [0, 255]; B x h x w in [0, 1]."""
         import torch
 
         # Without these, a GPU may take another algorithm, or less precision, from one call to the next.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
-            planes = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None]
-            matte: Array = self._net(planes / 127.5 - 1)[0, 0].cpu().numpy()
-        return matte
+            planes = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2)
+            mattes: Array = self._net(planes / 127.5 - 1)[:, 0].cpu().numpy()
+        return mattes
 
 
 def net_size(width_px: int, height_px: int) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class Cropped:
     head_px: side of the square that this frame alone asks for, or of the crop where the picture has no room for it.
     """
 
-    number: int
+    number: float
     picture: Picture
     crop: Crop
     face: Face
@@ -46,7 +46,7 @@ class Cropped:
 
 @dataclass(frozen=True)
 class _Held:
-    number: int
+    number: float
     part: Picture
     left: int
     top: int
@@ -61,11 +61,14 @@ class HeadCropper:
     def __init__(self, size: int) -> None:
         self._size = size
         self._waiting: deque[_Held] = deque()
-        self._numbers: deque[int] = deque()
+        self._numbers: deque[float] = deque()
         self._windows: deque[Window] = deque()
 
-    def push(self, number: int, frame: Picture, face: Face) -> Iterator[Cropped]:
-        """Take the next frame that shows the face; gives the crops that are now due. Exhaust it before the next."""
+    def push(self, number: float, frame: Picture, face: Face) -> Iterator[Cropped]:
+        """Take the next frame that shows the face; gives the crops that are now due. Exhaust it before the next.
+
+        `number` counts frames at 25 a second, with fractions where the video has another rate.
+        """
         head = head_frame(face.landmarks)
         window = wanted(head)
         self._numbers.append(number)
@@ -79,7 +82,7 @@ class HeadCropper:
         while self._waiting:
             yield self._finish()
 
-    def _hold(self, number: int, frame: Picture, face: Face, head: Similarity, window: Window) -> _Held:
+    def _hold(self, number: float, frame: Picture, face: Face, head: Similarity, window: Window) -> _Held:
         height, width = frame.shape[:2]
         # First moved into the picture, then enlarged: at its edges the finished square lies off the head's middle.
         left, top, right, bottom = inside(window, 0, 0, width, height).grown(_HELD).corners

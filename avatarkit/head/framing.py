@@ -61,7 +61,7 @@ def wanted(head: Similarity) -> Window:
     return Window(float(x), float(y + _DOWN_UNITS * head.scale), float(_SIDE_UNITS * head.scale))
 
 
-def smoothed(numbers: Sequence[int], windows: Sequence[Window], number: int) -> Window:
+def smoothed(numbers: Sequence[float], windows: Sequence[Window], number: float) -> Window:
     """The square of frame `number`: lines fitted to its neighbours up to `LOOK_AHEAD` away, with Gaussian weights.
 
     In the middle of a clip that is the Gaussian mean; at its ends a mean would lag behind a moving head.

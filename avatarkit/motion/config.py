@@ -15,7 +15,8 @@ class MotionConfig:
     region: what is transferred: all, pose (the head as a whole), expression (everything else), eyes or mouth.
     strength: 0 leaves the source still, 1 transfers as it is, up to 2 exaggerates.
     yaw_deg, pitch_deg, roll_deg: turned on top of the driver's motion, in degrees.
-    keep_scale: the head keeps its size when the driver comes nearer or leaves.
+    keep_scale: the head keeps its size when the driver comes nearer or leaves. keep_translation: it keeps its place.
+    frontalize: the source's head faces the camera before it moves; with absolute motion it stays so.
     close_mouth: an open-mouthed source starts from closed lips, however wide they are apart (relative motion).
     reference_frame: "auto", "first", or a frame number (from 0).
     """
@@ -28,4 +29,6 @@ class MotionConfig:
     roll_deg: float = 0.0
     keep_scale: bool = False
     close_mouth: bool = False
+    keep_translation: bool = False
+    frontalize: bool = False
     reference_frame: str = "auto"

@@ -12,6 +12,7 @@ from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg, scaled
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
+from avatarkit.head.square import Square
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.moment import Reference, moment, pose_of
@@ -62,13 +63,18 @@ class DriveFrame:
     """One frame of motion on the source, in the pixels of the picture that the engine draws.
 
     pose: head coordinates to pixels. landmarks: (478, 3). eye_openness: (2,) share of the source's own lid
-    distance, 0 closed, 1 as in the source. index: number of the driver's frame.
+    distance, 0 closed, 1 as in the source. index: number of the driver's frame. driver: for engines that look at the
+    driver, its squares with their shares, more than one where a gap lies between them. neutral: of relative motion,
+    what the source's own expression stands for. weight: share of the expression that is taken over.
     """
 
     pose: Similarity
     landmarks: Array
     eye_openness: Array
     index: int
+    driver: tuple[tuple[Square, float], ...] = ()
+    neutral: Square | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -206,11 +212,12 @@ class Transfer:
     def _pose_at(self, index: int, reference: Reference, weight: float) -> Similarity:
         motion, config = self._motion, self._config
         extra = from_euler_deg(config.yaw_deg, config.pitch_deg, config.roll_deg)
+        own = np.eye(3) if config.frontalize else self._pose.rotation
         now = pose_of(motion, index)
         if config.mode == "absolute" and weight > 0:
             f, seen = self._framing, reference.moved(now)
             place = seen.translation * f.scale + np.array([f.offset_x, f.offset_y, 0.0])
-            turn = scaled(seen.rotation @ self._pose.rotation.T, weight)
+            turn = np.eye(3) if config.frontalize else scaled(seen.rotation @ self._pose.rotation.T, weight)
             shift = weight * (place - self._pose.translation)
             growth = (seen.scale * f.scale / self._pose.scale) ** weight
         else:
@@ -220,7 +227,9 @@ class Transfer:
             growth = (now.scale / reference.pose.scale) ** weight
         if config.keep_scale:
             growth = 1.0
-        rotation = turn @ self._pose.rotation @ extra
+        if config.keep_translation:
+            shift = np.zeros(3)
+        rotation = turn @ own @ extra
         return Similarity(rotation, self._pose.translation + shift, self._pose.scale * growth)
 
     def _openness(self, index: int, reference: Reference, weight: float) -> Array:

@@ -1,11 +1,13 @@
-"""What an engine is given and what it returns."""
+"""What an engine needs, what it is given and what it returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
 
 
@@ -31,7 +33,7 @@ class SourceLayers:
     alpha: float32 (H, W) in [0, 1], the subject's matte; all ones where nothing is cut out.
     landmarks: float64 (478, 3) in pixels. anchored: the picture is part of a larger one that stands still, so its
     edges must not move; otherwise the edges are where the view ends. wider: the layers beyond the drawn part, where
-    the picture has more.
+    the picture has more. square: the head as networks see it, for engines that ask for squares.
     """
 
     picture: NDArray[np.uint8]
@@ -40,6 +42,35 @@ class SourceLayers:
     landmarks: NDArray[np.float64]
     anchored: bool = False
     wider: WiderLayers | None = None
+    square: Square | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an engine asks for.
+
+    square_px: side of the heads' squares that it looks at, of source and driver; None for one that takes motion alone.
+    source: whether it draws a given source; without one it knows whom it draws. drawn_px: side of what it draws; None
+    for the size of the layers. at_once: frames that it draws best together. alone: whether frames are drawn one batch
+    after another, since each batch keeps the device busy. alpha: whether what it draws comes with an alpha of its own.
+    """
+
+    square_px: int | None = None
+    source: bool = True
+    drawn_px: int | None = None
+    at_once: int = 1
+    alone: bool = False
+    alpha: bool = False
+
+
+class Drawn(NamedTuple):
+    """A frame (RGB uint8, H, W, 3; straight, not premultiplied) and its alpha (uint8, H, W).
+
+    alpha: None from an engine that brings none of its own.
+    """
+
+    frame: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
 
 
 class Engine(Protocol):
@@ -50,14 +81,20 @@ class Engine(Protocol):
         """Name and version for reports and container metadata."""
         ...
 
-    def prepare(self, source: SourceLayers) -> None:
-        """Do everything that depends on the source alone; called once, before `drive`."""
+    @property
+    def needs(self) -> Needs:
+        """What it asks for; known before `prepare`."""
         ...
 
-    def drive(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The frame (RGB uint8, H, W, 3; straight, not premultiplied) and its alpha (uint8, H, W).
+    def prepare(self, source: SourceLayers) -> None:
+        """Do everything that depends on the source alone; called once, before `drive`, if it needs a source."""
+        ...
 
-        Frames may be drawn in any order: the answer depends on `motion` alone.
+    def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
+        """The frames drawn, in this order; at most `needs.at_once` are given.
+
+        The answer to each depends on it alone: frames may be drawn in any order, and by several threads at once
+        unless `needs.alone`.
         """
         ...
 

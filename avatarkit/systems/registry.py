@@ -47,12 +47,19 @@ class StageInfo:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What draws: its name, what it is, "module:function" that opens it, and the stages whose checkpoints it takes."""
+    """What draws.
+
+    open: "module:function" that opens it with `options.EngineOptions`. checkpoints: the stages whose checkpoints it
+    takes, the one that it needs first; "onnx" for an exported file. pixels: whether it looks at the driver's pictures,
+    which a motion file has not. source: whether it needs a source picture.
+    """
 
     name: str
     help: str
     open: str
     checkpoints: tuple[str, ...] = ()
+    pixels: bool = False
+    source: bool = True
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,8 @@ def state_of(config: ReenactConfig, files: Studio) -> dict[str, Any]:
     if behind.image is not None:
         values["background"] = files.digest(behind.image)
     return {
-        "source": files.digest(config.source),
-        "driver": files.digest(config.driver),
+        "source": files.digest(config.source) if config.source else "",
+        "driver": files.digest(config.driver) if config.driver else "",
         "sound": files.digest(config.audio) if config.audio else "",
         "methods": [method(config.matting, MATTINGS), method(config.inpaint, INPAINTERS)],
         "options": json.loads(json.dumps(values, default=str)),

@@ -71,6 +71,8 @@ def _estimate(pairs: Sequence[Pair], frames: dict[str, int], options: BatchOptio
 
 def frames_of(config: ReenactConfig) -> int:
     """Frames of a pair's output, by its driver; 0 where that cannot be read."""
+    if config.driver is None:
+        return 0
     try:
         if is_motion_file(config.driver):
             motion = read_motion(config.driver)

@@ -121,6 +121,7 @@ def _drawn(config: EvaluateConfig, progress: Progress) -> _Rendered:
             if name in broken:
                 continue
             assert job.config.report is not None
+            assert job.config.driver is not None
             crop = crop_of(read_json(job.config.report)) if config.kind == "self" else None
             given.crops[method.name, name] = None if crop is None else (
                 crop.left, crop.top, crop.width, crop.height, crop.scale

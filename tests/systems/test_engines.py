@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from avatarkit.motion.transfer import without_motion
+from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine, SourceLayers
 
@@ -18,6 +18,13 @@ MOVES = [
     {"yaw_deg": 20.0}, {"pitch_deg": -12.0, "mouth": 0.2}, {"roll_deg": 25.0, "dx": 15.0, "scale": 1.2},
     {"lids": 0.0}, {"yaw_deg": -35.0, "gaze": 3.0, "lids": 0.6},
 ]  # fmt: skip
+
+
+def drawn(engine: Engine, move: DriveFrame) -> tuple[np.ndarray, np.ndarray]:
+    """One frame and its alpha."""
+    ((frame, alpha),) = engine.drive([move])
+    assert alpha is not None
+    return frame, alpha
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda make: make.__name__)
@@ -38,13 +45,13 @@ def test_name_holds_a_version(engine: Engine) -> None:
 
 @pytest.mark.parametrize("options", [{}, *MOVES])
 def test_shapes_and_types(engine: Engine, move: Move, options: dict[str, float]) -> None:
-    frame, alpha = engine.drive(move(**options))
+    frame, alpha = drawn(engine, move(**options))
     assert (frame.shape, frame.dtype) == ((SIZE, SIZE, 3), np.uint8)
     assert (alpha.shape, alpha.dtype) == ((SIZE, SIZE), np.uint8)
 
 
 def test_without_motion_the_source_comes_back(engine: Engine, source: SourceLayers) -> None:
-    frame, alpha = engine.drive(without_motion(source.landmarks))
+    frame, alpha = drawn(engine, without_motion(source.landmarks))
     difference = np.abs(frame.astype(int) - source.foreground)
     assert difference.mean() < 1.0
     assert np.percentile(difference, 99) < 12
@@ -55,8 +62,8 @@ def test_without_motion_the_source_comes_back(engine: Engine, source: SourceLaye
 
 def test_order_does_not_matter(engine: Engine, move: Move) -> None:
     frames = [move(**options) for options in MOVES]
-    forwards = [engine.drive(frame) for frame in frames]
-    backwards = [engine.drive(frame) for frame in reversed(frames)][::-1]
+    forwards = [drawn(engine, frame) for frame in frames]
+    backwards = [drawn(engine, frame) for frame in reversed(frames)][::-1]
     for one, other in zip(forwards, backwards, strict=True):
         assert one[0].tobytes() == other[0].tobytes()
         assert one[1].tobytes() == other[1].tobytes()
@@ -68,18 +75,18 @@ def test_same_source_same_frames(
     other = make_engine()
     other.prepare(source)
     for options in MOVES:
-        for one, two in zip(engine.drive(move(**options)), other.drive(move(**options)), strict=True):
+        for one, two in zip(drawn(engine, move(**options)), drawn(other, move(**options)), strict=True):
             np.testing.assert_array_equal(one, two)
 
 
 def test_frames_are_arrays_of_their_own(engine: Engine, move: Move) -> None:
-    frame, alpha = engine.drive(move())
+    frame, alpha = drawn(engine, move())
     kept = frame.copy(), alpha.copy()
-    engine.drive(move(yaw_deg=30.0))
+    drawn(engine, move(yaw_deg=30.0))
     np.testing.assert_array_equal(frame, kept[0])
     np.testing.assert_array_equal(alpha, kept[1])
     frame[:] = 0
-    np.testing.assert_array_equal(engine.drive(move())[0], kept[0])
+    np.testing.assert_array_equal(drawn(engine, move())[0], kept[0])
 
 
 def test_nothing_given_is_changed(
@@ -91,7 +98,7 @@ def test_nothing_given_is_changed(
     landmarks = motion.landmarks.copy()
     engine = make_engine()
     engine.prepare(source)
-    engine.drive(motion)
+    drawn(engine, motion)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     np.testing.assert_array_equal(motion.landmarks, landmarks)
@@ -102,7 +109,7 @@ def test_far_from_the_head_nothing_appears(
     engine: Engine, source: SourceLayers, move: Move, options: dict[str, float]
 ) -> None:
     """Where the matte is empty well around the moved head, it stays empty."""
-    _, alpha = engine.drive(move(**options))
+    _, alpha = drawn(engine, move(**options))
     import cv2
 
     reach = 2 * 40 + 1
@@ -115,7 +122,7 @@ def test_far_from_the_head_nothing_appears(
 def test_the_face_goes_where_its_landmarks_go(
     engine: Engine, source: SourceLayers, move: Move, dx: float, dy: float
 ) -> None:
-    frame, _ = engine.drive(move(dx=dx, dy=dy))
+    frame, _ = drawn(engine, move(dx=dx, dy=dy))
     low = source.landmarks[:468, :2].min(0).astype(int) + 12
     high = source.landmarks[:468, :2].max(0).astype(int) - 12
     inside = source.picture[low[1] : high[1], low[0] : high[0]].astype(int)
@@ -136,7 +143,7 @@ def test_odd_and_oblong_sources(make_engine: Callable[[], Engine], source: Sourc
     )  # fmt: skip
     engine = make_engine()
     engine.prepare(layers)
-    frame, alpha = engine.drive(without_motion(layers.landmarks))
+    frame, alpha = drawn(engine, without_motion(layers.landmarks))
     assert frame.shape == layers.picture.shape
     assert alpha.shape == layers.alpha.shape
     assert np.abs(frame.astype(int) - layers.picture).mean() < 1.5
@@ -144,5 +151,5 @@ def test_odd_and_oblong_sources(make_engine: Callable[[], Engine], source: Sourc
 
 def test_faces_driven_out_of_the_picture(engine: Engine, move: Move) -> None:
     for options in ({"dx": 400.0}, {"dy": -500.0}, {"scale": 4.0}, {"scale": 0.2}, {"yaw_deg": 80.0}):
-        frame, alpha = engine.drive(move(**options))
+        frame, alpha = drawn(engine, move(**options))
         assert frame.shape[:2] == alpha.shape == (SIZE, SIZE)

@@ -7,7 +7,7 @@ SYSTEM = System(
         EngineInfo(
             "warp",
             "moves the source's own pixels; needs no weights",
-            "avatarkit.systems.landmark_warp.engine:WarpEngine",
+            "avatarkit.systems.landmark_warp.engine:open_warp",
         ),
     )
 )

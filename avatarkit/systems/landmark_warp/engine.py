@@ -1,5 +1,6 @@
 """The engine itself: field, mesh, eyes and mouth put together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ from avatarkit.systems.landmark_warp.lids import LidLayer
 from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, Map
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
-from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.options import EngineOptions
+from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class WarpEngine:
         """Name and version for reports."""
         return f"warp {avatarkit.__version__}"
 
+    @property
+    def needs(self) -> Needs:
+        """Motion alone."""
+        return Needs(alpha=True)
+
     def prepare(self, source: SourceLayers) -> None:
         """Lay out the field and cut eyes and mouth out of one source."""
         self._canvas = canvas = Canvas.of(source, head_frame(source.landmarks).scale)
@@ -80,9 +87,13 @@ class WarpEngine:
         else:
             inner = cover.pixels(self._mesh.alone)
             face = places[inner.window].reshape(-1, 2)[inner.places], self._mesh.corners[inner.triangles]
-        return Provenance(places, self.drive(motion)[1], canvas.known, canvas.reach_px, *face)
+        return Provenance(places, self.draw(motion)[1], canvas.known, canvas.reach_px, *face)
 
-    def drive(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
+        """See `Engine.drive`."""
+        return [Drawn(*self.draw(frame)) for frame in frames]
+
+    def draw(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One frame (H, W, 3) and its alpha (H, W), both uint8."""
         import cv2
 
@@ -123,3 +134,8 @@ class WarpEngine:
             self._mesh.draw_reduced(motion, columns, rows, corner, 3)
             return columns, rows, None
         return columns, rows, self._mesh.draw(motion, columns, rows, corner)
+
+
+def open_warp(options: EngineOptions) -> WarpEngine:
+    """The engine; it has no checkpoints, and runs on the CPU."""
+    return WarpEngine()

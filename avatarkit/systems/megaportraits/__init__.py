@@ -1,6 +1,6 @@
 """MegaPortraits: One-shot Megapixel Neural Head Avatars (Drobyshev et al., ACM MM 2022)."""
 
-from avatarkit.systems.registry import StageInfo, System
+from avatarkit.systems.registry import EngineInfo, StageInfo, System
 
 _PRESETS = ("paper-512", "paper-256", "small-256", "tiny-64")
 _RECIPES = "avatarkit.systems.megaportraits.stages.recipes"
@@ -32,5 +32,22 @@ SYSTEM = System(
         ),
         _stage("gaze", "Distil the gaze and blink net from the iris and eyelid annotations of videos."),
         _stage("pose", "Distil the head-pose net from the head transforms of videos."),
+    ),
+    engines=(
+        EngineInfo(
+            "megaportraits",
+            "draws the source with a trained base model, and an enhancer",
+            "avatarkit.systems.megaportraits.engine:open_base",
+            ("base", "enhancer"),
+            pixels=True,
+        ),
+        EngineInfo(
+            "student",
+            "draws one of the avatars that a trained student knows",
+            "avatarkit.systems.megaportraits.engine:open_student",
+            ("student", "onnx"),
+            pixels=True,
+            source=False,
+        ),
     ),
 )

@@ -133,7 +133,7 @@ def test_shoulders_of_an_anchored_picture_stand_still(source: SourceLayers, move
 
 def test_engine_must_be_prepared(source: SourceLayers) -> None:
     with pytest.raises(AvatarkitError, match="prepare"):
-        WarpEngine().drive(without_motion(source.landmarks))
+        WarpEngine().draw(without_motion(source.landmarks))
 
 
 # The mesh alone.

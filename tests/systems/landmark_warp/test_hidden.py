@@ -58,7 +58,7 @@ def from_the_side(source: SourceLayers) -> SourceLayers:
 def background_on_the_face(source: SourceLayers, engine: WarpEngine, yaw_deg: float) -> int:
     """Pixels well inside the drawn face that are transparent or show the background's colour."""
     motion = in_pose(source.landmarks, yaw_deg)
-    frame, alpha = engine.drive(motion)
+    frame, alpha = engine.draw(motion)
     drawn = reposed(motion, engine._eased(motion).pose)
     inside = rasterised(drawn.landmarks[lm.surface_triangles()], (SIZE, SIZE)) > 0
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
@@ -84,9 +84,9 @@ def test_the_photo_itself_is_left_alone(from_the_side: SourceLayers) -> None:
     engine = WarpEngine()
     engine.prepare(from_the_side)
     still = without_motion(from_the_side.landmarks)
-    with_it = engine.drive(still)
+    with_it = engine.draw(still)
     engine._hidden = None
-    for one, other in zip(with_it, engine.drive(still), strict=True):
+    for one, other in zip(with_it, engine.draw(still), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -151,7 +151,7 @@ def test_a_hidden_side_bears_less(from_the_side: SourceLayers) -> None:
 def test_the_summary_says_that_turns_were_eased(from_the_side: SourceLayers) -> None:
     engine = WarpEngine()
     engine.prepare(from_the_side)
-    engine.drive(in_pose(from_the_side.landmarks, -30.0))
+    engine.draw(in_pose(from_the_side.landmarks, -30.0))
     (line,) = engine.notices()
     assert "1 of 1 frames it turns less" in line
     assert engine.notices() == ()

@@ -46,7 +46,7 @@ def moved(source: SourceLayers, move: Move, cut: SourceLayers, **options: float)
 
 def opaque_from_outside(engine: WarpEngine, motion: DriveFrame, reach: float) -> int:
     """Opaque pixels that show something farther than `reach` beyond the picture."""
-    places, (_, alpha) = engine.sampling_map(motion), engine.drive(motion)
+    places, (_, alpha) = engine.sampling_map(motion), engine.draw(motion)
     height, width = alpha.shape
     beyond = np.max([-0.5 - places[..., 0], -0.5 - places[..., 1], places[..., 0] - width + 0.5,
                      places[..., 1] - height + 0.5], axis=0)  # fmt: skip
@@ -92,7 +92,7 @@ def test_more_of_the_picture_gives_room(source: SourceLayers, cut_off: SourceLay
     assert limits(wide).eased(motion) is motion
     engine = WarpEngine()
     engine.prepare(wide)
-    frame, alpha = engine.drive(motion)
+    frame, alpha = engine.draw(motion)
     x = round(float(source.landmarks[10, 0]))
     shown = frame[2, x - 20 : x + 20].astype(int)
     real = source.foreground[top + 2 - 20, x - 20 : x + 20].astype(int)
@@ -116,10 +116,10 @@ def test_the_summary_says_that_a_head_is_kept_back(
 ) -> None:
     engine = WarpEngine()
     engine.prepare(cut_off)
-    engine.drive(moved(source, move, cut_off))
+    engine.draw(moved(source, move, cut_off))
     assert engine.notices() == ()
-    engine.drive(moved(source, move, cut_off))
-    engine.drive(moved(source, move, cut_off, dy=40.0))
+    engine.draw(moved(source, move, cut_off))
+    engine.draw(moved(source, move, cut_off, dy=40.0))
     (line,) = engine.notices()
     assert "1 of 2 frames" in line
     assert engine.notices() == ()  # what the next driver asks of the same engine is counted anew

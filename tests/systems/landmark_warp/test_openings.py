@@ -103,7 +103,7 @@ def test_open_eyes_look_as_they_did(
     engine: WarpEngine, picture: np.ndarray, landmarks: np.ndarray, eye: int
 ) -> None:
     motion = without_motion(landmarks)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     count, centre = iris_seen(frame, motion, eye)
     own, own_centre = iris_seen(picture, motion, eye)
     assert own > 120
@@ -114,9 +114,9 @@ def test_open_eyes_look_as_they_did(
 @EYES
 def test_closed_eyes_show_neither_iris_nor_white(engine: WarpEngine, act: Move, eye: int) -> None:
     """Only the line in which the lids meet, at most three pixels high, keeps some of the eye's colours."""
-    open_count, _ = iris_seen(engine.drive(act())[0], act(), eye)
+    open_count, _ = iris_seen(engine.draw(act())[0], act(), eye)
     motion = act(lids=0.0)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     assert iris_seen(frame, motion, eye)[0] < 0.25 * open_count
     low = motion.landmarks[list(lm.UPPER_LIDS[eye]), :2].min(0).astype(int) - 10
     high = motion.landmarks[list(lm.LOWER_LIDS[eye]), :2].max(0).astype(int) + 10
@@ -128,7 +128,7 @@ def test_closed_eyes_show_neither_iris_nor_white(engine: WarpEngine, act: Move, 
 @EYES
 def test_the_iris_disappears_little_by_little(engine: WarpEngine, act: Move, eye: int) -> None:
     counts = [
-        iris_seen(engine.drive(act(lids=lids))[0], act(lids=lids), eye)[0] for lids in (1.0, 0.7, 0.4, 0.15)
+        iris_seen(engine.draw(act(lids=lids))[0], act(lids=lids), eye)[0] for lids in (1.0, 0.7, 0.4, 0.15)
     ]
     assert counts == sorted(counts, reverse=True)
     assert 0.1 * counts[0] < counts[2] < 0.7 * counts[0]
@@ -138,9 +138,9 @@ def test_the_iris_disappears_little_by_little(engine: WarpEngine, act: Move, eye
 @EYES
 @pytest.mark.parametrize(("dx", "dy"), [(6.0, 0.0), (-6.0, 0.0), (3.0, 0.0), (0.0, 3.0)])
 def test_the_iris_moves_with_the_gaze(engine: WarpEngine, act: Move, eye: int, dx: float, dy: float) -> None:
-    _, before = iris_seen(engine.drive(act())[0], act(), eye)
+    _, before = iris_seen(engine.draw(act())[0], act(), eye)
     motion = act(gaze=dx, gaze_y=dy)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     count, after = iris_seen(frame, motion, eye)
     shift, wanted = after - before, np.array([dx, dy])
     length = float(np.hypot(dx, dy))
@@ -151,8 +151,8 @@ def test_the_iris_moves_with_the_gaze(engine: WarpEngine, act: Move, eye: int, d
 
 @EYES
 def test_a_moved_iris_keeps_its_size(engine: WarpEngine, act: Move, eye: int) -> None:
-    still, _ = iris_seen(engine.drive(act())[0], act(), eye)
-    moved, _ = iris_seen(engine.drive(act(gaze=4.0))[0], act(gaze=4.0), eye)
+    still, _ = iris_seen(engine.draw(act())[0], act(), eye)
+    moved, _ = iris_seen(engine.draw(act(gaze=4.0))[0], act(gaze=4.0), eye)
     assert moved == pytest.approx(still, rel=0.25)
 
 
@@ -165,7 +165,7 @@ def test_the_iris_stays_between_the_lids(engine: WarpEngine, act: Move, eye: int
         {"yaw_deg": 20.0, "gaze": 4.0},
     ):
         motion = act(**options)
-        frame, _ = engine.drive(motion)
+        frame, _ = engine.draw(motion)
         mask = np.zeros((SIZE, SIZE), np.uint8)
         outline = motion.landmarks[list(lm.ring(lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye])), :2]
         cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
@@ -175,7 +175,7 @@ def test_the_iris_stays_between_the_lids(engine: WarpEngine, act: Move, eye: int
 
 
 def test_a_closed_mouth_stays_closed(engine: WarpEngine, picture: np.ndarray, landmarks: np.ndarray) -> None:
-    frame, _ = engine.drive(without_motion(landmarks))
+    frame, _ = engine.draw(without_motion(landmarks))
     low = landmarks[list(lm.OUTER_LIP_UPPER), :2].min(0).astype(int)
     high = landmarks[list(lm.OUTER_LIP_LOWER), :2].max(0).astype(int)
     part = np.s_[low[1] : high[1], low[0] : high[0]]
@@ -190,7 +190,7 @@ def test_an_opened_mouth_shows_no_skin(
     engine: WarpEngine, act: Move, wide: float, options: dict[str, float]
 ) -> None:
     motion = act(mouth=wide, **options)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     inside = opening(motion, 3)
     assert inside.sum() > 100
     assert near(frame, SKIN, 30.0)[inside].mean() < 0.01
@@ -202,7 +202,7 @@ def test_an_opened_mouth_shows_no_skin(
 
 def test_lips_stay_lips_around_the_opening(engine: WarpEngine, act: Move) -> None:
     motion = act(mouth=0.25)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     for inner, outer in ((lm.INNER_LIP_UPPER, lm.OUTER_LIP_UPPER), (lm.INNER_LIP_LOWER, lm.OUTER_LIP_LOWER)):
         for a, b in zip(inner[3:8], outer[3:8], strict=True):
             x, y = (0.4 * motion.landmarks[a, :2] + 0.6 * motion.landmarks[b, :2]).round().astype(int)
@@ -224,12 +224,12 @@ def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, a
     move = moves_of(opened)
     for options in ({}, {"yaw_deg": 12.0}, {"mouth": -0.08}):
         motion = move(**options)
-        frame, _ = engine.drive(motion)
+        frame, _ = engine.draw(motion)
         inside = opening(motion, 5)
         known = near(frame, teeth, 60.0) | near(frame, throat, 60.0)
         assert known[inside].mean() > 0.85, options
         assert near(frame, SKIN, 30.0)[inside].mean() < 0.01, options
-    assert near(engine.drive(move())[0], teeth, 40.0)[opening(move(), 3)].sum() > 100
+    assert near(engine.draw(move())[0], teeth, 40.0)[opening(move(), 3)].sum() > 100
 
 
 def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndarray, act: Move) -> None:
@@ -242,7 +242,7 @@ def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndar
     engine = WarpEngine()
     engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
     motion = moves_of(smiling)(mouth=0.2)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     x, top = motion.landmarks[13, :2]
     bottom, old_bottom = motion.landmarks[14, 1], smiling[14, 1]
     column = frame[:, round(x)].astype(float).mean(1)
@@ -255,7 +255,7 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
     ends = []
     for mouth in (0.15, 0.25, 0.35):
         motion = act(mouth=mouth)
-        frame, _ = engine.drive(motion)
+        frame, _ = engine.draw(motion)
         x, top = motion.landmarks[13, :2].round().astype(int)
         column = frame[top : round(motion.landmarks[14, 1]), x + 3].astype(float).min(1)
         lightest = int(np.argmax(column[:8]))
@@ -267,7 +267,7 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
 @EYES
 def test_a_closed_lid_is_as_light_as_skin_with_lashes_at_its_edge(engine: WarpEngine, act: Move, eye: int) -> None:
     motion = act(lids=0.0)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     points = motion.landmarks[:, :2]
     crease, edge = points[lm.UPPER_CREASES[eye][3]], points[lm.UPPER_LIDS[eye][4]]
     x, y = (0.4 * crease + 0.6 * edge).round().astype(int)
@@ -280,7 +280,7 @@ def test_a_closed_lid_is_as_light_as_skin_with_lashes_at_its_edge(engine: WarpEn
 def test_the_upper_lid_shades_the_white(picture: np.ndarray, landmarks: np.ndarray, engine: WarpEngine) -> None:
     """A wide open eye is darker under its lid than in the middle of its white, though the source's is flat."""
     motion = moves_of(landmarks)(lids=1.4)
-    frame, _ = engine.drive(motion)
+    frame, _ = engine.draw(motion)
     upper, lower = motion.landmarks[lm.RIGHT_UPPER_LID[2], :2], motion.landmarks[lm.RIGHT_LOWER_LID[2], :2]
     near_lid, middle = (
         frame[tuple((upper + share * (lower - upper)).round().astype(int)[::-1])].astype(float).mean()
