@@ -1,0 +1,183 @@
+"""Engines with checkpoints through the whole command: same frames, rate and sound; what is refused; layers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatarkit.checkpoint import Checkpoint, Meta, write_checkpoint
+from avatarkit.errors import AvatarkitError, InputError, UsageError
+from avatarkit.media.decode import FrameReader
+from avatarkit.media.image import read_image
+from avatarkit.media.probe import probe
+from avatarkit.motion.config import MotionConfig
+from avatarkit.nets.plain import to_plain
+from avatarkit.pipelines.export import export
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.report import ReenactReport
+from avatarkit.runtime import NullProgress
+from avatarkit.systems.megaportraits import build
+from avatarkit.systems.megaportraits.config import PRESETS
+
+Run = Callable[..., ReenactReport]
+TINY = PRESETS["tiny-64"]
+
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """Untrained tiny networks, as training writes them."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def write(stage: str, net: object, parents: dict[str, str], **config: object) -> Checkpoint:
+        nets = {stage: {"config": to_plain(net.config), "parameters": 1}}  # type: ignore[attr-defined]
+        meta = Meta(stage, "tiny-64", 1, 1, dict(config), nets, parents, {}, {})
+        return write_checkpoint(folder / stage, meta, {stage: dict(net.state_dict())}, ({}, {}))  # type: ignore[attr-defined]
+
+    base = write("base", build.build_base(TINY.base, 0), {})
+    enhancer = write("enhancer", build.build_enhancer(TINY.enhancer, 0), {"base": base.sha256})
+    student = write("student", build.build_student(TINY.student, 2, 0), {}, avatars=["ann", "bob"])
+    return {"base": base, "enhancer": enhancer, "student": student}
+
+
+@pytest.fixture
+def run(tmp_path: Path, grace_hopper_path: Path, driver: Path, checkpoints: dict[str, Checkpoint]) -> Run:
+    def start(*stages: str, out: str = "out.mp4", **options: object) -> ReenactReport:
+        given = tuple(checkpoints[stage].folder for stage in stages)
+        values = {"source": grace_hopper_path, "driver": driver, "output": tmp_path / out, "device": "cpu"}
+        values["checkpoint"] = given
+        return reenact(ReenactConfig(**{**values, **options}), NullProgress())  # type: ignore[arg-type]
+
+    return start
+
+
+def test_each_engine_keeps_frames_rate_and_sound(run: Run, tmp_path: Path, driver: Path) -> None:
+    told = {}
+    for name, stages, more in (
+        ("warp", (), {"size": 64}),
+        ("base", ("base",), {}),
+        ("enhanced", ("base", "enhancer"), {}),
+        ("student", ("student",), {"avatar": "ann"}),
+    ):
+        content = run(*stages, out=f"{name}.mp4", **more).content
+        told[name] = {key: content["output"][key] for key in ("frames", "rate", "audio")}
+        info = probe(tmp_path / f"{name}.mp4")
+        assert info.video is not None
+        told[name]["duration"] = info.video.duration
+        assert info.video.width == {"enhanced": 128}.get(name, 64)
+    assert all(values == told["warp"] for values in told.values())
+
+
+def test_the_summary_says_what_was_drawn_and_what_enlarged(run: Run) -> None:
+    lines = run("base", size=128).summary_lines()
+    assert "drawn at 64 x 64 px, enlarged to 128 px" in lines
+    assert any(line.startswith("engine megaportraits base tiny-64 step 1") for line in lines)
+
+
+def test_the_plate_is_that_of_the_source_and_stands_still(run: Run, tmp_path: Path) -> None:
+    run("base", out="frames", codec="png", layers=tmp_path / "layers")
+    frames = [read_image(path) for path in sorted((tmp_path / "frames").iterdir())]
+    mattes = [read_image(path)[..., 0] for path in sorted((tmp_path / "layers" / "matte").iterdir())]
+    plate = read_image(tmp_path / "layers" / "plate.png")
+    assert len(frames) == len(mattes)
+    behind = np.max(mattes, axis=0) == 0
+    assert behind.any()
+    for frame in frames:
+        np.testing.assert_array_equal(frame[behind], plate[behind])
+
+
+def test_layers_are_prores_beside_a_video(run: Run, tmp_path: Path) -> None:
+    run("base", layers=tmp_path / "layers")
+    assert sorted(path.name for path in (tmp_path / "layers").iterdir()) == ["foreground.mov", "matte.mov", "plate.png"]
+    foreground = probe(tmp_path / "layers" / "foreground.mov").video
+    assert foreground is not None
+    assert foreground.codec == "prores"
+
+
+def test_a_turntable_needs_no_driver(run: Run, tmp_path: Path) -> None:
+    for stages, name in (((), "warp"), (("base",), "base")):
+        report = run(*stages, driver=None, turntable=15.0, out=f"{name}.mp4", size=64).content
+        assert report["output"]["frames"] == 100
+        frames = list(FrameReader(tmp_path / f"{name}.mp4"))
+        assert len(frames) == 100
+
+
+def test_a_student_needs_no_source_and_takes_the_plate_of_one(run: Run, tmp_path: Path) -> None:
+    run("student", source=None, avatar="bob", out="alone", codec="png")
+    run("student", avatar="bob", out="over", codec="png")
+    alone, over = (read_image(sorted((tmp_path / name).iterdir())[0]) for name in ("alone", "over"))
+    assert alone.shape == over.shape == (64, 64, 3)
+    assert np.abs(alone.astype(int) - over).max() > 0
+
+
+def test_an_exported_student_draws_the_same_video(
+    run: Run, tmp_path: Path, checkpoints: dict[str, Checkpoint]
+) -> None:
+    path = tmp_path / "avatar.onnx"
+    lines = export(checkpoints["student"].folder, path, ("bob",)).summary_lines()
+    assert "no way to add an identity" in lines[1]
+    run("student", source=None, avatar="bob", out="torch", codec="png")
+    run(source=None, checkpoint=(path,), engine="student", out="onnx", codec="png")
+    for one, other in zip(sorted((tmp_path / "torch").iterdir()), sorted((tmp_path / "onnx").iterdir()), strict=True):
+        assert np.abs(read_image(one).astype(int) - read_image(other)).max() <= 1
+
+
+@pytest.mark.parametrize("motion", ["relative", "absolute"])
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_steadied_and_not(run: Run, motion: str, strength: float) -> None:
+    assert run("base", motion=MotionConfig(mode=motion), stabilize=strength).content["output"]["frames"] > 0
+
+
+def test_what_cannot_be_is_refused_in_a_line(
+    run: Run, tmp_path: Path, checkpoints: dict[str, Checkpoint], driver: Path, motion_file: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(checkpoints["base"].folder, older)
+    meta = older / "meta.json"
+    meta.write_text(meta.read_text(encoding="utf-8").replace('"version": 1', '"version": 0'), encoding="utf-8")
+    turned = MotionConfig(yaw_deg=10.0)
+    refused: list[tuple[type[AvatarkitError], str, tuple[str, ...], dict[str, object]]] = [
+        (InputError, "is a checkpoint of base, and --engine student", ("base",), {"engine": "student"}),
+        (InputError, "--engine warp takes none", ("base",), {"engine": "warp"}),
+        (UsageError, "no engine draws with checkpoints of enhancer", ("enhancer",), {}),
+        (UsageError, "another one of train base", ("base", "base"), {}),
+        (UsageError, "needs --checkpoint BASE", (), {"engine": "megaportraits"}),
+        (UsageError, "--engine nothing: use auto, warp", (), {"engine": "nothing"}),
+        (UsageError, "avatars are a student's", ("base",), {"avatar": "ann"}),
+        (UsageError, "there is no such avatar; .* ann", ("student",), {"avatar": "anna"}),
+        (UsageError, "--avatar: --engine warp has no networks", (), {"avatar": "ann"}),
+        (UsageError, "leave out the options of motion", ("student",), {"avatar": "ann", "motion": turned}),
+        (UsageError, "one expression for the whole face", ("base",), {"motion": MotionConfig(region="mouth")}),
+        (InputError, "is a motion file and holds no pictures", ("base",), {"driver": motion_file}),
+        (UsageError, "give a portrait and a driver", ("base",), {"source": None}),
+        (UsageError, "leave out", (), {"turntable": 15.0}),
+        (InputError, "reads version 1", (), {"checkpoint": (older,)}),
+        (InputError, "no such file", (), {"checkpoint": (tmp_path / "none.onnx",)}),
+    ]
+    for kind, said, stages, options in refused:
+        with pytest.raises(kind, match=said) as caught:
+            run(*stages, **options)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_head_that_cannot_be_framed(run: Run, tmp_path: Path, grace_hopper_path: Path) -> None:
+    from avatarkit.media.image import write_image
+
+    picture = read_image(grace_hopper_path)
+    cut = tmp_path / "cut.png"
+    height, width = picture.shape[:2]
+    write_image(cut, picture[: round(0.55 * height), : round(0.45 * width)], {})
+    with pytest.raises(InputError, match=r"cannot be framed|no face|too small|px high"):
+        run("base", source=cut)
+
+
+def test_a_motion_file_moves_the_pose_alone(run: Run, motion_file: Path) -> None:
+    report = run("base", driver=motion_file, motion=replace(MotionConfig(), region="pose"))
+    assert report.content["output"]["frames"] > 0

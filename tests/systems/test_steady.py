@@ -1,0 +1,76 @@
+"""Steadied frames: less flicker, no lag, no ghosts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from avatarkit.systems.protocol import Drawn
+from avatarkit.systems.steady import steadied
+
+SIDE = 96
+
+
+def scene(shift: int) -> np.ndarray:
+    """Blurred shapes, `shift` pixels to the right."""
+    draw = np.random.default_rng(0)
+    wide = cv2.GaussianBlur(draw.random((SIDE, 2 * SIDE, 3)).astype(np.float32), (0, 0), 4)
+    wide = (wide - wide.min()) / (wide.max() - wide.min())
+    return wide[:, SIDE - shift : 2 * SIDE - shift] * 200 + 20
+
+
+def frames(count: int, noise: float, speed: int = 0) -> list[Drawn]:
+    draw = np.random.default_rng(1)
+    found = []
+    for index in range(count):
+        picture = scene(speed * index) + noise * draw.standard_normal((SIDE, SIDE, 3))
+        alpha = np.clip(128 + 10 * noise * draw.standard_normal((SIDE, SIDE)), 0, 255).astype(np.uint8)
+        found.append(Drawn(np.clip(picture, 0, 255).astype(np.uint8), alpha))
+    return found
+
+
+def flicker(found: list[Drawn]) -> float:
+    return float(np.mean([np.abs(a.frame.astype(int) - b.frame).mean() for a, b in pairwise(found)]))
+
+
+def test_flicker_falls_and_nothing_is_lost() -> None:
+    given = frames(8, noise=6.0)
+    found = list(steadied(given, 1.0))
+    assert len(found) == len(given)
+    assert flicker(found) < 0.6 * flicker(given)
+    assert np.mean([np.abs(drawn.frame - scene(0)).mean() for drawn in found]) < np.mean(
+        [np.abs(drawn.frame - scene(0)).mean() for drawn in given]
+    )
+
+
+def test_it_does_not_lag() -> None:
+    """What moves is where it was: no other shift fits the frame better."""
+    found = list(steadied(frames(8, noise=3.0, speed=3), 1.0))
+    inside = np.s_[16:-16, 32:-16]
+    for index in range(2, 6):
+        error = [np.abs(found[index].frame - scene(3 * index + off))[inside].mean() for off in (-2, -1, 0, 1, 2)]
+        assert int(np.argmin(error)) == 2
+
+
+def test_another_shot_takes_no_part() -> None:
+    before, after = frames(4, 0.0), [Drawn(255 - drawn.frame, drawn.alpha) for drawn in frames(4, 0.0)]
+    found = list(steadied([*before, *after], 1.0))
+    for drawn, given in zip(found, [*before, *after], strict=True):
+        assert np.abs(drawn.frame.astype(int) - given.frame).mean() < 1.0
+
+
+def test_strength_zero_changes_nothing() -> None:
+    given = frames(4, noise=6.0)
+    for drawn, same in zip(steadied(given, 0.0), given, strict=True):
+        assert np.abs(drawn.frame.astype(int) - same.frame).max() <= 1
+        assert drawn.alpha is not None
+        assert same.alpha is not None
+        np.testing.assert_array_equal(drawn.alpha, same.alpha)
+
+
+def test_a_single_frame_passes() -> None:
+    (given,) = frames(1, noise=6.0)
+    (found,) = steadied([given], 1.0)
+    assert np.abs(found.frame.astype(int) - given.frame).max() <= 1
