@@ -54,7 +54,7 @@ class Pair:
 
     def frame(self, motion: DriveFrame) -> Picture:
         """The finished frame, RGB."""
-        return self.source.finish(*self.engine.drive(motion))
+        return self.source.finish(*self.engine.drive([motion])[0])
 
 
 def artefact_rows(media: MediaSet, work: Path, size: int, moments: int) -> list[Row]:
@@ -94,7 +94,8 @@ def open_pair(studio: Studio, portrait: Path, driver: Path, size: int) -> Pair:
     background = checked(config)
     opened, moved = studio.portrait(config), studio.driver(config, NullProgress())
     source = studio.source(config, opened, None, background)
-    engine = studio.engine(config, source, background)
+    assert isinstance(source, Source)
+    engine = studio.engine(WarpEngine(), config, source, background)
     assert isinstance(engine, WarpEngine)
     place = framing(moved.motion, opened, source.crop, config)
     transfer = Transfer(moved.motion, source.layers.landmarks, config.motion, place, opened.covered)
