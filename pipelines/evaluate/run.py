@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _pairs(config: EvaluateConfig) -> list[tuple[str, Path, Path]]:
 def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: Path, output: Path) -> ReenactConfig:
     """Self-reenactment shows the driver's own background and pose; else as a user gets it."""
     own = config.kind == "self"
-    made = ReenactConfig(
+    return ReenactConfig(
         source,
         driver,
         output,
@@ -165,12 +165,10 @@ def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: P
         size=config.measured.size,
         background="keep" if own else "plate",
         engine=method.engine,
+        checkpoint=tuple(method.checkpoints),
         report=output.with_suffix(".json"),
         overwrite=True,
     )
-    if not method.checkpoints:
-        return made
-    return replace(made, checkpoints=method.checkpoints)  # type: ignore[call-arg]
 
 
 def _measured(config: EvaluateConfig, given: _Rendered, progress: Progress) -> list[dict[str, Any]]:
