@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.errors import OutputError
 from avatarkit.media.containers import output_kind
 from avatarkit.media.encode import LARGE_PX, FrameWriter
 from avatarkit.media.image import write_image
@@ -109,8 +110,13 @@ def reenact(
         config, source, driver, engine, moves, cut_out_by, timer, memory.peak_bytes, size, audio, hashes
     )
     if config.report is not None:
-        with pending_output(config.report, overwrite=config.overwrite) as temporary:
-            temporary.write_text(report.to_text(), encoding="utf-8")
+        try:
+            with pending_output(config.report, overwrite=config.overwrite) as temporary:
+                # Names that are not UTF-8 are shown with escapes.
+                temporary.write_bytes(report.to_text().encode("utf-8", "backslashreplace"))
+        except (OSError, OutputError) as error:
+            what = getattr(error, "strerror", None) or error
+            raise OutputError(f"{config.report}: cannot be written: {what}; {config.output} is complete") from error
     return report
 
 

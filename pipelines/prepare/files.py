@@ -59,6 +59,10 @@ def _walk(
         suffix = Path(entry.name).suffix.lower()
         if entry.name.startswith("."):
             continue
+        if not is_text(entry.name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            problems.append(Problem(shown, 0, "its name is not UTF-8; left out: rename it"))
+            continue
         if _is(entry.is_dir):
             yield from _walk(root, name, suffixes, problems, (*above, folder), seen)
         elif suffix in suffixes and _is(entry.is_file):
@@ -69,6 +73,11 @@ def _walk(
         elif suffix in _UNREADABLE:
             what = f"is a {_UNREADABLE[suffix]} picture, which cannot be read; convert it to PNG or JPEG"
             problems.append(Problem(name, 0, what))
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8, so that it can stand in a plan, a ledger and a report."""
+    return name.encode("utf-8", "ignore").decode() == name
 
 
 def _is(question: Callable[[], bool]) -> bool:

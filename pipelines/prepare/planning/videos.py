@@ -16,7 +16,7 @@ from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError
 from avatarkit.media.probe import probe
 from avatarkit.pipelines.prepare.config import PrepareJob
-from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find, original_of, original_path
+from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find, is_text, original_of, original_path
 from avatarkit.pipelines.prepare.planning.common import Draft, frame_bytes, limited
 from avatarkit.runtime import Progress, cpu_threads
 
@@ -88,6 +88,8 @@ def _files(paths: tuple[Path, ...], problems: list[Problem]) -> list[_File]:
         if path.is_dir():
             for name in find(path, VIDEO_SUFFIXES, problems):
                 found.setdefault((path / name).resolve(), _File(number, name, PurePosixPath(name)))
+        elif path.is_file() and not is_text(path.name):
+            raise InputError(f"{path}: its name is not UTF-8; rename it")
         elif path.is_file():
             found.setdefault(path.resolve(), _File(number, "", PurePosixPath(path.name)))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from prepare_kit import job_of, write_videos
 
 from avatarkit.data.plan import PlannedItem, PlannedTrack
+from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob, Sources
+from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find
 from avatarkit.pipelines.prepare.planning.common import Draft, make_plan
 from avatarkit.pipelines.prepare.planning.videos import keys_of
 from avatarkit.reading import check_id
@@ -105,3 +108,12 @@ def test_a_person_in_two_splits_is_no_plan(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("avatarkit.pipelines.prepare.planning.common._drafters", lambda: drafters)
     with pytest.raises(InputError, match="ann is in train and in val"):
         make_plan(PrepareJob("videos", tmp_path, Sources()), {})
+
+
+def test_name_that_is_not_utf8_is_left_out_and_reported(tmp_path: Path) -> None:
+    for name in (b"plain.mp4", b"\xff\xfe.mp4", "größe.mp4".encode()):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            file.write(b"x")
+    problems: list[Problem] = []
+    assert find(tmp_path, VIDEO_SUFFIXES, problems) == ["größe.mp4", "plain.mp4"]
+    assert [str(one) for one in problems] == ["\\udcff\\udcfe.mp4: its name is not UTF-8; left out: rename it"]
