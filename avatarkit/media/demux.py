@@ -113,8 +113,7 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
         except InputError as error:
             raise InputError(f"{path}: {error}; repair the file by re-encoding it") from None
         code = child.wait()
-        if child.timed_out:
-            raise InputError(f"{path}: gave no data for {timeout_s:g} s")
+        _check_end(child, path)
         for number, track in tracks.items():
             if track.index < 0:  # a stream without packets
                 _identify(track, number, child)
@@ -123,6 +122,14 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
         track.finish()
     chosen = {track.kind: track for track in tracks.values() if not track.other}
     return Demuxed(chosen.get("video"), chosen.get("audio"), log, code)
+
+
+def _check_end(child: Child, path: Path) -> None:
+    """Raise InputError where ffmpeg did not end by itself: what it said by then is not all."""
+    if child.timed_out:
+        raise InputError(f"{path}: gave no data for {child.timeout_s:g} s")
+    if child.crashed:
+        raise InputError(f"{path}: cannot be read: {child.crashed}")
 
 
 def packet_times(path: Path, stream: str, *, timeout_s: float) -> Iterator[Fraction]:
@@ -142,8 +149,7 @@ def packet_times(path: Path, stream: str, *, timeout_s: float) -> Iterator[Fract
                 time = time if ticks == _NO_TIME else ticks * tracks[0].time_base
                 yield time
         child.wait()
-        if child.timed_out:
-            raise InputError(f"{path}: gave no data for {timeout_s:g} s")
+        _check_end(child, path)
 
 
 def _read_lines(child: Child, tracks: dict[int, Track]) -> None:

@@ -91,7 +91,11 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
             temporary = stack.enter_context(begun(target, directory=directory))
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-        yield temporary
+        try:
+            yield temporary
+        except OutputError as error:
+            # Whoever wrote there knows the temporary name alone.
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
         if not overwrite and os.path.lexists(path):
             raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
         try:

@@ -13,6 +13,7 @@ from avatarkit.errors import DependencyError, InputError
 from avatarkit.media import binary as binary_module
 from avatarkit.media import ffmpeg as ffmpeg_module
 from avatarkit.media.decode import FrameReader
+from avatarkit.media.demux import packet_times
 from avatarkit.media.probe import probe
 
 from .conftest import alive, sleeper
@@ -118,6 +119,18 @@ def test_hung_decoder_is_ended(clip: Path, tmp_path: Path, monkeypatch: pytest.M
     assert time.monotonic() - started < 5
     assert reader._child is not None
     assert not alive(reader._child.pid)
+
+
+def test_killed_probe_is_an_error(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ffmpeg_module.ffmpeg_binary()
+    script = tmp_path / "ffmpeg-that-dies"
+    script.write_text(f'#!/bin/sh\n"{real}" "$@" | head -n 30\nkill -9 $$\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(ffmpeg_module, "ffmpeg_binary", lambda: str(script))
+    with pytest.raises(InputError, match="cannot be read: ffmpeg was ended by signal 9"):
+        probe(clip, timeout_s=21)  # another limit: what is known of the clip must not answer
+    with pytest.raises(InputError, match="signal 9"):
+        list(packet_times(clip, "0", timeout_s=20))
 
 
 def test_hung_probe_is_ended(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

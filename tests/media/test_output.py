@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_nothing_is_left_after_an_error(tmp_path: Path, error: type[BaseExceptio
     with pytest.raises(error):
         fail_in_folder()
     assert left_in(tmp_path) == []
+
+
+def test_errors_name_the_output_and_not_its_temporary_name(tmp_path: Path) -> None:
+    path = tmp_path / "o.mp4"
+    with (
+        pytest.raises(OutputError, match=re.escape(f"{path}: cannot be written: full")),
+        pending_output(path, overwrite=False) as temporary,
+    ):
+        raise OutputError(f"{temporary}: cannot be written: full")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_existing_file(tmp_path: Path) -> None:
