@@ -9,8 +9,9 @@ from avatarkit.face.visibility import SEEN_EYE
 
 Array = NDArray[np.float64]
 
-REACH_S = 0.6
-"""An eye counts as seen up to this many seconds from a moment at which it was: blinks hide it for less."""
+REACH_S, SHUT_S = 0.6, 3.0
+"""An eye counts as seen up to so many seconds from a moment at which it was: the first while the other one is seen,
+since blinks hide it for less, the second while neither is, since both may be shut for long."""
 RUN_IN_S = 0.2
 """Seconds over which an eye passes from its own motion to the other's or to rest."""
 
@@ -41,8 +42,15 @@ def trust(contrast: NDArray[np.floating[Any]], rate: float) -> Array:
     frames = len(contrast)
     reach, soft = max(1, round(REACH_S * rate)), max(1, round(RUN_IN_S * rate / 2.0))
     shown = np.asarray(contrast, np.float64) >= SEEN_EYE
-    near = np.array([shown[max(0, k - reach) : k + reach + 1].any(0) for k in range(frames)], np.float64)
+    alone = ~shown & shown[:, ::-1]
+    lately, lone = _within(shown, round(SHUT_S * rate)), _within(alone, reach)
+    near = np.asarray(_within(shown, reach) | (lately & ~lone), np.float64)
     return np.array([near[max(0, k - soft) : k + soft + 1].mean(0) for k in range(frames)])
+
+
+def _within(values: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Whether values (F, 2) hold at most `reach` frames away."""
+    return np.array([values[max(0, k - reach) : k + reach + 1].any(0) for k in range(len(values))], bool).reshape(-1, 2)
 
 
 def _usual(values: Array, seen: Array, percentile: float = 65.0) -> float:

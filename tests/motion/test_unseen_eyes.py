@@ -33,6 +33,12 @@ def test_a_blink_hides_no_eye() -> None:
     np.testing.assert_array_equal(trust(contrast, RATE), 1.0)
 
 
+def test_eyes_that_are_shut_for_two_seconds_stay_shut() -> None:
+    contrast = np.full((75, 2), 0.4)
+    contrast[12:62] = 0.02
+    np.testing.assert_array_equal(trust(contrast, RATE), 1.0)
+
+
 def test_an_eye_that_is_never_seen_follows_the_other() -> None:
     opening, gaze = track()
     own = opening[:, 0].copy()
