@@ -21,6 +21,9 @@ from avatarkit.reading import open_file
 FILE = "plan.json"
 PlanKind = Literal["voxceleb2", "ffhq", "videos"]
 KINDS: tuple[PlanKind, ...] = get_args(PlanKind)
+SAME_BYTES, ALIKE = "duplicate", "alike"
+"""The reason why an item is left out whose file holds the same bytes as another's, and the note of one that is kept and
+looks like another: that one's key."""
 EDGE_BYTES = 1 << 16
 """Bytes at each end of an original that are hashed."""
 

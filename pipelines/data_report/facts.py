@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from avatarkit.data.clip import SPLITS, STAGES, ClipInfo, Rejected
+from avatarkit.data.plan import SAME_BYTES
 from avatarkit.prepare.fetch.failures import FAILURE_CLASSES, MEANINGS, RETRYABLE
 
 MAX_EXAMPLES = 5
@@ -40,6 +41,7 @@ class Gathered:
         kept: ids of the selected ones.
         rejected: what did not become a clip.
         problems: what was wrong with the given metadata, a line each.
+        alike: how many videos or photos are kept beside another that looks the same.
         rule: the selection's rule; empty where all clips are selected.
         threshold: lowest kept score per split.
         config: the exact configuration.
@@ -58,6 +60,7 @@ class Gathered:
     kept: frozenset[str]
     rejected: tuple[Rejected, ...]
     problems: tuple[str, ...]
+    alike: int
     rule: Mapping[str, Any]
     threshold: Mapping[str, float]
     config: Mapping[str, Any]
@@ -130,6 +133,10 @@ def content(found: Gathered) -> dict[str, Any]:
             **{f"{name}_hash": value for name, value in sorted(found.hashes.items())},
         },
         "totals": _totals(clips, kept, found.rejected),
+        "duplicates": {
+            "left_out": sum(one.reason == SAME_BYTES for one in found.rejected),
+            "alike": found.alike,
+        },
         "funnel": funnel(found),
         "histograms": {
             measure.key: _histogram(measure, clips, kept) for measure in MEASURES if found.kind in measure.kinds

@@ -107,6 +107,10 @@ def _tiles(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not photos:
         tiles += [(duration(totals["hours"]), "of video"), (f"{totals['videos']:,}", "original videos")]
         tiles.append((f"{totals['frames']:,}", "frames"))
+    copies = content["duplicates"]
+    if copies["left_out"] or copies["alike"]:
+        beside = f"{copies['alike']:,} kept beside one that looks the same"
+        tiles.append((f"{copies['left_out']:,}", f"copies left out; {beside}"))
     share = totals["refused"] / totals["planned"] if totals["planned"] else 0.0
     tiles.append((f"{100 * share:.1f} %", f"refused, {totals['refused']:,} of {totals['planned']:,} candidates"))
     return tiles

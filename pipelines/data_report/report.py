@@ -15,6 +15,7 @@ from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.ledger import FILE as LEDGER_FILE
 from avatarkit.data.marks import read_removed
 from avatarkit.data.pictures import Pixels, decode_image, encode_image, reduction, resize
+from avatarkit.data.plan import ALIKE
 from avatarkit.data.plan import FILE as PLAN_FILE
 from avatarkit.data.plan_file import read_plan
 from avatarkit.data.shard import read_stats
@@ -111,9 +112,11 @@ def _gather(dataset: Dataset) -> Gathered:
     stats = [read_stats(folder, shard.name) for shard in manifest.shards]
     rejected = [one for shard in stats if shard is not None for one in shard.rejected]
     problems: list[str] = []
+    alike = 0
     if (folder / PLAN_FILE).is_file():
         plan, removed = read_plan(folder), read_removed(folder)
         rejected += [one for one in plan.rejected() if not removed.covers(one)]
+        alike = sum(ALIKE in dict(item.notes) for item in plan.items())
         problems = [f"{one.file}:{one.line}: {one.what}" for one in plan.problems]
     scores: dict[str, float] = {}
     for clip in clips:
@@ -129,6 +132,7 @@ def _gather(dataset: Dataset) -> Gathered:
         kept=kept,
         rejected=tuple(rejected),
         problems=tuple(problems),
+        alike=alike,
         rule=selection.rule if selection is not None else {},
         threshold=scores,
         config=manifest.config,

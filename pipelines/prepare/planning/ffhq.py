@@ -15,6 +15,7 @@ from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.files import PHOTO_SUFFIXES, find, original_of
 from avatarkit.pipelines.prepare.planning.common import Draft, frame_bytes, limited
+from avatarkit.pipelines.prepare.planning.duplicates import look_at_photo, settle_duplicates
 from avatarkit.pipelines.prepare.planning.videos import keys_of
 from avatarkit.runtime import Progress
 
@@ -35,6 +36,8 @@ def draft_ffhq(job: PrepareJob, progress: Progress) -> Draft:
     for key in limited(sorted(matches), job):
         _add(draft, job, images, matches[key])
         progress.advance()
+    given = job.sources.json is not None
+    settle_duplicates(draft, job, (images,), None if given else look_at_photo)
     if job.limit is not None:
         draft.dropped = [one for one in draft.dropped if one.reason != "no-original"]
     return draft

@@ -18,6 +18,7 @@ from avatarkit.media.probe import probe
 from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find, is_text, original_of, original_path
 from avatarkit.pipelines.prepare.planning.common import Draft, frame_bytes, limited
+from avatarkit.pipelines.prepare.planning.duplicates import look_at_video, settle_duplicates
 from avatarkit.runtime import Progress, cpu_threads
 
 LONGEST_KEY = 120
@@ -57,6 +58,7 @@ def draft_videos(job: PrepareJob, progress: Progress) -> Draft:
             split = split_of(planned.tracks[0].identity, job.split)
             draft.items.append((split, planned, planned.frames * frame_bytes(job)))
             progress.advance()
+    settle_duplicates(draft, job, roots, look_at_video)
     return draft
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ class Notices(NullProgress):
 
 
 def write_videos(folder: Path, words: list[str]) -> Path:
+    """Files v000.mp4, v001.mp4, ... with a word each, and white space by which no two are the same."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, word in enumerate(words):
-        (folder / f"v{number:03d}.mp4").write_text(word)
+        own = f"{zlib.crc32(f'{folder.name}/{number}'.encode()):032b}".translate({48: " ", 49: "\t"})
+        (folder / f"v{number:03d}.mp4").write_text(word + own)
     return folder
 
 

@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 def photo(root: Path, name: str, size: int) -> None:
     path = root / "images" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("ok 1".ljust(size))
+    path.write_text(f"ok {path.stem[-1]}".ljust(size))
 
 
 def job_of(root: Path, **sources: Any) -> PrepareJob:

@@ -39,8 +39,9 @@ def whole(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepa
     """An undisturbed run over two videos of a person and two files that are none."""
     root = tmp_path_factory.mktemp("whole")
     (root / "in").mkdir()
-    for name in ("ann", "bea"):
-        shutil.copyfile(driver, root / "in" / f"{name}.mp4")
+    shutil.copyfile(driver, root / "in" / "ann.mp4")
+    # Not the same bytes: an empty box at the end.
+    (root / "in" / "bea.mp4").write_bytes(driver.read_bytes() + b"\0\0\0\x08free")
     (root / "in" / "cut.mp4").write_bytes(driver.read_bytes()[:3000])
     (root / "in" / "empty.mp4").touch()
     job = PrepareJob("videos", root / "out", Sources(paths=(root / "in",)), CONFIG, run=RunOptions(workers=2))
