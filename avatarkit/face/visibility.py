@@ -12,9 +12,9 @@ from avatarkit.geometry.sampling import sample
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
-SEEN_EYE = 0.1
+SEEN_EYE = 0.05
 """Contrast of iris and white, over the light of the cheek, from which on an open eye counts as seen. Open eyes of 30
-portraits have 0.13 to 1.2, shut ones about 0.1, dark glasses less."""
+portraits have 0.13 to 1.2, shut ones about 0.1, a dim driver's narrow ones 0.06; flat dark glass has next to none."""
 CLEAR_SEAM, LIP_REDNESS, LIP_DARKNESS = 0.12, 2.0, 4.0
 """A mouth shows a dark seam between its lips (over the skin's light), or lips that differ from the skin around them
 (CIE Lab): a covered one none of these. Seams of 28 portraits with closed lips: 0.17 to 1.05."""
