@@ -79,7 +79,8 @@ def test_table_in_the_documentation(counts: dict[str, dict[str, NetCount]], repo
             else (f"{count.parameters / 1e6:.3g} / {billions:.3g}")
         )
 
-    lines = (repo_root / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines()
+    readme = repo_root / "avatarkit" / "systems" / "megaportraits" / "README.md"
+    lines = readme.read_text(encoding="utf-8").splitlines()
     for net, count in counts["paper-512"].items():
         (row,) = [line for line in lines if line.startswith(f"| {net} | {count.runs} |")]
         assert row.split(" | ")[3:] == [
