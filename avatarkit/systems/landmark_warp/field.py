@@ -31,6 +31,8 @@ BODY_BELOW, BODY_ASIDE = (-0.4, 0.2), (0.7, 1.5)
 """There, what lies so far below the chin and so far aside of it is body, not head, and takes no part in its turns."""
 SHORTEST_NECK = 0.35
 """Where the picture ends soon below the chin the motion fades faster, but not faster than over this length."""
+FOOT = 0.25
+"""Over this length above the picture's lower edge the head's motion ends, where the neck has not ended it."""
 PINNED = 0.07
 """An edge of an anchored picture is left alone over this share of the picture."""
 STANDING = 1.2
@@ -138,8 +140,14 @@ class HeadField:
         below = ((places - chin) @ (down / np.linalg.norm(down))) / scale
         neck = float(np.clip((bottom - chin[1]) / scale, SHORTEST_NECK, NECK_LENGTH))
         hold = _fall((below - NECK_TOP) / neck)
+        standing = self._standing(places)
+        if not anchored:
+            # What hardly moves with the head stays at the edges that cut it off; of the rest the limits take care.
+            hold = hold * (standing + (1.0 - standing) * (1.0 - _fall(hold / CUT_HEAD - 1.0)))
+            if neck > SHORTEST_NECK:
+                hold = hold * (1.0 - _fall((bottom - places[..., 1]) / scale / FOOT))
         towards_bottom = _fall(1.0 - (bottom - places[..., 1]) / max(bottom - chin[1], 1.0))
-        sway = SHOULDERS_SWAY * (towards_bottom if anchored else self._standing(places))
+        sway = SHOULDERS_SWAY * (towards_bottom if anchored else standing)
         follow = (1.0 - hold)[..., None] * np.stack([sway, SHOULDERS_RISE * towards_bottom], axis=2)
         if anchored:
             aside = np.abs((places - chin) @ np.array([down[1], -down[0]]) / np.linalg.norm(down)) / scale
