@@ -160,15 +160,15 @@ def main() -> int:
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="avatarkit-signals-") as name:
         chosen = [case for case in cases(Path(name)) if not options.only or case.name in options.only.split(",")]
+        print("| command | moments | interrupted | slowest, s | faults |\n|---|---|---|---|---|", flush=True)
         for case in chosen:
             case.output.parent.mkdir(exist_ok=True)
             case.seconds = run(case.arguments)
             for _ in range(options.moments):
                 once(case, draw.choice(SIGNALS), draw.uniform(0, case.seconds))
-    print("| command | moments | interrupted | slowest, s | faults |\n|---|---|---|---|---|")
-    for case in chosen:
-        faults = "; ".join(f"{count} x {what}" for what, count in case.faults.items() if count) or "none"
-        print(f"| {case.name} | {options.moments} | {case.interrupted} | {case.slowest_s:.2f} | {faults} |")
+            faults = "; ".join(f"{count} x {what}" for what, count in case.faults.items() if count) or "none"
+            row = (case.name, str(options.moments), str(case.interrupted), f"{case.slowest_s:.2f}", faults)
+            print(f"| {' | '.join(row)} |", flush=True)
     return int(options.check and any(sum(case.faults.values()) for case in chosen))
 
 
