@@ -17,9 +17,9 @@ MOST_CLOSING = 0.16
 """A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
 ALL_THE_WAY = 1.0
 """More than any mouth is open."""
-WIDEST_MOUTH = (1.12, 1.3)
+WIDEST_MOUTH = (1.25, 1.45)
 """Width of a mouth over the source's: up to the first it passes unchanged, the second is never reached."""
-WIDEST_OPENING = (0.45, 0.72)
+WIDEST_OPENING = (0.5, 0.78)
 """The same for how far the lips are apart, over the width of the source's mouth."""
 LIP_RANGE = (0.75, 1.25)
 """Thickness of lips over the source's: stretched and pressed lips are thinner, pursed ones thicker."""
