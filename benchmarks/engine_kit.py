@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.head.coordinates import mouth_opening
 from avatarkit.head.square import Square
 from avatarkit.media.decode import FrameReader
@@ -54,7 +54,7 @@ def compensated(frames: Sequence[Picture]) -> tuple[float, float]:
 
 def mouths_of(frames: Sequence[Picture]) -> NDArray[np.float64]:
     """Mouth openings that the tracker sees in frames, NaN where there is no face."""
-    tracker = open_dense_tracker("auto")
+    tracker = open_tracker("auto")
     found = []
     for frame in frames:
         large = cv2.resize(frame, (512, 512), interpolation=cv2.INTER_CUBIC)

@@ -11,7 +11,7 @@ from media_set import MediaSet, label
 from tables import Bar, Row, Value, Verdict, median_verdict, numbers
 
 from avatarkit.errors import AvatarkitError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.head.coordinates import eye_opening, gaze
 from avatarkit.metrics.eyes import blink_figures, gaze_figures
@@ -28,7 +28,7 @@ def eye_rows(media: MediaSet, work: Path, size: int) -> list[Row]:
     """One row for each portrait and driver."""
     rows: list[Row] = []
     with Studio(open_cache(work / "cache"), keep=len(media.drivers)) as studio:
-        tracker = open_dense_tracker()
+        tracker = open_tracker()
         try:
             for portrait in media.portraits:
                 for driver in media.drivers:

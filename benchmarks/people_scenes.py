@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tables import Bar, Row, Verdict, markdown, verdict_table
 
 from avatarkit.background.choice import open_matting
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.sequence import track
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice, face_from_landmarks
@@ -100,7 +100,7 @@ SCENES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; see the module's text."""
     options = _parser().parse_args(argv)
-    with closing(open_dense_tracker()) as tracker:
+    with closing(open_tracker()) as tracker:
         figures = [figure for path in portrait_paths(options.portraits) if (figure := cut_figure(path, tracker))]
         names = options.only.split(",") if options.only else list(SCENES)
         rows = [scene_row(tracker, name, figures, number) for number, name in enumerate(names)]

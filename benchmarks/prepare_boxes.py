@@ -29,7 +29,7 @@ from tables import Bar, Row, Verdict, markdown, verdict_table
 from avatarkit.data.clip import ClipInfo
 from avatarkit.data.dataset import Dataset
 from avatarkit.data.reader import ShardReader
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.head.coordinates import head_frame
 from avatarkit.head.framing import Window, inside, smoothed, wanted
@@ -129,7 +129,7 @@ def make_tree(drivers: Sequence[Path], work: Path, seconds: float) -> list[Truth
     """Originals and metadata below `work`; one person per driver."""
     originals = work / "originals"
     originals.mkdir(parents=True, exist_ok=True)
-    tracker, truths = open_dense_tracker(), []
+    tracker, truths = open_tracker(), []
     for index, driver in enumerate(drivers):
         truth = embed(driver, plan_embedding(index, driver, originals), tracker, seconds)
         if not write_metadata(truth, f"id{index:05d}", work / "txt"):

@@ -26,8 +26,8 @@ def extract(
         typer.Option(help="Frames in which the face is lost."),
     ] = "interpolate",
     tracker: Annotated[
-        Literal["auto", "mediapipe", "mediapipe-tasks", "face-alignment"],
-        typer.Option(help="What finds and follows the face; motion needs a dense one."),
+        Literal["auto", "mediapipe", "mediapipe-tasks"],
+        typer.Option(help="What finds and follows the face."),
     ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")] = False,

@@ -47,7 +47,7 @@ Matting = Annotated[
     typer.Option(help="What splits the person from the background.", rich_help_panel=RESULT),
 ]
 Tracker = Annotated[
-    Literal["auto", "mediapipe", "mediapipe-tasks", "face-alignment"],
+    Literal["auto", "mediapipe", "mediapipe-tasks"],
     typer.Option(help="What finds and follows faces; clips need a dense one.", rich_help_panel=RESULT),
 ]
 Seed = Annotated[int, typer.Option(help="Of the division of people, and of --limit's draw.", rich_help_panel=RESULT)]

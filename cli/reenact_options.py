@@ -206,7 +206,7 @@ Inpaint = Annotated[
     typer.Option(help="What paints the background behind the person.", rich_help_panel=PICTURE),
 ]
 Tracker = Annotated[
-    Literal["auto", "mediapipe", "mediapipe-tasks", "face-alignment"],
+    Literal["auto", "mediapipe", "mediapipe-tasks"],
     typer.Option(help="What finds and follows faces; reenactment needs a dense one.", rich_help_panel=FACES),
 ]
 Size = Annotated[

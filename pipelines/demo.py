@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avatarkit.atomic import begun, settle
 from avatarkit.errors import DependencyError, OutputError, UsageError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.select import choose
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import cut, head_crop
@@ -169,7 +169,7 @@ def make_driver(
 
 
 def _face(picture: Picture) -> Face:
-    with closing(open_dense_tracker()) as tracker:
+    with closing(open_tracker()) as tracker:
         return choose(tracker.detect(picture), FaceChoice(), "the installed photo")
 
 

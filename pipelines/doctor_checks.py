@@ -13,7 +13,7 @@ from typing import Any
 
 from avatarkit.background.choice import open_inpainter, open_matting
 from avatarkit.errors import AvatarkitError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.media.binary import encoders, ffmpeg_build, lacks
 from avatarkit.runtime import cpu_threads
 from avatarkit.weights.cache import cache_dir
@@ -150,7 +150,7 @@ def _opencv() -> Check:
 
 def _tracker() -> Check:
     try:
-        with closing(open_dense_tracker()) as tracker:
+        with closing(open_tracker()) as tracker:
             return Check("tracker", OK, tracker.name)
     except AvatarkitError as error:
         return Check("tracker", MISSING, str(error))

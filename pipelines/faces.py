@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.head.coordinates import head_frame
 from avatarkit.media.image import read_image
@@ -24,7 +24,7 @@ class FaceRow:
 def list_faces(image: Path) -> list[FaceRow]:
     """The faces of a picture from left to right, numbered as `--face` counts them."""
     picture = read_image(image)
-    with closing(open_dense_tracker()) as tracker:
+    with closing(open_tracker()) as tracker:
         faces = tracker.detect(picture)
     rows = []
     for index, face in enumerate(faces):

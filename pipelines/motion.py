@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avatarkit.errors import InputError, OutputError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.media.output import check_distinct, check_output, pending_output
@@ -84,7 +84,7 @@ def extract_motion(
     check_output(output, overwrite=overwrite)
     if driver_kind(driver)[0] == "motion":
         raise InputError(f"{driver}: is a motion file already")
-    with closing(open_dense_tracker(tracker)) as opened:
+    with closing(open_tracker(tracker)) as opened:
         motion = load_driver(driver, opened, face, on_missing, progress).motion
     with pending_output(output, overwrite=overwrite) as temporary:
         write_motion(temporary, motion)

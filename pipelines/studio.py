@@ -19,7 +19,7 @@ import numpy as np
 
 from avatarkit.background.spec import BackgroundSpec
 from avatarkit.cache import Cache
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face
 from avatarkit.media.files import check_readable
@@ -86,9 +86,9 @@ class Studio:
         return self._digests[key]
 
     def tracker(self, name: str) -> FaceTracker:
-        """The tracker of that name, opened when it is first needed; see `open_dense_tracker`."""
+        """The tracker of that name, opened when it is first needed; see `open_tracker`."""
         if name not in self._trackers:
-            self._trackers[name] = self._open.enter_context(closing(open_dense_tracker(name)))
+            self._trackers[name] = self._open.enter_context(closing(open_tracker(name)))
         return self._trackers[name]
 
     def tools(self, config: ReenactConfig) -> LayerTools:

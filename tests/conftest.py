@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from avatarkit.errors import DependencyError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, face_from_landmarks
 from avatarkit.media.image import read_image
@@ -126,7 +126,7 @@ def grace_hopper(grace_hopper_path: Path) -> np.ndarray:
 def tracker() -> Iterator[FaceTracker]:
     """One tracker for tests that need landmarks of a real face: with either generation of MediaPipe."""
     try:
-        opened = open_dense_tracker()
+        opened = open_tracker()
     except DependencyError as error:
         pytest.skip(str(error))
     with closing(opened):

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import InputError, UsageError
+from avatarkit.errors import InputError
 from avatarkit.face.cuts import CutDetector
 from avatarkit.face.person import PersonFollower
 from avatarkit.face.search import BESIDE, BESIDE_MOVING
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import LANDMARKS, Face, FaceChoice
+from avatarkit.face.types import Face, FaceChoice
 from avatarkit.face.visibility import eye_contrast
 
 
@@ -44,13 +44,12 @@ def track(
 
     Raises:
         InputError: the choice names a face that is not there when faces first appear.
-        UsageError: the tracker gives sparse faces.
     """
     cuts = CutDetector()
     named = choice.index is not None or choice.at is not None
     follower = PersonFollower(
         tracker,
-        lambda found: _first(found, choice, tracker.name, where),
+        lambda found: _first(found, choice, where),
         beside=BESIDE if named else BESIDE_MOVING,
     )
     for frame in frames:
@@ -63,12 +62,7 @@ def track(
         yield TrackedFrame(landmarks, change.cut or sight.jumped, sight.stranger, sight.changed, (right, left))
 
 
-def _first(found: tuple[Face, ...], choice: FaceChoice, tracker: str, where: str) -> Face:
-    if not found[0].dense:
-        raise UsageError(
-            f"{tracker} gives {len(found[0].landmarks)} landmarks, and following a face for its motion needs"
-            f" {LANDMARKS}; use another tracker"
-        )
+def _first(found: tuple[Face, ...], choice: FaceChoice, where: str) -> Face:
     try:
         return choose(found, choice, where)
     except InputError as error:

@@ -13,8 +13,8 @@ from avatarkit.face.types import Face
 class FaceTracker(Protocol):
     """Finds faces in pictures, and follows one face through a video.
 
-    Implementations accept RGB uint8 (H, W, 3) and return `Face`s with landmarks in pixels of that picture: dense ones
-    478, sparse ones 68 (`Face.dense`).
+    Implementations accept RGB uint8 (H, W, 3) and return `Face`s with landmarks in pixels of that picture: 478 of
+    them.
     They are used from one thread and closed when done.
     """
 

@@ -7,31 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANDMARKS = 478
-"""Landmarks of a dense face: MediaPipe's 468 mesh points, then five for each iris (the right eye first)."""
-
-SPARSE_LANDMARKS = 68
-"""Landmarks of a sparse face, in the usual order of 300-W: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47,
-mouth 48-67; within each from the person's right to the left or around."""
+"""Landmarks of a face: MediaPipe's 468 mesh points, then five for each iris (the right eye first)."""
 
 
 @dataclass(frozen=True)
 class Face:
     """One face in one picture.
 
-    landmarks: float32 (478, 3), x, y, z in pixels; z points away from the camera, about 0 at the face. Sparse
-        trackers give (68, 3) with z = 0.
-    box: left, top, right, bottom in pixels: around the mesh; of a sparse face the detector's.
+    landmarks: float32 (478, 3), x, y, z in pixels; z points away from the camera, about 0 at the face.
+    box: left, top, right, bottom in pixels: around the mesh.
     score: the detector's confidence, 0 to 1.
     """
 
     landmarks: NDArray[np.float32]
     box: tuple[float, float, float, float]
     score: float
-
-    @property
-    def dense(self) -> bool:
-        """Whether the landmarks are the 478 that motion and engines need, not a sparse tracker's 68."""
-        return len(self.landmarks) == LANDMARKS
 
     @property
     def extent_px(self) -> float:
@@ -53,7 +43,7 @@ class FaceChoice:
 
 
 def face_from_landmarks(landmarks: NDArray[np.floating[Any]], score: float) -> Face:
-    """A dense face with the box of its 468 mesh points."""
+    """A face with the box of its 468 mesh points."""
     points = np.asarray(landmarks, np.float32)
     low, high = points[:468, :2].min(0), points[:468, :2].max(0)
     return Face(points, (float(low[0]), float(low[1]), float(high[0]), float(high[1])), score)

@@ -27,7 +27,7 @@ class PrepareConfig:
     max_frames          most frames of a clip; longer finds of `videos` go on in another clip
     image_format        "jpeg" or "webp"
     image_quality       of the frames, 1 to 100
-    matting, iqa, tracker   names that `open_matting`, `open_quality`, `open_dense_tracker` take
+    matting, iqa, tracker   names that `open_matting`, `open_quality`, `open_tracker` take
     max_faces           most people in a photo
     min_age             youngest person of a photo, in years, where the age is known
     """

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avatarkit.face.types import LANDMARKS, SPARSE_LANDMARKS
+from avatarkit.face.types import LANDMARKS
 
 __all__ = ["Quad", "align", "quad_of"]
 
@@ -30,8 +30,10 @@ _BLUR, _FADE = 0.02, 3.0
 # The mesh's points where 300-W has the eyes' outlines (36-41, 42-47) and the mouth's corners (48, 54).
 _MESH_EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
 _MESH_MOUTH = (61, 291)
-_SPARSE_EYES = (tuple(range(36, 42)), tuple(range(42, 48)))
-_SPARSE_MOUTH = (48, 54)
+PUBLISHED_LANDMARKS = 68
+"""Of FFHQ's json, in the usual order of 300-W: eyes 36-47, mouth 48-67; the person's right first."""
+_PUBLISHED_EYES = (tuple(range(36, 42)), tuple(range(42, 48)))
+_PUBLISHED_MOUTH = (48, 54)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +57,10 @@ def quad_of(landmarks: NDArray[np.floating[Any]]) -> Quad:
         ValueError: another number of landmarks, or eyes and mouth in one point.
     """
     points = np.asarray(landmarks, np.float64)[:, :2]
-    if len(points) not in (SPARSE_LANDMARKS, LANDMARKS):
-        raise ValueError(f"{len(points)} landmarks; give {SPARSE_LANDMARKS} or {LANDMARKS}")
-    sparse = len(points) == SPARSE_LANDMARKS
-    eyes, mouth = (_SPARSE_EYES, _SPARSE_MOUTH) if sparse else (_MESH_EYES, _MESH_MOUTH)
+    if len(points) not in (PUBLISHED_LANDMARKS, LANDMARKS):
+        raise ValueError(f"{len(points)} landmarks; give {PUBLISHED_LANDMARKS} or {LANDMARKS}")
+    published = len(points) == PUBLISHED_LANDMARKS
+    eyes, mouth = (_PUBLISHED_EYES, _PUBLISHED_MOUTH) if published else (_MESH_EYES, _MESH_MOUTH)
     first, second = (points[list(eye)].mean(0) for eye in eyes)
     middle = (first + second) / 2.0
     to_mouth = points[list(mouth)].mean(0) - middle

@@ -55,7 +55,7 @@ def open_tools(config: PrepareConfig) -> Tools:
         DependencyError: something named is not here; the message says how to get it.
     """
     from avatarkit.background.choice import open_matting
-    from avatarkit.face.open import open_dense_tracker
+    from avatarkit.face.open import open_tracker
     from avatarkit.quality.choice import open_quality
 
     quality = open_quality(config.iqa)
@@ -66,7 +66,7 @@ def open_tools(config: PrepareConfig) -> Tools:
         from avatarkit.prepare.video_matte import VideoMatting
 
         of_videos = VideoMatting()
-    tracker = open_dense_tracker(config.tracker)
+    tracker = open_tracker(config.tracker)
     names = {
         "tracker": tracker.name,
         "matting": of_videos.name,

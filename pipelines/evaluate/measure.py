@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
-from avatarkit.face.open import open_dense_tracker
+from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.decode import FrameReader
@@ -77,7 +77,7 @@ class Measurer:
 
     def __init__(self, options: MeasureOptions) -> None:
         self.options = options
-        self._tracker: FaceTracker = open_dense_tracker()
+        self._tracker: FaceTracker = open_tracker()
         self._lpips = _open_lpips() if options.kind == "self" else None
         self._embedding = _open_embedding()
 

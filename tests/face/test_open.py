@@ -9,7 +9,7 @@ import pytest
 
 from avatarkit.errors import DependencyError, UsageError
 from avatarkit.face import mediapipe_tasks, mediapipe_tracker
-from avatarkit.face.open import DENSE_TRACKERS, TRACKERS, open_dense_tracker, open_tracker
+from avatarkit.face.open import TRACKERS, open_tracker
 
 
 @pytest.fixture
@@ -25,19 +25,12 @@ def newer_mediapipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names() -> None:
-    assert TRACKERS == ("auto", "mediapipe", "mediapipe-tasks", "face-alignment")
-    assert DENSE_TRACKERS == ("auto", "mediapipe", "mediapipe-tasks")
+    assert TRACKERS == ("auto", "mediapipe", "mediapipe-tasks")
 
 
-@pytest.mark.parametrize("opener", [open_tracker, open_dense_tracker])
-def test_unknown_name(opener) -> None:
+def test_unknown_name() -> None:
     with pytest.raises(UsageError, match="--tracker dlib: use one of auto, mediapipe, mediapipe-tasks"):
-        opener("dlib")
-
-
-def test_sparse_tracker_is_refused_where_478_are_needed() -> None:
-    with pytest.raises(UsageError, match=r"^--tracker face-alignment: gives 68 landmarks, and this needs 478; use"):
-        open_dense_tracker("face-alignment")
+        open_tracker("dlib")
 
 
 def test_auto_takes_the_older_face_mesh_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +45,6 @@ def test_auto_takes_tasks_where_its_bundle_is(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("avatarkit.weights.choice.present", lambda name: name == "face-landmarker")
     monkeypatch.setattr(mediapipe_tasks.MediaPipeTasksTracker, "from_registry", lambda: made)
     assert open_tracker() is made
-    assert open_dense_tracker() is made
 
 
 @pytest.mark.usefixtures("newer_mediapipe", "no_weights")
@@ -63,21 +55,6 @@ def test_auto_without_any_says_the_command() -> None:
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_auto_never_takes_the_sparse_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
-        raise DependencyError("no mediapipe")
-
-    monkeypatch.setattr(mediapipe_tracker, "MediaPipeTracker", broken)
-    with pytest.raises(DependencyError, match="no mediapipe"):
-        open_tracker("auto")
-
-
-@pytest.mark.usefixtures("no_weights")
-@pytest.mark.parametrize(
-    ("name", "command"), [("mediapipe-tasks", "fetch face-landmarker"), ("face-alignment", "fetch s3fd 2dfan4")]
-)
-def test_missing_weights_say_how_to_get_them(name: str, command: str) -> None:
-    if name == "face-alignment":
-        pytest.importorskip("torch")
-    with pytest.raises(DependencyError, match=f"avatarkit weights {command}"):
-        open_tracker(name)
+def test_missing_weights_say_how_to_get_them() -> None:
+    with pytest.raises(DependencyError, match="avatarkit weights fetch face-landmarker"):
+        open_tracker("mediapipe-tasks")

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from avatarkit.errors import InputError, UsageError
+from avatarkit.errors import InputError
 from avatarkit.face.sequence import TrackedFrame, track
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import Face, FaceChoice
+from avatarkit.face.types import FaceChoice
 
 from .conftest import FakeTracker, Place, plain_frames
 
@@ -176,12 +176,3 @@ def test_choice_that_is_not_there(fake: MakeFake) -> None:
         InputError, match=r"clip\.mp4: there is no face 2; 1 found.*first frame that shows a face"
     ):
         follow(fake([[], [HERE]] * 4), [0] * 8, FaceChoice(index=2))
-
-
-def test_sparse_faces_are_refused() -> None:
-    class Sparse(FakeTracker):
-        def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
-            return (Face(np.zeros((68, 3), np.float32), (10.0, 10.0, 50.0, 50.0), 0.9),)
-
-    with pytest.raises(UsageError, match=r"^fake 1 gives 68 landmarks.*needs 478"):
-        follow(Sparse(np.zeros((478, 3)), []), [0] * 2)

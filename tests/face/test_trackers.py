@@ -1,8 +1,4 @@
-"""One suite for all face trackers; add an implementation to TRACKERS.
-
-face-alignment's weights are not here: in place of its two networks stand modules that know the answer, so that all but
-the networks is what runs.
-"""
+"""One suite for all face trackers; add an implementation to TRACKERS."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from avatarkit.face.mediapipe_tasks import MediaPipeTasksTracker
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
 from avatarkit.face.mediapipe_windows import WindowTracker
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import LANDMARKS, SPARSE_LANDMARKS
+from avatarkit.face.types import LANDMARKS
 
 from .conftest import landmarker_bundle, needs_bundle
 
@@ -35,16 +31,7 @@ def tasks(teacher: FaceTracker) -> FaceTracker:
     return MediaPipeTasksTracker(landmarker_bundle())
 
 
-def face_alignment(teacher: FaceTracker) -> FaceTracker:
-    pytest.importorskip("torch")
-    from avatarkit.face.face_alignment_tracker import FaceAlignmentTracker
-
-    from .knowing_nets import KnowingAligner, KnowingDetector
-
-    return FaceAlignmentTracker(KnowingDetector(teacher), KnowingAligner(teacher))
-
-
-TRACKERS = [facemesh, pytest.param(tasks, marks=needs_bundle), face_alignment]
+TRACKERS = [facemesh, pytest.param(tasks, marks=needs_bundle)]
 
 
 @pytest.fixture(scope="module", params=TRACKERS, ids=lambda make: make.__name__)
@@ -73,7 +60,7 @@ def test_name_holds_a_version(tested: FaceTracker) -> None:
 
 def test_shape_of_a_face(tested: FaceTracker, photo: np.ndarray) -> None:
     (face,) = tested.detect(photo)
-    assert face.landmarks.shape == (LANDMARKS if face.dense else SPARSE_LANDMARKS, 3)
+    assert face.landmarks.shape == (LANDMARKS, 3)
     assert face.landmarks.dtype == np.float32
     assert np.isfinite(face.landmarks).all()
     assert 0.5 <= face.score <= 1.0
@@ -82,26 +69,20 @@ def test_shape_of_a_face(tested: FaceTracker, photo: np.ndarray) -> None:
     assert 0 <= top < bottom < photo.shape[0]
     assert face.extent_px == max(right - left, bottom - top)
     mesh = face.landmarks[:468, :2]
-    if face.dense:
-        np.testing.assert_allclose((left, top), mesh.min(0))
-        np.testing.assert_allclose((right, bottom), mesh.max(0))
-    else:
-        assert ((mesh > (left, top)) & (mesh < (right, bottom))).all(1).mean() > 0.8
-        assert (face.landmarks[:, 2] == 0).all()
+    np.testing.assert_allclose((left, top), mesh.min(0))
+    np.testing.assert_allclose((right, bottom), mesh.max(0))
 
 
-# Places read off the photo by eye: irises and the middle of the closed mouth, or eye corners; mouth corners.
-DENSE_PLACES = ((468, (222, 189)), (473, (306, 186)), (13, (266, 276)), (61, (227, 281)), (291, (308, 279)))
-SPARSE_PLACES = ((36, (203, 191)), (45, (325, 186)), (48, (227, 281)), (54, (308, 279)), (62, (266, 276)))
+# Places read off the photo by eye: irises, the middle of the closed mouth, mouth corners.
+PLACES = ((468, (222, 189)), (473, (306, 186)), (13, (266, 276)), (61, (227, 281)), (291, (308, 279)))
 
 
 def test_landmarks_lie_where_they_should(tested: FaceTracker, grace_hopper: np.ndarray) -> None:
     (face,) = tested.detect(grace_hopper)
-    for index, place in DENSE_PLACES if face.dense else SPARSE_PLACES:
+    for index, place in PLACES:
         assert np.hypot(*(face.landmarks[index, :2] - place)) < 0.04 * 189, index
-    if face.dense:
-        # Away from the camera is positive: the nose is in front of the ears.
-        assert face.landmarks[4, 2] < face.landmarks[[234, 454], 2].min()
+    # Away from the camera is positive: the nose is in front of the ears.
+    assert face.landmarks[4, 2] < face.landmarks[[234, 454], 2].min()
 
 
 def test_same_picture_same_answer(tested: FaceTracker, photo: np.ndarray, pair: np.ndarray) -> None:
@@ -128,9 +109,8 @@ def test_scaled_picture_scales_landmarks(tested: FaceTracker, photo: np.ndarray)
     difference = (half.landmarks[:, :2] + 0.5) * 2.0 - 0.5 - face.landmarks[:, :2]
     assert np.abs(difference.mean(0)).max() < 0.01 * face.extent_px
     assert np.abs(difference).max() < 0.05 * face.extent_px
-    if face.dense:
-        depth = np.ptp(half.landmarks[:, 2]) / np.ptp(face.landmarks[:, 2])
-        assert depth == pytest.approx(0.5, rel=0.1)
+    depth = np.ptp(half.landmarks[:, 2]) / np.ptp(face.landmarks[:, 2])
+    assert depth == pytest.approx(0.5, rel=0.1)
 
 
 def test_faces_from_left_to_right(tested: FaceTracker, pair: np.ndarray) -> None:

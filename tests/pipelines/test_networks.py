@@ -98,7 +98,7 @@ def test_missing_weights_of_a_named_network_stop_before_any_work(config: Reenact
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("matting", "best"), ("inpaint", "best"), ("tracker", "best"), ("tracker", "face-alignment")]
+    ("option", "value"), [("matting", "best"), ("inpaint", "best"), ("tracker", "best")]
 )
 def test_what_cannot_be_used_is_refused(config: ReenactConfig, folder: Path, option: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} {value}"):

@@ -53,12 +53,6 @@ def test_track_with_columns_that_do_not_fit_is_refused(frames: np.ndarray | None
         Track("clip-7", "id1", "00001", "train", frames, boxes)
 
 
-def test_tracker_without_a_dense_face_is_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match=r"face-alignment.*68 landmarks.*478") as caught:
-        open_tools(PrepareConfig(tracker="face-alignment"))
-    assert "\n" not in str(caught.value)
-
-
 def test_unknown_scorer_is_refused() -> None:
     with pytest.raises(UsageError, match="--iqa best: use one of auto, hyperiqa, sharpness"):
         open_tools(PrepareConfig(iqa="best"))

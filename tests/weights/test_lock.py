@@ -25,7 +25,7 @@ used_by = ["train"]
 
 def test_names() -> None:
     assert set(lock.weights()) == {
-        "modnet", "hyperiqa", "hyperiqa-koniq", "big-lama", "face-landmarker", "selfie-multiclass", "2dfan4", "s3fd",
+        "modnet", "hyperiqa", "hyperiqa-koniq", "big-lama", "face-landmarker", "selfie-multiclass",
         "vgg19", "vgg16", "resnet50", "vggface", "inception-fid", "face-embedding", "alexnet", "lpips-alexnet",
     }  # fmt: skip
 
