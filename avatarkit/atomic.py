@@ -40,6 +40,22 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
+def write_quickly(path: Path, data: bytes) -> None:
+    """Write a small file of our own, whole or not at all as long as the machine runs; its loss must cost little.
+
+    Nothing is flushed and nothing swept: on a busy disk that would take longer than all the rest.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def replaced(path: Path, *, directory: bool = False) -> Iterator[Path]:
     """Yield an empty temporary file, or folder, beside `path`; it takes that name when the block ends well.

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import write_whole
+from avatarkit.atomic import write_quickly
 from avatarkit.background.choice import INPAINTERS, MATTINGS
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import LIMIT_BYTES, digest_of
@@ -183,7 +183,7 @@ def _note(options: BatchOptions, pair: Pair, about: Mapping[str, Any]) -> None:
     mark = {"pair": pair.name, **about}
     folder = options.work / MARKS
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / f"{pair.key}.json", json.dumps(mark).encode())
+    write_quickly(folder / f"{pair.key}.json", json.dumps(mark).encode())
 
 
 def _name(output: Path, out: Path) -> str:

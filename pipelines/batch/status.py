@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import write_whole
+from avatarkit.atomic import write_quickly
 from avatarkit.errors import InputError
 from avatarkit.pipelines.batch.jobs import Refusal
 from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
@@ -226,7 +226,7 @@ class Book:
         left = status.total - status.kept - ended
         status.left_s = round(spent_s * left / status.done, 1) if status.done else None
         status.written_s = time.time()
-        write_whole(self._status_path, json.dumps(asdict(status)).encode())
+        write_quickly(self._status_path, json.dumps(asdict(status)).encode())
 
     def _note(self, state: str, **values: Any) -> None:
         self._file.write(json.dumps({"state": state, "time": round(time.time(), 3), **values}) + "\n")

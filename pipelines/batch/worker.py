@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.atomic import write_whole
+from avatarkit.atomic import write_quickly
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import digest_of
 from avatarkit.errors import AvatarkitError
@@ -51,7 +52,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a pair: figures of it, or why it is refused. kept: another process had made it meanwhile."""
+    """What came of a pair: figures of it, or why it is refused.
+
+    seconds: of the reenactment alone. kept: another process had made it meanwhile.
+    """
 
     frames: int = 0
     seconds: float = 0.0
@@ -105,7 +109,9 @@ class BatchWorker:
         config = pair.job.config
         if STEP in turn.poisoned:
             return Made(refusal=Refusal.of(Lost(turn.poisoned[STEP]), pair.job, turn.poisoned[STEP]))
-        with claim(self._options.work / LOCKS, pair.key):
+        # A local run has the whole folder to itself.
+        alone = self._options.runner == "local"
+        with nullcontext() if alone else claim(self._options.work / LOCKS, pair.key):
             mark = read_mark(self._options, pair)
             if mark is not None and why_again(pair, mark) is None:
                 return Made(kept=True, frames=int(mark.get("frames", 0)), engine=str(mark.get("engine", "")))
@@ -130,18 +136,19 @@ class BatchWorker:
         start_s = time.perf_counter()
         middle: list[NDArray[np.uint8]] = []
         report = reenact(config, LinkProgress(link), self._studio, shown=middle.append).content
+        took_s = time.perf_counter() - start_s
         frames, engine = int(report["output"]["frames"]), str(report["engine"])
         if middle:
             write_poster(self._options.work / POSTERS / f"{pair.key}.jpg", middle[0])
         about = {"frames": frames, "engine": engine, "rate": report["output"]["rate"]}
         write_mark(self._options, pair, about)
-        return Made(frames, time.perf_counter() - start_s, engine)
+        return Made(frames, took_s, engine)
 
     def _note_failure(self, ready: Ready, error: AvatarkitError) -> None:
         folder = self._options.work / FAILED
         folder.mkdir(parents=True, exist_ok=True)
         what = {"kind": getattr(error, "kind", type(error).__name__), "reason": str(error)}
-        write_whole(folder / f"{input_key(ready.part, ready.config)}.json", json.dumps(what).encode())
+        write_quickly(folder / f"{input_key(ready.part, ready.config)}.json", json.dumps(what).encode())
 
     def _known_failure(self, pair: Pair) -> Refusal | None:
         config = pair.job.config
@@ -203,7 +210,7 @@ def write_poster(path: Path, frame: NDArray[np.uint8]) -> None:
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=80)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data.getvalue())
+    write_quickly(path, data.getvalue())
 
 
 __all__ = ["BatchWorker", "Job", "Made", "Ready"]
