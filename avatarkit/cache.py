@@ -69,18 +69,18 @@ class Cache:
             OutputError: the folder cannot be written. Whatever `make` raises; nothing is kept then.
         """
         entry = self.folder / kind / digest_of({"program": self.program, **key})
-        found = self._read(entry, read)
-        if found is not None:
-            return found[0]
+        result = self._read(entry, read)
+        if result is not None:
+            return result[0]
         import filelock
 
         try:
             (self.folder / LOCKS).mkdir(parents=True, exist_ok=True)
             # A few hundred names serve all entries, so that locks do not pile up.
             with filelock.FileLock(self.folder / LOCKS / f"{kind}-{entry.name[:2]}"):
-                found = self._read(entry, read)
-                if found is not None:
-                    return found[0]
+                result = self._read(entry, read)
+                if result is not None:
+                    return result[0]
                 self._make(entry, make)
                 value = read(entry)
         except OSError as error:
@@ -153,13 +153,13 @@ class Cache:
 
     def _entries(self) -> list[tuple[Path, int, float]]:
         """Entries with their bytes and when they were used last."""
-        found = []
+        result = []
         for entry in self.folder.glob("*/*"):
             if not entry.name.startswith(".") and entry.parent.name != LOCKS:
                 with suppress(OSError):
                     size = sum(file.stat().st_size for file in entry.iterdir())
-                    found.append((entry, size, entry.stat().st_mtime))
-        return found
+                    result.append((entry, size, entry.stat().st_mtime))
+        return result
 
 
 def _is_kind(path: Path) -> bool:

@@ -97,8 +97,8 @@ class Checkpoint:
 
     def trainer(self) -> dict[str, Any]:
         """The plain values of the trainer's state; InputError as `tensors`."""
-        found = _read_json(self._checked(f"{TRAINER}.json"))
-        return found
+        result = _read_json(self._checked(f"{TRAINER}.json"))
+        return result
 
     def _checked(self, name: str) -> Path:
         path = self.folder / name
@@ -134,10 +134,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     folder = path
     if not (path / META).is_file():
-        found = list_checkpoints(path)
-        if not found:
+        result = list_checkpoints(path)
+        if not result:
             raise InputError(f"{path}: {_why_none(path)}")
-        folder = found[-1]
+        folder = result[-1]
     meta_path = folder / META
     if not meta_path.is_file():
         raise InputError(f"{folder}: has no {META}, so it is no complete checkpoint; use another one")
@@ -176,8 +176,8 @@ def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer
             for name, tensors in {**nets, TRAINER: trainer[0]}.items():
                 files[f"{name}.safetensors"] = _write(temporary / f"{name}.safetensors", _safetensors(tensors))
             files[f"{TRAINER}.json"] = _write(temporary / f"{TRAINER}.json", _json(trainer[1]))
-            told = {"format": FORMAT, "version": VERSION, **asdict(meta), "files": files}
-            _write(temporary / META, _json(told))
+            reported = {"format": FORMAT, "version": VERSION, **asdict(meta), "files": files}
+            _write(temporary / META, _json(reported))
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
     return open_checkpoint(target)
@@ -219,14 +219,14 @@ def _write(path: Path, data: bytes) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = parse_json(read_bytes(path))
+        result = parse_json(read_bytes(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{path}: is damaged, it is not JSON; use another checkpoint") from error
-    if not isinstance(found, dict):
+    if not isinstance(result, dict):
         raise InputError(f"{path}: is damaged, it holds no keys; use another checkpoint")
-    return found
+    return result
 
 
 def _check_values(meta: Meta, path: Path) -> None:
@@ -234,9 +234,9 @@ def _check_values(meta: Meta, path: Path) -> None:
     for item in fields(Meta):
         value, kind = getattr(meta, item.name), _KINDS[item.name]
         _check_kind(value, kind, item.name, path)
-        for key, one in value.items() if isinstance(value, dict) else ():
+        for key, entry in value.items() if isinstance(value, dict) else ():
             wanted = _KINDS.get(f"{item.name}.*") or _KINDS.get(f"{item.name}.{key}", object)
-            _check_kind(one, wanted, f"{item.name}.{key}", path)
+            _check_kind(entry, wanted, f"{item.name}.{key}", path)
     for name, net in meta.nets.items():
         for key, wanted in (("config", dict), ("parameters", int)):
             _check_kind(net.get(key, wanted()), wanted, f"nets.{name}.{key}", path)

@@ -150,13 +150,13 @@ def versions() -> Mapping[str, str]:
 
     from avatarkit import __version__
 
-    found = {"avatarkit": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
+    result = {"avatarkit": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def sha256_file(path: Path) -> str:

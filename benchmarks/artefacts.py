@@ -78,12 +78,12 @@ def artefact_verdicts(rows: list[Row]) -> list[Verdict]:
     scored = [row for row in rows if row["outcome"] == "scored"]
     verdicts = []
     for bar in (Bar("outside_ppm", "<=", 0), Bar("off_triangle", "<=", 0)):
-        found = numbers(scored, bar.name)
-        verdicts.append(Verdict(bar, max(found) if found else None, f"worst of {len(found)}"))
+        result = numbers(scored, bar.name)
+        verdicts.append(Verdict(bar, max(result) if result else None, f"worst of {len(result)}"))
     for bar in (Bar("speck_ratio", "<=", 2.0), Bar("difference_ratio", "<=", 1.3)):
-        found = numbers(scored, bar.name)
+        result = numbers(scored, bar.name)
         median = median_verdict(scored, bar)
-        worst = f"; worst {max(found):.2f}, {sum(v > bar.value for v in found)} over the bar" if found else ""
+        worst = f"; worst {max(result):.2f}, {sum(v > bar.value for v in result)} over the bar" if result else ""
         verdicts.append(Verdict(bar, median.figure, median.note + worst))
     return verdicts
 
@@ -112,9 +112,9 @@ def _figures(pair: Pair, which: list[int], shown: list[tuple[Picture, Picture]])
         outside.append(opaque_share(beyond, about.alpha, about.reach_px + 0.5))
         continued.append(opaque_share(beyond, about.alpha, 0.5) - outside[-1])
         off += int((off_triangle_px(about.face_places, about.face_corners) > 1.0).sum())
-        one, other = pair.frame(motion), pair.frame(pair.transfer.frame(number + 1))
-        specks.append(specks_per_million(one, other))
-        difference.append(compensated_difference(one, other))
+        item, other = pair.frame(motion), pair.frame(pair.transfer.frame(number + 1))
+        specks.append(specks_per_million(item, other))
+        difference.append(compensated_difference(item, other))
     own_specks = float(np.mean([specks_per_million(*pictures) for pictures in shown]))
     own_difference = float(np.mean([compensated_difference(*pictures) for pictures in shown]))
     return {

@@ -81,10 +81,10 @@ def descendants(pid: int) -> list[int]:
         with suppress(OSError, ValueError):
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             parents.setdefault(parent, []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += parents.get(one, [])
-    return found
+    result = [pid]
+    for item in result:
+        result += parents.get(item, [])
+    return result
 
 
 def kill(options: argparse.Namespace, work: Path) -> bool:

@@ -131,8 +131,8 @@ def embed(driver: Path, place: Embedded, tracker: FaceTracker, seconds: float) -
         for number, picture in enumerate(_frames(driver, place.rate, seconds)):
             shot += cuts.look(picture).cut
             if before is None or not np.array_equal(before, picture):
-                found = tracker.detect(picture)
-                face = max(found, key=lambda one: one.extent_px) if found else None
+                result = tracker.detect(picture)
+                face = max(result, key=lambda one: one.extent_px) if result else None
             before = picture
             writer.write(_composed(picture, place, number))
             if place.rate_name == "variable" and number % 7 not in KEPT:

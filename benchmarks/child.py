@@ -111,11 +111,11 @@ def _proportional_bytes(pid: int) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    result: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as handle:
-                found += [int(child) for child in handle.read().split()]
+                result += [int(child) for child in handle.read().split()]
     except OSError:
-        return found  # it has ended meanwhile
-    return found
+        return result  # it has ended meanwhile
+    return result

@@ -55,13 +55,13 @@ def compensated(frames: Sequence[Picture]) -> tuple[float, float]:
 def mouths_of(frames: Sequence[Picture]) -> NDArray[np.float64]:
     """Mouth openings that the tracker sees in frames, NaN where there is no face."""
     tracker = open_tracker("auto")
-    found = []
+    result = []
     for frame in frames:
         large = cv2.resize(frame, (512, 512), interpolation=cv2.INTER_CUBIC)
         faces = tracker.detect(np.ascontiguousarray(large))
-        found.append(mouth_opening(faces[0].landmarks[:, :2]) if faces else float("nan"))
+        result.append(mouth_opening(faces[0].landmarks[:, :2]) if faces else float("nan"))
     tracker.close()
-    return np.array(found)
+    return np.array(result)
 
 
 def driver_in(video: Path, out: Path, scale: float, place: tuple[int, int], seconds: float) -> Path:

@@ -97,14 +97,14 @@ def framing(options: argparse.Namespace) -> Found:
     write_image(source, next(iter(FrameReader(options.video))), {})
     rows: list[Row] = []
     for mode in ("absolute", "relative"):
-        one, other = (
+        item, other = (
             _reenacted(options, path, f"{path.stem}-{mode}", MotionConfig(mode=mode), source)
             for path in (driver, moved)
         )
         target = _reenacted(options, options.video, f"own-{mode}", MotionConfig(mode=mode), source)
-        face = middle(one[0].shape[0])
-        drop = [psnr(a[face], t[face]) - psnr(b[face], t[face]) for a, b, t in zip(one, other, target, strict=True)]
-        same = [psnr(a[face], b[face]) for a, b in zip(one, other, strict=True)]
+        face = middle(item[0].shape[0])
+        drop = [psnr(a[face], t[face]) - psnr(b[face], t[face]) for a, b, t in zip(item, other, target, strict=True)]
+        same = [psnr(a[face], b[face]) for a, b in zip(item, other, strict=True)]
         rows.append({"motion": mode, "change_db": abs(float(np.mean(drop))), "psnr_between_db": float(np.mean(same))})
     return rows, [Verdict(Bar("change of face PSNR, dB", "<", 1), max(float(row["change_db"]) for row in rows))]  # type: ignore[arg-type]
 
@@ -155,8 +155,8 @@ def onnx(options: argparse.Namespace) -> Found:
     batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / 255
     with torch.no_grad():
         wanted = net.eval()(torch.from_numpy(batch), torch.ones(len(batch), dtype=torch.int64)).numpy()
-    (found,) = exported._session.run(None, {"driver": batch})
-    difference = np.abs(found - wanted)
+    (result,) = exported._session.run(None, {"driver": batch})
+    difference = np.abs(result - wanted)
     per_frame = least_seconds(lambda: exported.frames(pictures), options.repeat) / len(pictures)
     began, cpu = time.perf_counter(), time.process_time()
     config = ReenactConfig(

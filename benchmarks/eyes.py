@@ -61,9 +61,9 @@ def _figures(pair: Pair, tracker: FaceTracker) -> dict[str, Value]:
     count = min(len(motion), round(SECONDS * motion.rate))
     seen, own = [], []
     for number in range(count):
-        found = tracker.detect(pair.frame(pair.transfer.frame(number)))
-        if found:
-            seen.append(found[0].landmarks.astype(np.float64))
+        result = tracker.detect(pair.frame(pair.transfer.frame(number)))
+        if result:
+            seen.append(result[0].landmarks.astype(np.float64))
             own.append(landmarks_of(motion, number))
     if len(seen) < 5:
         return {"frames": count, "lost": count - len(seen), "blinks": 0, "followed": None, "note": "hardly a face"}

@@ -59,7 +59,7 @@ def grid_row(
     tracker: FaceTracker, heads: list[tuple[Picture, Face]], grounds: list[Picture], shown: str, size: int
 ) -> Row:
     """One size of face in one size of picture, at every place with another portrait and ground."""
-    found = false = 0
+    result = false = 0
     seconds = []
     for number in range(PICTURES):
         head, ground = heads[number % len(heads)], grounds[number % len(grounds)]
@@ -69,10 +69,10 @@ def grid_row(
         seconds.append(time.perf_counter() - began)
         right = [f for f in faces if np.hypot(f.centre[0] - x, f.centre[1] - y) < 0.4 * size
                  and 0.6 < f.extent_px / size < 1.6]  # fmt: skip
-        found += bool(right)
+        result += bool(right)
         false += len(faces) - len(right)
     count = len(seconds)
-    return {"picture": shown, "face_px": size, "pictures": count, "found": found / count, "false": false,
+    return {"picture": shown, "face_px": size, "pictures": count, "found": result / count, "false": false,
             "ms": 1000 * float(np.median(seconds))}  # fmt: skip
 
 

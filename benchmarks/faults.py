@@ -149,14 +149,14 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def children(pid: int) -> list[int]:
     """The ffmpeg processes that read or write a file for a program at the moment."""
-    found = []
+    result = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             pids = [int(word) for word in task.read_text().split()]
-            found += [child for child in pids if b"file:" in Path(f"/proc/{child}/cmdline").read_bytes()]
+            result += [child for child in pids if b"file:" in Path(f"/proc/{child}/cmdline").read_bytes()]
         except OSError:
             continue
-    return found
+    return result
 
 
 def whole(path: Path) -> bool:

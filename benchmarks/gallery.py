@@ -47,7 +47,7 @@ class Browser:
         self._out, self._in, self._number, self._rest = ours_out, ours_in, 0, b""
         self.events: list[dict[str, Any]] = []
         targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(one["targetId"] for one in targets if one["type"] == "page")
+        page = next(item["targetId"] for item in targets if item["type"] == "page")
         self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -146,8 +146,9 @@ def look(browser: Browser, page: Path, shots: Path | None) -> dict[str, Any]:
     browser.wait(LOADED)
     loaded_ms = 1000 * (time.perf_counter() - start_s)
     browser.wait(POSTERS)
-    found: dict[str, Any] = {"loaded_ms": round(loaded_ms), "posters_ms": round(1000 * (time.perf_counter() - start_s))}
-    found["cells"] = browser.value("document.querySelectorAll('.cell').length")
+    posters_ms = round(1000 * (time.perf_counter() - start_s))
+    result: dict[str, Any] = {"loaded_ms": round(loaded_ms), "posters_ms": posters_ms}
+    result["cells"] = browser.value("document.querySelectorAll('.cell').length")
     if shots:
         browser.shot(shots / "grid.png")
     box = browser.value("(({x, y}) => [x, y])(document.querySelector('.cell').getBoundingClientRect())")
@@ -160,12 +161,12 @@ def look(browser: Browser, page: Path, shots: Path | None) -> dict[str, Any]:
     time.sleep(1.0)
     times = "[...document.querySelectorAll('.cell video')].map((one) => one.currentTime)"
     apart = f"((t) => Math.max(...t) - Math.min(...t))({times})"
-    found["apart_s"] = round(min(browser.value(apart) for _ in range(5)), 3)
+    result["apart_s"] = round(min(browser.value(apart) for _ in range(5)), 3)
     browser.value("document.querySelector('.side').click()")
-    found["left_playing"] = browser.value("document.querySelectorAll('.cell video').length")
+    result["left_playing"] = browser.value("document.querySelectorAll('.cell video').length")
     gaps = browser.value(SCROLL)
-    found["scroll_median_ms"], found["scroll_worst_ms"] = round(gaps[len(gaps) // 2], 1), round(gaps[-1], 1)
-    found["pictures_made"] = browser.value("document.querySelectorAll('.cell img').length")
+    result["scroll_median_ms"], result["scroll_worst_ms"] = round(gaps[len(gaps) // 2], 1), round(gaps[-1], 1)
+    result["pictures_made"] = browser.value("document.querySelectorAll('.cell img').length")
     browser.value("document.querySelector('main').scrollTo(0, 0); document.querySelector('.cell').click()")
     browser.wait("document.querySelectorAll('#view video').length === 3")
     browser.wait("[...document.querySelectorAll('#view video')].every((one) => one.currentTime > 0.1)")
@@ -178,7 +179,7 @@ def look(browser: Browser, page: Path, shots: Path | None) -> dict[str, Any]:
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     if shots:
         browser.shot(shots / "dark.png")
-    return found
+    return result
 
 
 def main() -> int:
@@ -196,27 +197,27 @@ def main() -> int:
         page = make_gallery(folder, options.side)
         browser = Browser(options.chromium, Path(name) / "profile")
         try:
-            found = look(browser, page, options.shots)
+            result = look(browser, page, options.shots)
         finally:
             browser.close()
-        found["page_kB"] = page.stat().st_size // 1000
-        errors = [one for one in browser.events if one.get("method") == "Runtime.exceptionThrown"]
+        result["page_kB"] = page.stat().st_size // 1000
+        errors = [item for item in browser.events if item.get("method") == "Runtime.exceptionThrown"]
         errors += [
-            one for one in browser.events
-            if one.get("method") == "Log.entryAdded" and one["params"]["entry"]["level"] in ("error", "warning")
+            item for item in browser.events
+            if item.get("method") == "Log.entryAdded" and item["params"]["entry"]["level"] in ("error", "warning")
         ]  # fmt: skip
         asked = [
-            one["params"]["request"]["url"]
-            for one in browser.events
-            if one.get("method") == "Network.requestWillBeSent"
+            item["params"]["request"]["url"]
+            for item in browser.events
+            if item.get("method") == "Network.requestWillBeSent"
         ]
         outside = [url for url in asked if not url.startswith((folder.as_uri(), "data:"))]
-        found |= {"console_errors": len(errors), "outside_requests": len(outside)}
-    for key, value in found.items():
+        result |= {"console_errors": len(errors), "outside_requests": len(outside)}
+    for key, value in result.items():
         print(f"{key:18} {value}")
-    for one in [*errors, *outside][:5]:
-        print(json.dumps(one)[:300])
-    return int(bool(errors or outside) or found["posters_ms"] > BAR_MS or found["left_playing"] > 0)
+    for item in [*errors, *outside][:5]:
+        print(json.dumps(item)[:300])
+    return int(bool(errors or outside) or result["posters_ms"] > BAR_MS or result["left_playing"] > 0)
 
 
 if __name__ == "__main__":

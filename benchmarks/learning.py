@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows, verdicts = PROOFS[options.proof](options)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cpu_min = (time.process_time() - began) / 60
-    told = f"CPU time {cpu_min:.1f} min, {options.threads} threads, torch {torch.__version__}"
-    print(f"## {options.proof}\n\n{verdict_table(verdicts)}\n\n{told}\n\n{markdown(rows, columns)}")
-    found = {"rows": [dict(row) for row in rows], "verdicts": [[str(v.bar), v.figure, v.word] for v in verdicts]}
-    (options.work / f"{options.proof}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    reported = f"CPU time {cpu_min:.1f} min, {options.threads} threads, torch {torch.__version__}"
+    print(f"## {options.proof}\n\n{verdict_table(verdicts)}\n\n{reported}\n\n{markdown(rows, columns)}")
+    result = {"rows": [dict(row) for row in rows], "verdicts": [[str(v.bar), v.figure, v.word] for v in verdicts]}
+    (options.work / f"{options.proof}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return int(options.check and any(verdict.word == "FAIL" for verdict in verdicts))
 
 
@@ -242,12 +242,12 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 def _driven(samples: ClipPairs) -> list[dict[str, Any]]:
     """The first frame of each clip as source, every fifth one as driver."""
-    found = []
+    result = []
     for clip, info in enumerate(samples.clips):
         for index in range(EVERY, info.frames, EVERY):
             source, driver = samples.frame(clip, 0), samples.frame(clip, index)
-            found.append({"source": source, "driver": driver, "clip": torch.tensor(clip)})
-    return found
+            result.append({"source": source, "driver": driver, "clip": torch.tensor(clip)})
+    return result
 
 
 def _save(options: argparse.Namespace, rows: Sequence[Row]) -> None:

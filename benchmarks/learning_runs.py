@@ -94,14 +94,14 @@ class ClipPairs:
         clip = position % len(self.clips)
         others = [n for n, info in enumerate(self.clips) if info.identity != self.clips[clip].identity] or [clip]
         other = others[derive(self._seed, "other", position) % len(others)]
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for prefix, number in (("", clip), ("other_", other)):
             count = self.clips[number].frames
             for name in ("source", "driver"):
                 index = derive(self._seed, prefix + name, position) % count
-                found[prefix + name] = self.frame(number, index)
-            found[f"{prefix}clip"] = torch.tensor(self.numbers[self.clips[number].clip_id])
-        return found
+                result[prefix + name] = self.frame(number, index)
+            result[f"{prefix}clip"] = torch.tensor(self.numbers[self.clips[number].clip_id])
+        return result
 
 
 def without_head_turn(frame: Frame) -> Frame:

@@ -96,8 +96,8 @@ class OpenCVSeek:
 
     def _frame(self, place: int, index: int) -> NDArray[np.uint8]:
         self._videos[place].set(cv2.CAP_PROP_POS_FRAMES, index)
-        found, frame = self._videos[place].read()
-        if not found:
+        result, frame = self._videos[place].read()
+        if not result:
             raise BenchmarkError(f"video {place}: OpenCV finds no frame {index}")
         return np.asarray(frame, np.uint8)
 
@@ -134,10 +134,10 @@ def shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def videos_in(folder: Path) -> list[Path]:
     """The videos of a folder."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
-    if len(found) < 2:
+    result = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if len(result) < 2:
         raise BenchmarkError(f"{folder}: holds fewer than two videos")
-    return found
+    return result
 
 
 def make_dataset(clips: list[Path], folder: Path) -> Path:

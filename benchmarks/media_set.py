@@ -91,10 +91,10 @@ def _chosen(folder: Path, beginnings: list[str] | None) -> list[Path]:
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     if beginnings is None:
         return files
-    found = []
+    result = []
     for beginning in beginnings:
         matching = [path for path in files if path.name.startswith(beginning)]
         if not matching:
             raise BenchmarkError(f"{folder}: no file begins with {beginning}")
-        found += matching
-    return found
+        result += matching
+    return result

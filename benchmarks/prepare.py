@@ -80,10 +80,10 @@ def _both(driver: Path, work: Path, repeat: int) -> tuple[float, float, float]:
         worker.join()
     if any(worker.exitcode for worker in workers):
         raise BenchmarkError("a worker failed; its message is above")
-    found = [results.get() for _ in workers]
+    result = [results.get() for _ in workers]
     for shard in shards:
         shard.unlink()
-    frames, began, ended, cpu = zip(*found, strict=True)
+    frames, began, ended, cpu = zip(*result, strict=True)
     return sum(frames), max(ended) - min(began), sum(cpu)
 
 

@@ -109,13 +109,13 @@ def _run(options: argparse.Namespace, work: Path) -> int:
     every: list[Measured] = []
     unread = 0
     for truth in truths:
-        found, missed = [], 0
+        result, missed = [], 0
         for reader, clip, frames in clips_of(dataset, truth.place.video):
-            one, lost, strip = measure_clip(reader, clip, frames, truth, options.size)
-            found, missed = found + one, missed + lost
+            item, lost, strip = measure_clip(reader, clip, frames, truth, options.size)
+            result, missed = result + item, missed + lost
             strips.append(strip)
-        rows.append(row_of(truth.place, found, missed))
-        every, unread = every + found, unread + missed
+        rows.append(row_of(truth.place, result, missed))
+        every, unread = every + result, unread + missed
     verdicts = verdicts_of(every, unread, sum(row["stored"] == 0 for row in rows))
     print(verdict_table(verdicts), "", markdown(rows, COLUMNS), sep="\n")
     if every:
@@ -151,10 +151,10 @@ def prepare(work: Path, options: argparse.Namespace) -> None:
 
 def clips_of(dataset: Dataset, video: str) -> Iterator[tuple[ShardReader, ClipInfo, range]]:
     """The clips of one video with their readers and frames, in the order of utterances."""
-    found = [(info.utterance, reader, info, frames) for shard in dataset.shards()
+    result = [(info.utterance, reader, info, frames) for shard in dataset.shards()
              for reader in [dataset.reader(shard)] for info, frames in reader.clip_frames()
              if info.video == video]  # fmt: skip
-    for _, reader, info, frames in sorted(found, key=lambda one: one[0]):
+    for _, reader, info, frames in sorted(result, key=lambda one: one[0]):
         yield reader, info, frames
 
 
@@ -174,11 +174,12 @@ def measure_clip(
             known.append(Known(time_s, read[0], read[1], window, face, true))
         if frame in frames[:: max(1, len(frames) // SHOWN_PER_CLIP)][:SHOWN_PER_CLIP]:
             shown.append(drawn(picture, window, true, face))
-    numbers = [round(one.time_s * float(GRID)) for one in known]
-    heads = [wanted(head_frame(one.true.landmarks)) for one in known]
-    found = [compared(one, smoothed(numbers, heads, number), truth) for one, number in zip(known, numbers, strict=True)]
+    numbers = [round(item.time_s * float(GRID)) for item in known]
+    heads = [wanted(head_frame(item.true.landmarks)) for item in known]
+    squares = (smoothed(numbers, heads, number) for number in numbers)
+    result = [compared(item, square, truth) for item, square in zip(known, squares, strict=True)]
     blank = np.zeros((SHOWN_PX, SHOWN_PX * (SHOWN_PER_CLIP - len(shown)), 3), np.uint8)
-    return found, len(frames) - len(found), np.concatenate([*shown, blank], 1)
+    return result, len(frames) - len(result), np.concatenate([*shown, blank], 1)
 
 
 def in_original(landmarks: Floats, window: Floats, size: int) -> Face:
@@ -259,14 +260,14 @@ def row_of(place: Embedded, found: Sequence[Measured], unread: int) -> Row:
     }
     if found:
         row |= {
-            "face_mean": 100 * float(np.mean([one.face for one in found])),
-            "face_max": 100 * max(one.face for one in found),
-            "square_mean": 100 * float(np.mean([one.square for one in found])),
-            "square_max": 100 * max(one.square for one in found),
-            "cut_max": 100 * max(one.cut for one in found),
-            "spill_max": 100 * max(one.spill for one in found),
-            "off_screen_ms": 1000 * max(one.off_screen_s for one in found),
-            "start_off_ms": 1000 * max(one.start_off_s for one in found),
+            "face_mean": 100 * float(np.mean([item.face for item in found])),
+            "face_max": 100 * max(item.face for item in found),
+            "square_mean": 100 * float(np.mean([item.square for item in found])),
+            "square_max": 100 * max(item.square for item in found),
+            "cut_max": 100 * max(item.cut for item in found),
+            "spill_max": 100 * max(item.spill for item in found),
+            "off_screen_ms": 1000 * max(item.off_screen_s for item in found),
+            "start_off_ms": 1000 * max(item.start_off_s for item in found),
         }
     return row
 
@@ -280,11 +281,11 @@ def verdicts_of(found: Sequence[Measured], unread: int, empty: int) -> list[Verd
         return max(every) if every else None
 
     return [
-        Verdict(Bar("face's box, %", "<=", 2), most((one.face for one in found), 100), f"worst edge of {note}"),
-        Verdict(Bar("square's middle, %", "<=", 2), most((one.square for one in found), 100), f"worst of {note}"),
-        Verdict(Bar("picture cut elsewhere than said, %", "<=", 2), most((one.cut for one in found), 100), "worst"),
-        Verdict(Bar("face out of its square, %", "<=", 0), most((one.spill for one in found), 100), "worst"),
-        Verdict(Bar("off screen, ms", "<=", 20), most((one.off_screen_s for one in found), 1000), "worst"),
+        Verdict(Bar("face's box, %", "<=", 2), most((item.face for item in found), 100), f"worst edge of {note}"),
+        Verdict(Bar("square's middle, %", "<=", 2), most((item.square for item in found), 100), f"worst of {note}"),
+        Verdict(Bar("picture cut elsewhere than said, %", "<=", 2), most((item.cut for item in found), 100), "worst"),
+        Verdict(Bar("face out of its square, %", "<=", 0), most((item.spill for item in found), 100), "worst"),
+        Verdict(Bar("off screen, ms", "<=", 20), most((item.off_screen_s for item in found), 1000), "worst"),
         Verdict(Bar("frames whose number cannot be read, %", "<=", 1),
                 100 * unread / max(1, unread + len(found)), f"{unread} of {unread + len(found)}"),
         Verdict(Bar("drivers without a clip", "<=", 0), float(empty)),
@@ -300,9 +301,9 @@ def worst(found: Sequence[Measured]) -> str:
 def drawn(picture: Picture, window: Floats, known: Face | None, face: Face) -> Picture:
     """A small copy with the true box in green and the stored one in red."""
     small = np.ascontiguousarray(cv2.resize(picture, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_AREA))
-    for one, colour in ((known, (0, 255, 0)), (face, (255, 0, 0))):
-        if one is not None:
-            corners = (np.array(one.box).reshape(2, 2) + 0.5 - window[:2]) * SHOWN_PX / window[2]
+    for item, colour in ((known, (0, 255, 0)), (face, (255, 0, 0))):
+        if item is not None:
+            corners = (np.array(item.box).reshape(2, 2) + 0.5 - window[:2]) * SHOWN_PX / window[2]
             first, second = (tuple(int(value) for value in corner) for corner in np.rint(corners))
             cv2.rectangle(small, first, second, colour, 1)
     return np.asarray(small, np.uint8)

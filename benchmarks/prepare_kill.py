@@ -88,8 +88,8 @@ def compare(options: argparse.Namespace, work: Path, waits: list[float], whole_s
     runs = read_table(work / "killed" / LEDGER, "runs")
     again = sum(int(str(row["attempts"])) - 1 for row in shards)
     cut_off = sum(row["outcome"] is None for row in runs)
-    rejected = [one.clip_id for name in sealed_shards(work / "killed")
-                for one in getattr(read_stats(work / "killed", name), "rejected", ())]  # fmt: skip
+    rejected = [item.clip_id for name in sealed_shards(work / "killed")
+                for item in getattr(read_stats(work / "killed", name), "rejected", ())]  # fmt: skip
     accepted = [str(row["sample"]) for row in read_table(work / "killed" / LEDGER, "samples")
                 if row["state"] == "accepted"]  # fmt: skip
     expected = [str(row["sample"]) for row in read_table(work / "whole" / LEDGER, "samples")

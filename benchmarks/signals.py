@@ -87,18 +87,18 @@ def run(arguments: list[str]) -> float:
 
 def children(pid: int) -> set[int]:
     """All descendants of a process, by /proc."""
-    found: set[int] = set()
+    result: set[int] = set()
     todo = [pid]
     while todo:
-        one = todo.pop()
+        item = todo.pop()
         try:
-            texts = [path.read_text() for path in Path(f"/proc/{one}/task").glob("*/children")]
+            texts = [path.read_text() for path in Path(f"/proc/{item}/task").glob("*/children")]
         except OSError:
             continue
-        new = {int(word) for text in texts for word in text.split()} - found
-        found |= new
+        new = {int(word) for text in texts for word in text.split()} - result
+        result |= new
         todo += new
-    return found
+    return result
 
 
 def alive(pid: int) -> bool:

@@ -121,8 +121,8 @@ def sync_verdicts(rows: list[Row]) -> list[Verdict]:
 
 
 def _worst(rows: list[Row], key: str, limit: float) -> Verdict:
-    found = [abs(value) for value in numbers(rows, key)]
-    return Verdict(Bar(key, "<=", limit), max(found, default=None), f"largest of {len(found)}, either way")
+    result = [abs(value) for value in numbers(rows, key)]
+    return Verdict(Bar(key, "<=", limit), max(result, default=None), f"largest of {len(result)}, either way")
 
 
 def _sound_start(info: MediaInfo) -> Fraction:

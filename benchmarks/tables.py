@@ -54,10 +54,10 @@ def numbers(rows: Iterable[Row], key: str) -> list[float]:
 
 def median_verdict(rows: Sequence[Row], bar: Bar) -> Verdict:
     """The median of the figure `bar.name` over the rows that have it; the note counts those that do not."""
-    found = numbers(rows, bar.name)
-    missing = len(rows) - len(found)
-    note = f"median of {len(found)}" + (f"; {missing} null left out" if missing else "")
-    return Verdict(bar, statistics.median(found) if found else None, note)
+    result = numbers(rows, bar.name)
+    missing = len(rows) - len(result)
+    note = f"median of {len(result)}" + (f"; {missing} null left out" if missing else "")
+    return Verdict(bar, statistics.median(result) if result else None, note)
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:

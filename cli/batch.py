@@ -149,8 +149,8 @@ def _asked(
         raise UsageError("give --sources and --drivers, or --jobs, one of the two")
     if jobs is not None:
         return read_jobs(jobs, output, configure)
-    found = [files_of(str(text), option) for text, option in ((sources, "--sources"), (drivers, "--drivers"))]
-    return grid(found[0], found[1], output, configure, pairs=pairs, name=name), []
+    result = [files_of(str(text), option) for text, option in ((sources, "--sources"), (drivers, "--drivers"))]
+    return grid(result[0], result[1], output, configure, pairs=pairs, name=name), []
 
 
 def configure_by(words: list[str]) -> Configure:
@@ -183,7 +183,7 @@ def _words(command: Any, name: str, value: str) -> list[str]:
     from avatarkit.errors import UsageError
 
     option = f"--{name.lstrip('-').replace('_', '-')}"
-    known = {text: one for one in command.params for text in getattr(one, "opts", ())}
+    known = {text: item for item in command.params for text in getattr(item, "opts", ())}
     if option not in known or option in ("--output", "--report", "--quiet"):
         from difflib import get_close_matches
 
@@ -202,11 +202,11 @@ def _status(output: Path, as_json: bool) -> None:
     from avatarkit.pipelines.batch.status import read_status
 
     with Console() as console:
-        found = read_status(output)
+        result = read_status(output)
         if as_json:
-            console.json([asdict(one) for one in found])
+            console.json([asdict(item) for item in result])
         else:
-            console.summary([line for one in found for line in one.lines()])
+            console.summary([line for item in result for line in item.lines()])
 
 
 def _gpus(text: str | None) -> tuple[int, ...]:

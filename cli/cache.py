@@ -20,8 +20,8 @@ def info(folder: Folder) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; give the one that --cache named")
     kinds = open_cache(folder).usage()
-    rows = [(one.kind, str(one.entries), f"{one.size / 1e6:.1f} MB") for one in kinds]
-    total = sum(one.entries for one in kinds), sum(one.size for one in kinds)
+    rows = [(item.kind, str(item.entries), f"{item.size / 1e6:.1f} MB") for item in kinds]
+    total = sum(item.entries for item in kinds), sum(item.size for item in kinds)
     with Console() as console:
         console.table([("kind", "entries", "size"), *rows, ("all", str(total[0]), f"{total[1] / 1e6:.1f} MB")])
 

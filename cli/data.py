@@ -24,12 +24,12 @@ def info(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     from avatarkit.pipelines.data import info as dataset_info
 
     with Console() as console:
-        found = dataset_info(dataset)
+        result = dataset_info(dataset)
         if as_json:
-            console.json(found.to_json())
+            console.json(result.to_json())
             return
-        console.table(found.rows())
-        console.summary(found.lines())
+        console.table(result.rows())
+        console.summary(result.lines())
 
 
 def verify(

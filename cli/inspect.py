@@ -20,10 +20,10 @@ def inspect(file: File, trust: Trust = None, as_json: Json = False) -> None:
     """Show a file's metadata and C2PA manifest, and check them; the exit code says what it comes to."""
     from avatarkit.pipelines.provenance.inspection import inspect_file
 
-    found = inspect_file(file, trust)
+    result = inspect_file(file, trust)
     with Console() as console:
         if as_json:
-            console.json(found.to_json())
+            console.json(result.to_json())
         else:
-            console.summary(found.lines())
-    raise typer.Exit(found.exit_code)
+            console.summary(result.lines())
+    raise typer.Exit(result.exit_code)

@@ -120,7 +120,7 @@ def _run(job: TrainJob, *, dry_run: bool, quiet: bool, preset_chosen: bool) -> N
                 console.table([(), *table] if number else table)
             return
         report = train(job, console)
-        if report.speaks:
+        if report.is_main:
             console.summary(report.summary_lines())
     if report.ended.reason == "asked to stop":
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -112,7 +112,7 @@ def licences(as_json: JsonOption = False) -> None:
             return
         heading = ("name", "licence", "commercial use", "stated at", "cite")
         keys = ("name", "licence", "permissive", "licence_url", "citation")
-        told = {True: "yes", False: "no"}
+        reported = {True: "yes", False: "no"}
         console.table(
-            [heading, *(tuple(told.get(entry[key], entry[key]) for key in keys) for entry in entries)]
+            [heading, *(tuple(reported.get(entry[key], entry[key]) for key in keys) for entry in entries)]
         )

@@ -70,8 +70,8 @@ def diagnose() -> DoctorReport:
         checks.networks,
         checks.machine,
     )
-    found = [check for group in groups for check in group()]
-    return DoctorReport(tuple(found), tuple(_weights()))
+    result = [check for group in groups for check in group()]
+    return DoctorReport(tuple(result), tuple(_weights()))
 
 
 def _weights() -> list[Check]:

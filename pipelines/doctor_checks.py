@@ -47,9 +47,9 @@ def python() -> list[Check]:
     """The interpreter."""
     from importlib.metadata import metadata
 
-    found = ".".join(map(str, sys.version_info[:3]))
+    result = ".".join(map(str, sys.version_info[:3]))
     wanted = metadata("avatarkit")["Requires-Python"]
-    return [Check("python", OK, f"{found} (avatarkit takes {wanted})")]
+    return [Check("python", OK, f"{result} (avatarkit takes {wanted})")]
 
 
 def packages() -> list[Check]:
@@ -89,11 +89,11 @@ def ffmpeg() -> list[Check]:
 def mediapipe_generation() -> list[Check]:
     """Which of MediaPipe's two programming interfaces is here."""
     try:
-        found = version("mediapipe")
+        result = version("mediapipe")
     except PackageNotFoundError:
         return [Check("mediapipe", NOTE, "not installed: pip install mediapipe")]
     legacy = find_spec("mediapipe.python") is not None and find_spec("mediapipe.python.solutions") is not None
-    return [Check("mediapipe", OK, f"{found}, {'solutions with their models' if legacy else 'Tasks only'}")]
+    return [Check("mediapipe", OK, f"{result}, {'solutions with their models' if legacy else 'Tasks only'}")]
 
 
 def networks() -> list[Check]:

@@ -30,7 +30,7 @@ def given_checkpoints(paths: tuple[Path, ...]) -> dict[str, Checkpoint | Path]:
     Raises:
         InputError: no checkpoint, a damaged one, or one of another version. UsageError: two of one stage.
     """
-    found: dict[str, Checkpoint | Path] = {}
+    result: dict[str, Checkpoint | Path] = {}
     for path in paths:
         stage, opened = EXPORTED, path
         if path.suffix.lower() != f".{EXPORTED}":
@@ -40,10 +40,10 @@ def given_checkpoints(paths: tuple[Path, ...]) -> dict[str, Checkpoint | Path]:
             stage, opened = checkpoint.meta.stage, checkpoint  # type: ignore[assignment]
         elif not path.is_file():
             raise InputError(f"{path}: no such file")
-        if stage in found:
+        if stage in result:
             raise UsageError(f"--checkpoint {path}: another one of train {stage} is given already; give one of each")
-        found[stage] = opened
-    return found
+        result[stage] = opened
+    return result
 
 
 def choose_engine(name: str, given: Given) -> EngineInfo:

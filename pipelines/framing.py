@@ -58,7 +58,7 @@ def drawn_square(portrait: Portrait, size: int, config: ReenactConfig) -> tuple[
     Raises:
         InputError: the picture has no room for a square with the face inside.
     """
-    square, found = portrait_square(portrait.picture, portrait.face.landmarks, size)
+    square, result = portrait_square(portrait.picture, portrait.face.landmarks, size)
     face = square.landmarks[:MESH, :2]
     inside = float(((face > -0.5) & (face < size - 0.5)).all(axis=1).mean())
     if inside < LEAST_INSIDE:
@@ -67,7 +67,7 @@ def drawn_square(portrait: Portrait, size: int, config: ReenactConfig) -> tuple[
             " around the head"
         )
     width, height = portrait.size
-    side = float(int(found.width))
-    left, top = min(round(found.left), width - side), min(round(found.top), height - side)
+    side = float(int(result.width))
+    left, top = min(round(result.left), width - side), min(round(result.top), height - side)
     shown = int(side) if config.paste_back else config.side
     return square, Crop.square(left, top, side, shown)

@@ -112,7 +112,7 @@ class LayerTools:
 
 def method(wanted: str, candidates: Sequence[Candidate[Any]]) -> str:
     """Which method a name stands for here: for "auto" also which weights are present."""
-    here = [one.name for one in candidates if one.weights is None or present(one.weights)]
+    here = [item.name for item in candidates if item.weights is None or present(item.weights)]
     return f"auto of {', '.join(here)}" if wanted == AUTO else wanted
 
 

@@ -207,7 +207,7 @@ def _write(
             codec = "png" if kind == "folder" else "prores"
             files = LayerFiles(folder, codec, driver.motion.rate, source.background, marks)
             finished = _kept(finished, stack.enter_context(files))
-        frames: Iterator[Picture] = (one.frame for one in finished)
+        frames: Iterator[Picture] = (item.frame for item in finished)
         if shown_to is not None:
             frames = _glimpsed(frames, len(order) // 2, shown_to)
         if config.side_by_side:
@@ -229,10 +229,10 @@ def _write(
 
 def _kept(finished: Iterator[Finished], files: LayerFiles) -> Iterator[Finished]:
     """The frames, once their layers are written; the files are finished with the last."""
-    for one in finished:
-        assert one.foreground is not None
-        files.write(one.foreground)
-        yield one
+    for item in finished:
+        assert item.foreground is not None
+        files.write(item.foreground)
+        yield item
     files.close()
 
 

@@ -71,9 +71,9 @@ def rendered(
         assert render.matting is not None
         pictures = [drawn.frame for _, drawn in batch]
         marks = [resized_px(f.landmarks, square_px or d.frame.shape[0], d.frame.shape[0]) for f, d in batch]
-        found = mattes(render.matting, pictures, marks)
+        result = mattes(render.matting, pictures, marks)
         return [Drawn(picture, np.rint(255.0 * matte).astype(np.uint8)) for picture, matte in
-                zip(pictures, found, strict=True)]  # fmt: skip
+                zip(pictures, result, strict=True)]  # fmt: skip
 
     def finish(drawn: Drawn) -> Finished:
         frame, alpha = drawn

@@ -72,14 +72,14 @@ def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portr
         InputError: no picture, no face, or one too small to work with.
     """
     picture, alpha = _read(path)
-    found = tracker.detect(picture)
-    face = choose(found, choice, str(path))
+    result = tracker.detect(picture)
+    face = choose(result, choice, str(path))
     if face.extent_px < SMALLEST_FACE_PX:
         raise InputError(
             f"{path}: the face is only {face.extent_px:.0f} px high; use a picture with at least"
             f" {SMALLEST_FACE_PX} px, better {SOFT_FACE_PX}"
         )
-    return Portrait(picture, alpha, face, len(found), tracker.name)
+    return Portrait(picture, alpha, face, len(result), tracker.name)
 
 
 def read_portrait(path: Path, face: Face, faces: int, tracker: str) -> Portrait:

@@ -17,7 +17,7 @@ from avatarkit.runtime import NullProgress, Progress, versions
 from avatarkit.systems import registry
 from avatarkit.training.checks import check_parent, check_same_parent, check_same_run
 from avatarkit.training.config import TrainConfig, check
-from avatarkit.training.failures import out_of_memory_told
+from avatarkit.training.failures import out_of_memory_explained
 from avatarkit.training.hardware import check_alike, open_accelerator
 from avatarkit.training.loop import Ended, Origin, RunOptions, Trainer
 from avatarkit.training.open_data import open_data
@@ -60,14 +60,14 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class TrainReport:
-    """How a training ended. `speaks`: this process is the one of several that reports."""
+    """How a training ended. `is_main`: this process is the one of several that reports."""
 
     stage: str
     out: Path
     ended: Ended
     steps: int
     checkpoint: Path | None
-    speaks: bool = True
+    is_main: bool = True
 
     def summary_lines(self) -> list[str]:
         """The closing lines of the command."""
@@ -106,14 +106,14 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
     parents = open_parents(recipe, job.parents, config.preset)
     frozen = recipe.frozen(config, parents, False)
     accelerator = open_accelerator(job.device, config)
-    speaks = accelerator.is_main_process
-    progress = progress if speaks else NullProgress()
-    with _claimed(job.out, claim=speaks), out_of_memory_told(config, accelerator.num_processes):
+    is_main = accelerator.is_main_process
+    progress = progress if is_main else NullProgress()
+    with _claimed(job.out, claim=is_main), out_of_memory_explained(config, accelerator.num_processes):
         hashes = {option: parent.sha256 for option, parent in parents.items()}
         before = _run_so_far(job.out, config, data, hashes)
         seen = {"--output": before.sha256 if before is not None else "", "--data": data.sha256}
         check_alike(accelerator, {**seen, **{f"--{option}": sha256 for option, sha256 in hashes.items()}})
-        if speaks:
+        if is_main:
             _write_config(job.out / CONFIG_NAME, config)
         stage = recipe.make(config, Ingredients(parents, data, frozen))
         origin = Origin(
@@ -131,9 +131,9 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
             progress.notice("the dataset has no validation split: validation looks at training samples")
         accelerator.wait_for_everyone()
         ended = trainer.run()
-    found = list_checkpoints(job.out)
+    result = list_checkpoints(job.out)
     accelerator.end_training()
-    return TrainReport(job.stage, job.out, ended, config.steps, found[-1] if found else None, speaks)
+    return TrainReport(job.stage, job.out, ended, config.steps, result[-1] if result else None, is_main)
 
 
 def configured(job: TrainJob) -> TrainConfig:
@@ -156,7 +156,7 @@ def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) ->
     Raises:
         UsageError: one that it needs is not given. InputError: one does not fit or is damaged.
     """
-    found: dict[str, Checkpoint] = {}
+    result: dict[str, Checkpoint] = {}
     for option, parent in recipe.parents.items():
         if option not in given:
             if parent.required:
@@ -168,12 +168,12 @@ def open_parents(recipe: Recipe, given: Mapping[str, Path], preset_name: str) ->
         configs = registry.recipe(parent.stage).net_configs(preset_name)
         wanted = {name: configs[name].size for name in parent.nets}
         check_parent(checkpoint, parent.stage, wanted, f"--{option}", preset_name)
-        found[option] = checkpoint
-    for option, checkpoint in found.items():
+        result[option] = checkpoint
+    for option, checkpoint in result.items():
         for other in recipe.parents[option].built_on:
-            if other in found:
-                check_same_parent(checkpoint, option, other, found[other])
-    return found
+            if other in result:
+                check_same_parent(checkpoint, option, other, result[other])
+    return result
 
 
 @contextmanager
@@ -212,15 +212,15 @@ def _run_so_far(out: Path, config: TrainConfig, data: TrainData, parents: Mappin
     """
     if not list_checkpoints(out):
         return None
-    found = open_checkpoint(out)
-    if found.meta.stage != config.stage:
-        raise UsageError(f"--output {out}: holds a run of train {found.meta.stage}; choose another folder")
+    result = open_checkpoint(out)
+    if result.meta.stage != config.stage:
+        raise UsageError(f"--output {out}: holds a run of train {result.meta.stage}; choose another folder")
     try:
-        saved = from_mapping(type(config), found.meta.config, str(found.folder))
+        saved = from_mapping(type(config), result.meta.config, str(result.folder))
     except UsageError as error:
         raise InputError(f"{error}; the checkpoint is damaged, or of another version: use another one") from error
-    check_same_run(found, config, saved, data.described(), parents)
-    return found
+    check_same_run(result, config, saved, data.described(), parents)
+    return result
 
 
 def _write_config(path: Path, config: TrainConfig) -> None:

@@ -66,11 +66,11 @@ class TrainPlan:
         for share in (0.0, 0.1, 0.5, 0.9, 1.0):
             rate = learning_rate(int(share * (config.steps - 1)), config.steps, config.optim)
             schedule.append((f"learning rate at {share:.0%}", f"{rate:.2e}"))
-        told = [(key, str(value)) for key, value in flat(asdict(config)).items() if key not in CHOSEN_ELSEWHERE]
-        found: list[list[Row]] = [nets, needs, schedule, [("key", "value"), *told]]
+        reported = [(key, str(value)) for key, value in flat(asdict(config)).items() if key not in CHOSEN_ELSEWHERE]
+        result: list[list[Row]] = [nets, needs, schedule, [("key", "value"), *reported]]
         if self.missing:
-            found.append([("needed, and not here:",), *((text,) for text in self.missing)])
-        return found
+            result.append([("needed, and not here:",), *((text,) for text in self.missing)])
+        return result
 
 
 def plan(job: TrainJob) -> TrainPlan:
@@ -96,15 +96,15 @@ def plan(job: TrainJob) -> TrainPlan:
 
 def _without_numbers(batch: Mapping[str, Any], mode: FakeTensorMode) -> dict[str, Any]:
     """The batch as shapes; clips' numbers stay, since stages read them."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in batch.items():
         if isinstance(value, Mapping):
-            found[key] = _without_numbers(value, mode)
+            result[key] = _without_numbers(value, mode)
         elif isinstance(value, torch.Tensor) and key not in ("clip", "other_clip"):
-            found[key] = mode.from_tensor(value)
+            result[key] = mode.from_tensor(value)
         else:
-            found[key] = value
-    return found
+            result[key] = value
+    return result
 
 
 def _frozen_rows(stage: Stage, flops: Mapping[str, int]) -> Iterator[NetRow]:

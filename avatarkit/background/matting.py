@@ -54,6 +54,6 @@ def mattes(
     """The mattes of several pictures of one size, together where the method can; see `Matting.matte`."""
     together = getattr(matting, "mattes", None)
     if together is not None:
-        found: list[NDArray[np.float32]] = together(images_rgb, landmarks_px)
-        return found
+        result: list[NDArray[np.float32]] = together(images_rgb, landmarks_px)
+        return result
     return [matting.matte(image, marks) for image, marks in zip(images_rgb, landmarks_px, strict=True)]

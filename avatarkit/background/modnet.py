@@ -65,8 +65,8 @@ class MODNetMatting(Adapter):
         self, images_rgb: Sequence[NDArray[np.uint8]], landmarks_px: Sequence[NDArray[np.floating[Any]]]
     ) -> list[NDArray[np.float32]]:
         """The mattes of pictures of one size, by one pass of the network; see `Matting.matte`."""
-        found = self._mattes(images_rgb)
-        return [_keep_face(matte, marks) for matte, marks in zip(found, landmarks_px, strict=True)]
+        result = self._mattes(images_rgb)
+        return [_keep_face(matte, marks) for matte, marks in zip(result, landmarks_px, strict=True)]
 
     def _mattes(self, images: Sequence[NDArray[np.uint8]]) -> list[Array]:
         height, width = images[0].shape[:2]

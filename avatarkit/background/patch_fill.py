@@ -148,9 +148,9 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
         rows, candidate = rows[inside], (from_y * width + from_x)[inside]
         allowed = level.allowed.ravel()[candidate]
         rows, candidate = rows[allowed], candidate[allowed]
-        found = _distance(wanted[rows], patches, candidate)
-        better = found < best[rows]
-        best[rows[better]] = found[better]
+        result = _distance(wanted[rows], patches, candidate)
+        better = result < best[rows]
+        best[rows[better]] = result[better]
         level.nearest[rows[better]] = candidate[better]
 
     for step in (8, 4, 2, 1):

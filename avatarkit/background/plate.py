@@ -74,5 +74,5 @@ def _strands(image_rgb: NDArray[np.uint8], hole: Mask) -> Mask:
     usual = beyond[..., 3]
     difference = np.abs(cv2.GaussianBlur(image, (0, 0), 0.7) - beyond[..., :3]).max(2)
     odd = ring & (usual < _PLAIN_LEVELS) & (difference > np.maximum(_STANDS_OUT_LEVELS, _STANDS_OUT_RATIO * usual))
-    found = cv2.resize(_grown(odd, 2).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(found, bool)
+    result = cv2.resize(_grown(odd, 2).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(result, bool)

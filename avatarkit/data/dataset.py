@@ -110,8 +110,8 @@ class Dataset:
 
     @cached_property
     def _all(self) -> list[Entry]:
-        found = []
+        result = []
         for shard in self.shards():
             for place, (info, frames) in enumerate(self.reader(shard).clip_frames()):
-                found.append(Entry(info, shard, place, frames.start))
-        return found
+                result.append(Entry(info, shard, place, frames.start))
+        return result

@@ -264,12 +264,12 @@ class _Window:
                 break
             if not self.more():
                 raise InputError(f"{self.path}: ends at byte {self.start}, in the middle; fetch it again")
-        found = self.text[at]
-        if found not in wanted:
+        result = self.text[at]
+        if result not in wanted:
             place = self.start + len(self.text[:at].encode())
-            raise InputError(f"{self.path}: expected {' or '.join(wanted)} at byte {place}, found {found!r}")
+            raise InputError(f"{self.path}: expected {' or '.join(wanted)} at byte {place}, found {result!r}")
         self.drop(at + 1)
-        return found
+        return result
 
     def value(self, what: str) -> tuple[Any, str, int]:
         """Take one JSON value: itself, its text, and the byte at which it starts."""

@@ -184,7 +184,7 @@ class Ledger:
         clips, rejected, now = list(clips), list(rejected), time.time()
         with self._transaction():
             self._db.executemany(_UPSERT_SAMPLE, (_accepted_row(clip, shard, worker, now) for clip in clips))
-            self._db.executemany(_UPSERT_SAMPLE, (_rejected_row(one, shard, worker, now) for one in rejected))
+            self._db.executemany(_UPSERT_SAMPLE, (_rejected_row(item, shard, worker, now) for item in rejected))
             # What is still planned was a whole video, whose clips have come under their own names.
             self._db.execute("UPDATE samples SET state='done' WHERE shard=? AND state='planned'", (shard,))
             self._db.execute(
@@ -261,7 +261,7 @@ class Ledger:
                 _planned_rows(plan, shard),
             )
         now = time.time()
-        self._db.executemany(_UPSERT_SAMPLE, (_rejected_row(one, "", "", now) for one in plan.rejected()))
+        self._db.executemany(_UPSERT_SAMPLE, (_rejected_row(entry, "", "", now) for entry in plan.rejected()))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -78,15 +78,15 @@ def summed(stats: Sequence[ShardStats]) -> dict[Split, Totals]:
     """Totals of each split that has shards."""
     result: dict[Split, Totals] = {}
     for split in SPLITS:
-        mine = [one for one in stats if one.split == split]
+        mine = [item for item in stats if item.split == split]
         if mine:
             result[split] = Totals(
-                clips=sum(one.clips for one in mine),
-                frames=sum(one.frames for one in mine),
-                seconds=round(sum(one.seconds for one in mine), 3),
-                people=len(set().union(*(one.people for one in mine))),
-                bytes=sum(one.bytes for one in mine),
-                rejected=sum(len(one.rejected) for one in mine),
+                clips=sum(item.clips for item in mine),
+                frames=sum(item.frames for item in mine),
+                seconds=round(sum(item.seconds for item in mine), 3),
+                people=len(set().union(*(item.people for item in mine))),
+                bytes=sum(item.bytes for item in mine),
+                rejected=sum(len(item.rejected) for item in mine),
             )
     return result
 
@@ -137,8 +137,8 @@ def read_manifest(dataset: Path) -> Manifest:
         else:
             what = f"is not a dataset: it has no {NAME}; give a folder that `avatarkit prepare-data` has made"
         raise InputError(f"{dataset}: {what}") from error
-    found, version = values.pop("format", None), values.pop("version", None)
-    if found != FORMAT:
+    result, version = values.pop("format", None), values.pop("version", None)
+    if result != FORMAT:
         raise InputError(f"{path}: is not the manifest of a dataset")
     if version != VERSION:
         raise InputError(

@@ -219,10 +219,10 @@ def open_samples(
 
 def check_kind(dataset: Dataset, kind: str) -> None:
     """Raise InputError unless a dataset is of the kind "videos" or "photos"."""
-    found = dataset.manifest.kind
-    if found != kind:
+    result = dataset.manifest.kind
+    if result != kind:
         command = "prepare-data ffhq" if kind == "photos" else "prepare-data voxceleb2 or videos"
-        raise InputError(f"{dataset.folder}: is a dataset of {found}, {kind} are needed; make one with {command}")
+        raise InputError(f"{dataset.folder}: is a dataset of {result}, {kind} are needed; make one with {command}")
 
 
 def split_entries(dataset: Dataset, split: Split, selected: bool, min_frames: int) -> list[Entry]:

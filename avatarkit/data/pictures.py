@@ -145,10 +145,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _check(data: bytes, formats: tuple[str, ...], side: int | None, where: str) -> None:
     """Raise InputError unless the first bytes are of one of the formats, and of the right size."""
-    found = picture_size(data)
-    if found is None or found[0] not in formats:
+    result = picture_size(data)
+    if result is None or result[0] not in formats:
         raise InputError(f"{where}: is not {' or '.join(formats)}")
-    _, width, height = found
+    _, width, height = result
     if not 0 < width <= LARGEST_SIDE or not 0 < height <= LARGEST_SIDE or (side and (width, height) != (side, side)):
         wanted = f"{side} x {side}" if side else f"at most {LARGEST_SIDE} x {LARGEST_SIDE}"
         raise InputError(f"{where}: is {width} x {height} pixels, expected {wanted}")

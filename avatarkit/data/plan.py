@@ -137,10 +137,10 @@ class Plan:
 
     def rejected(self) -> Iterator[Rejected]:
         """What the plan leaves out, sample by sample."""
-        for one in self.dropped:
-            for identity, utterance in one.tracks:
-                name = sample_id(self.kind, identity, one.key, utterance)
-                yield Rejected(name, one.key, identity, one.split, "plan", one.reason, one.detail)
+        for item in self.dropped:
+            for identity, utterance in item.tracks:
+                name = sample_id(self.kind, identity, item.key, utterance)
+                yield Rejected(name, item.key, identity, item.split, "plan", item.reason, item.detail)
 
 
 def canonical_json(values: Any) -> bytes:
@@ -198,8 +198,8 @@ def pack(
             place = (2 * before + size) * count // (2 * total) if total else at * count // len(own)
             bins[min(place, count - 1)].append(item)
             before += size
-        full = [one for one in bins if one]
-        shards += [PlannedShard(f"{split}-{at:05d}", split, tuple(one)) for at, one in enumerate(full)]
+        full = [entry for entry in bins if entry]
+        shards += [PlannedShard(f"{split}-{at:05d}", split, tuple(entry)) for at, entry in enumerate(full)]
     return tuple(shards)
 
 

@@ -54,9 +54,9 @@ def read_plan(path: Path) -> Plan:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such plan; avatarkit prepare-data makes it") from error
     if (values.get("format"), values.get("version")) != (FORMAT, VERSION):
-        found = f"{values.get('format')} {values.get('version')}"
+        result = f"{values.get('format')} {values.get('version')}"
         raise InputError(
-            f"{path}: is {found[:60]}, this program reads {FORMAT} {VERSION}; choose another --output,"
+            f"{path}: is {result[:60]}, this program reads {FORMAT} {VERSION}; choose another --output,"
             " or use the program"
             " that made it"
         )
@@ -85,8 +85,8 @@ def _to_json(plan: Plan) -> dict[str, Any]:
             {"name": shard.name, "split": shard.split, "items": [_item_to_json(item) for item in shard.items]}
             for shard in plan.shards
         ],
-        "dropped": [[one.key, one.split, one.tracks, one.reason, one.detail] for one in plan.dropped],
-        "problems": [[one.file, one.line, one.what] for one in plan.problems],
+        "dropped": [[entry.key, entry.split, entry.tracks, entry.reason, entry.detail] for entry in plan.dropped],
+        "problems": [[entry.file, entry.line, entry.what] for entry in plan.problems],
     }
 
 
@@ -95,7 +95,7 @@ def _item_to_json(item: PlannedItem) -> dict[str, Any]:
     original = item.original
     values: dict[str, Any] = {
         "key": item.key,
-        "tracks": [[one.identity, one.utterance, one.frames, one.folder] for one in item.tracks],
+        "tracks": [[entry.identity, entry.utterance, entry.frames, entry.folder] for entry in item.tracks],
         "original": [original.root, original.path, original.bytes, original.digest] if original else None,
         "digest": item.digest,
         "record": item.record,
@@ -113,7 +113,7 @@ def _from_json(values: Mapping[str, Any]) -> Plan:
     shards = tuple(_shard_from_json(shard) for shard in check_list(values["shards"], "shards"))
     if len({shard.name for shard in shards}) != len(shards):
         raise ValueError("a shard is planned twice")
-    dropped = tuple(_dropped(*one) for one in check_list(values["dropped"], "dropped"))
+    dropped = tuple(_dropped(*item) for item in check_list(values["dropped"], "dropped"))
     problems = tuple(
         Problem(check_text(file, "file"), check_whole(line, "line"), check_text(what, "what"))
         for file, line, what in check_list(values["problems"], "problems")
@@ -134,7 +134,7 @@ def _item_from_json(values: Any) -> PlannedItem:
     _check_notes(notes)
     return PlannedItem(
         key=check_id(table["key"], "key"),
-        tracks=tuple(_track(*one) for one in check_list(table["tracks"], "tracks")),
+        tracks=tuple(_track(*item) for item in check_list(table["tracks"], "tracks")),
         original=_original(*original) if original else None,
         digest=check_text(table.get("digest", ""), "digest", 64),
         record=_record(*record) if record else None,

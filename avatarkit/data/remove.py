@@ -83,10 +83,10 @@ def _remove(dataset: Path, wanted: Removed, progress: Progress) -> Removal:
 
 def _apply(dataset: Path, removed: Removed, finished: bool, progress: Progress) -> Removal:
     all_stats, kept_ids = [], set()
-    found = [_stats(dataset, name) for name in sealed_shards(dataset)]
-    progress.stage("remove", sum(stats.frames for stats in found), read_manifest(dataset).unit)
+    result = [_stats(dataset, name) for name in sealed_shards(dataset)]
+    progress.stage("remove", sum(stats.frames for stats in result), read_manifest(dataset).unit)
     clips = frames = shards = 0
-    for stats in found:
+    for stats in result:
         name, count = stats.name, stats.frames
         reader = ShardReader(shard_path(dataset, name))
         gone = [info for info in reader.clips if removed.covers(info)]
@@ -166,7 +166,7 @@ def _update_selection(dataset: Path, kept_ids: set[str]) -> None:
 
 def _update_manifest(dataset: Path, stats: list[ShardStats]) -> None:
     old = read_manifest(dataset)
-    if {entry.name: entry.sha256 for entry in old.shards} != {one.name: one.sha256 for one in stats}:
+    if {entry.name: entry.sha256 for entry in old.shards} != {item.name: item.sha256 for item in stats}:
         write_manifest(
             dataset, stats, kind=old.kind, size=old.size, plan_hash=old.plan_hash, config_hash=old.config_hash,
             config=old.config, tools=old.tools,

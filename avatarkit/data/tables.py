@@ -29,7 +29,7 @@ def text_attributes(file: h5py.File) -> dict[str, str]:
 
     if len(file.attrs) > MOST_ATTRIBUTES:
         raise ValueError(f"it has {len(file.attrs)} attributes")
-    found = {}
+    result = {}
     for name in file.attrs:
         about = file.attrs.get_id(name)
         kind = about.get_type()
@@ -39,8 +39,8 @@ def text_attributes(file: h5py.File) -> dict[str, str]:
         if not plain or about.shape != () or kind.get_size() > LONGEST_TEXT:
             raise ValueError(f"attribute {name[:40]!r} is no text")
         value = file.attrs[name]
-        found[name] = value.decode("utf-8") if isinstance(value, bytes) else str(value)
-    return found
+        result[name] = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return result
 
 
 class Tables:

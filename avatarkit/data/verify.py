@@ -99,9 +99,9 @@ def _tables(reader: ShardReader, manifest: Manifest, entry: ShardEntry, where: s
             f" the manifest says {entry.clips} and {entry.frames}"
         )
     for name in ("kind", "size", "plan_hash", "config_hash"):
-        expected, found = str(getattr(manifest, name)), reader.attributes.get(name)
-        if found not in (None, expected):
-            yield f"{where}: its {name} is {found}, the manifest's is {expected}: it belongs to another dataset"
+        expected, result = str(getattr(manifest, name)), reader.attributes.get(name)
+        if result not in (None, expected):
+            yield f"{where}: its {name} is {result}, the manifest's is {expected}: it belongs to another dataset"
 
 
 def _clips(reader: ShardReader, entry: ShardEntry, where: str, seen: _Seen) -> Iterator[str]:

@@ -197,14 +197,14 @@ def _add_person(sets: dict[str, str], cells: list[str], who: int, which: int) ->
 
 
 def _header(lines: list[str], where: str) -> dict[str, str]:
-    found = {}
+    result = {}
     for number, name in enumerate(HEADER, 1):
         line = lines[number - 1] if number <= len(lines) else ""
         key, colon, value = line.partition(":")
         if not colon or " ".join(key.split()).lower() != name.lower():
             raise InputError(f"{where}:{number}: expected the header line {name!r}, found {line[:40]!r}")
-        found[name] = value.strip()
-    return found
+        result[name] = value.strip()
+    return result
 
 
 def _rows(lines: list[str], first_line: int, where: str) -> tuple[NDArray[np.float64], list[Problem]]:

@@ -250,8 +250,8 @@ def _store(group: h5py.Group, name: str, values: NDArray[Any], unit: str) -> Non
 
 def _check_pictures(stream: str, frames: Sequence[bytes], where: str) -> None:
     for index, frame in enumerate(frames):
-        found = picture_size(frame)
-        if found is None or (found[0] == "PNG") != (stream == "matte"):
+        result = picture_size(frame)
+        if result is None or (result[0] == "PNG") != (stream == "matte"):
             raise InputError(f"{where}: {stream} {index} is not {'PNG' if stream == 'matte' else 'JPEG or WebP'}")
 
 

@@ -99,12 +99,12 @@ class MediaPipeTasksTracker(WindowTracker):
 
         Runs the landmark network once more, hence apart from `detect` and `follow`.
         """
-        found = cut_out(picture, square(face.box, WINDOW))
-        if found is None:
+        result = cut_out(picture, square(face.box, WINDOW))
+        if result is None:
             return None
         if self._detailed is None:
             self._detailed = self._open_landmarker(details=True)
-        part, left, top = found
+        part, left, top = result
         seen = self._detailed.detect(self._image(part))
         if not seen.face_blendshapes or not len(seen.facial_transformation_matrixes):
             return None
@@ -119,12 +119,12 @@ class MediaPipeTasksTracker(WindowTracker):
         return 0.17
 
     def _boxes(self, part: NDArray[np.uint8], *, whole: bool) -> list[Scored]:
-        found: list[Scored] = []
+        result: list[Scored] = []
         for detection in self._detector.detect(self._image(part)).detections:
             box = detection.bounding_box
             x, y = float(box.origin_x), float(box.origin_y)
-            found.append(((x, y, x + box.width, y + box.height), float(detection.categories[0].score)))
-        return found
+            result.append(((x, y, x + box.width, y + box.height), float(detection.categories[0].score)))
+        return result
 
     def _near(self, part: NDArray[np.uint8]) -> list[Scored]:
         return self._boxes(part, whole=True)

@@ -71,13 +71,13 @@ class MediaPipeTracker(WindowTracker):
 
 def _detections(detector: Any, part: NDArray[np.uint8]) -> list[Scored]:
     height, width = part.shape[:2]
-    found: list[Scored] = []
+    result: list[Scored] = []
     for detection in detector.process(part).detections or []:
         place = detection.location_data.relative_bounding_box
         left, top = place.xmin * width, place.ymin * height
         box = (left, top, left + place.width * width, top + place.height * height)
-        found.append((box, float(detection.score[0])))
-    return found
+        result.append((box, float(detection.score[0])))
+    return result
 
 
 def _import_solutions() -> tuple[Any, str]:

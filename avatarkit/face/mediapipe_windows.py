@@ -75,21 +75,21 @@ class WindowTracker(ABC):
         self, picture: NDArray[np.uint8], *, least_px: float = SMALLEST_FACE_PX, beside: float = BESIDE
     ) -> tuple[Face, ...]:
         """See `FaceTracker.detect`."""
-        found: list[Face] = []
+        result: list[Face] = []
         pyramid, smallest = Pyramid(picture), SMALLEST_BOX_PX
         for side in sides(max(picture.shape[:2]), least_px, self._reach):
-            self._search(picture, pyramid, side, smallest, found)
-            wanted = max([least_px, *(beside * face.extent_px for face in found)])
+            self._search(picture, pyramid, side, smallest, result)
+            wanted = max([least_px, *(beside * face.extent_px for face in result)])
             if self._reach * side <= wanted:
                 break
             smallest = max(SMALLEST_BOX_PX, _STRAY * wanted)
-        whole = [face for face in found if not any(_within(face, other) for other in found)]
+        whole = [face for face in result if not any(_within(face, other) for other in result)]
         return tuple(sorted(whole, key=lambda face: face.centre[0]))
 
     def glance(self, part: NDArray[np.uint8]) -> tuple[Box, ...]:
         """See `FaceTracker.glance`."""
-        found = ((box, score) for box, score in self._near(part) if score >= self._min_score)
-        return tuple(box for box, _ in keep_best(found))
+        result = ((box, score) for box, score in self._near(part) if score >= self._min_score)
+        return tuple(box for box, _ in keep_best(result))
 
     def _search(
         self, picture: NDArray[np.uint8], pyramid: Pyramid, side: float, smallest: float, found: list[Face]
@@ -138,10 +138,10 @@ class WindowTracker(ABC):
 
     def _landmarks(self, picture: NDArray[np.uint8], window: Box) -> NDArray[np.float32] | None:
         """Landmarks (478, 3) in pixels of the picture, looked for inside the window; None without a face."""
-        found = cut_out(picture, window)
-        if found is None:
+        result = cut_out(picture, window)
+        if result is None:
             return None
-        part, left, top = found
+        part, left, top = result
         points = self._mesh(part)
         if points is None:
             return None

@@ -154,14 +154,14 @@ class PersonFollower:
         return Sight(hit[0], jumped, changed=changed)
 
     def _begin(self, frame: Frame, box: Box | None) -> Sight:
-        found = self._find(frame, None, self._frames, box)
+        result = self._find(frame, None, self._frames, box)
         self._frames += 1
-        if not found:
+        if not result:
             return Sight(None)
-        face = self._choose(found) if box is None else min(found, key=lambda face: _offset(face, box))
+        face = self._choose(result) if box is None else min(result, key=lambda face: _offset(face, box))
         looks = looks_of(frame, face)
         self._person = _Person(looks, looks, face)
-        for other in found:
+        for other in result:
             if other is not face:
                 self._meet(self._person, frame, other)
         self._frames = 0
@@ -176,8 +176,8 @@ class PersonFollower:
             beside = self._beside if self._person is None else BESIDE_MOVING
             return self._tracker.detect(frame, least_px=least, beside=beside)
         least = _BOX_SMALLEST * max(box[2] - box[0], box[3] - box[1])
-        found = faces_in(self._tracker, frame, square(box, _BOX_SEARCH_SIDES), least_px=least)
-        return tuple(face for face in found if belongs(face, box))
+        result = faces_in(self._tracker, frame, square(box, _BOX_SEARCH_SIDES), least_px=least)
+        return tuple(face for face in result if belongs(face, box))
 
     def _follow_others(self, person: _Person, frame: Frame, moved: tuple[float, float]) -> None:
         """Where the others are now; those long unseen or far away are left."""
@@ -204,7 +204,7 @@ class PersonFollower:
         for x0, y0, x1, y1 in self._tracker.glance(np.ascontiguousarray(part[0][::step, ::step])):
             there = x0 * step + part[1], y0 * step + part[2], x1 * step + part[1], y1 * step + part[2]
             size = max(there[2] - there[0], there[3] - there[1])
-            if size >= _OTHER_SIZE * face.extent_px and all(iou(there, one) < _SAME_IOU for one in known):
+            if size >= _OTHER_SIZE * face.extent_px and all(iou(there, item) < _SAME_IOU for item in known):
                 for other in faces_in(self._tracker, frame, square(there, 2.0), least_px=math.inf):
                     if iou(other.box, face.box) < _SAME_IOU:
                         self._meet(person, frame, other)
@@ -240,11 +240,11 @@ class PersonFollower:
         self, person: _Person, frame: Frame, places: Sequence[Face], box: Box | None
     ) -> tuple[_Hit | None, bool]:
         """The person among the faces of a frame, and whether any face was there."""
-        found = self._find(frame, places[0] if places else None, person.missing, box)
+        result = self._find(frame, places[0] if places else None, person.missing, box)
         limit = _SAME_AFTER_CUT if person.after_cut else _SAME
-        largest = max((face.extent_px for face in found), default=1.0)
+        largest = max((face.extent_px for face in result), default=1.0)
         best: tuple[float, _Hit] | None = None
-        for face in found:
+        for face in result:
             looks = looks_of(frame, face)
             away = difference(looks, person.looks)
             if away > limit or (person.others and not self._is_best(person, looks, away)):
@@ -254,10 +254,10 @@ class PersonFollower:
             cost = away + _PLACE_WEIGHT * min(1.0, far / 10.0)
             if best is None or cost < best[0]:
                 best = cost, (face, looks)
-        for face in found:
+        for face in result:
             if best is None or face is not best[1][0]:
                 self._meet(person, frame, face)
-        return None if best is None else best[1], bool(found)
+        return None if best is None else best[1], bool(result)
 
     def _learn(self, person: _Person, face: Face, looks: Looks) -> None:
         """Take a face as the person's: its place, and where nobody else is near also its looks."""

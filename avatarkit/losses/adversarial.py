@@ -59,10 +59,10 @@ def feature_matching(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[T
     """
     scales = []
     for wanted, seen in zip(real, fake, strict=True):
-        for one, other in zip(wanted, seen, strict=True):
-            check_same(one, other, "real feature map", "fake feature map")
+        for item, other in zip(wanted, seen, strict=True):
+            check_same(item, other, "real feature map", "fake feature map")
         pairs = zip(wanted, seen, strict=True)
-        maps = [(at_least_single(other) - at_least_single(one).detach()).abs().mean() for one, other in pairs]
+        maps = [(at_least_single(other) - at_least_single(item).detach()).abs().mean() for item, other in pairs]
         scales.append(torch.stack(maps).mean())
     return torch.stack(scales).mean()
 

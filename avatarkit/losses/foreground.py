@@ -43,8 +43,8 @@ def l1(prediction: Tensor, target: Tensor, matte: Tensor | None = None) -> Tenso
 def weighted_l1(maps: Sequence[Tensor], wanted: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Sum over feature maps of each one's weight times its mean absolute difference, a scalar."""
     parts = [
-        weight * (at_least_single(one) - at_least_single(other)).abs().mean()
-        for one, other, weight in zip(maps, wanted, weights, strict=True)
+        weight * (at_least_single(item) - at_least_single(other)).abs().mean()
+        for item, other, weight in zip(maps, wanted, weights, strict=True)
     ]
     return sum(parts[1:], parts[0])
 

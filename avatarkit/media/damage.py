@@ -34,15 +34,15 @@ def damaged_frames(
     """
     spans = _spans(list(_decoded(path, video, timeout_s)), video)
     total = video.frames_at(rate)
-    found: list[range] = []
+    result: list[range] = []
     for begin, end in spans:
         first = round_half_up(begin * rate)
         stop = total if end is None else min(total, round_half_up(end * rate))
-        if found and first <= found[-1].stop:
-            found[-1] = range(found[-1].start, max(stop, found[-1].stop))
+        if result and first <= result[-1].stop:
+            result[-1] = range(result[-1].start, max(stop, result[-1].stop))
         elif first < stop:
-            found.append(range(first, stop))
-    return tuple(found)
+            result.append(range(first, stop))
+    return tuple(result)
 
 
 def damage_warning(path: Path, damaged: Iterable[range], total: int) -> str:

@@ -180,7 +180,7 @@ def _identify(track: Track, output: int, child: Child) -> None:
     """Find out which stream of the input a track is; ffmpeg says so before the first packet."""
     mapped = re.compile(rf"^ +Stream #0:(\d+) -> #0:{output} \(")
     child.wait_for_line(mapped)
-    match = next((found for line in child.log if (found := mapped.match(line))), None)
+    match = next((result for line in child.log if (result := mapped.match(line))), None)
     track.index = int(match[1]) if match else output
     line = _chosen(child.log).get(track.index)
     track.other = line is None

@@ -87,11 +87,11 @@ class StreamLine:
     @property
     def rates(self) -> tuple[Fraction, ...]:
         """The average and the base frame rate that ffmpeg names."""
-        found = {unit: text for text, unit in _RATE.findall(self.text)}
+        result = {unit: text for text, unit in _RATE.findall(self.text)}
         rates = []
         for unit in ("fps", "tbr"):
             try:
-                rates.append(parse_rate(found[unit]))
+                rates.append(parse_rate(result[unit]))
             except (KeyError, UsageError):
                 continue
         return tuple(rates)

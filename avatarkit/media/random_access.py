@@ -37,8 +37,8 @@ def frames_at(path: Path | str, indices: Sequence[int], *, info: MediaInfo | Non
         )
     if not indices:
         return []
-    found = _by_seeking(path, indices, info.video) if can_seek(info) else None
-    return found if found is not None else _by_reading(path, indices, info)
+    result = _by_seeking(path, indices, info.video) if can_seek(info) else None
+    return result if result is not None else _by_reading(path, indices, info)
 
 
 def can_seek(info: MediaInfo) -> bool:
@@ -94,14 +94,14 @@ def _by_seeking(path: Path, indices: Sequence[int], video: VideoStream) -> list[
 
 def _by_reading(path: Path, indices: Sequence[int], info: MediaInfo) -> list[ImageArray]:
     wanted = set(indices)
-    found: dict[int, ImageArray] = {}
+    result: dict[int, ImageArray] = {}
     with FrameReader(path, info=info) as reader:
         for index, frame in enumerate(reader):
             if index in wanted:
-                found[index] = frame
-                if len(found) == len(wanted):
+                result[index] = frame
+                if len(result) == len(wanted):
                     break
-    missing = sorted(wanted - found.keys())
+    missing = sorted(wanted - result.keys())
     if missing:
         raise InputError(f"{path}: frame {missing[0]} cannot be decoded; the file is damaged")
-    return [found[index] for index in indices]
+    return [result[index] for index in indices]

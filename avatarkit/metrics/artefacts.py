@@ -75,9 +75,9 @@ def compensated_difference(frame: Picture, following: Picture) -> float:
     """
     import cv2
 
-    one, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
+    item, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
     back = sample(np.asarray(other, np.uint8), _flow_map(frame, following))
-    return float(np.abs(one.astype(np.float32) - back).mean())
+    return float(np.abs(item.astype(np.float32) - back).mean())
 
 
 def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
@@ -88,8 +88,8 @@ def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
     import cv2
 
     none: Any = None
-    one, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, other, none)
+    item, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(item, other, none)
     height, width = frame.shape[:2]
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     return np.asarray(flow + np.stack([x, y], axis=2), np.float32)

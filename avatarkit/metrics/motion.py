@@ -45,15 +45,15 @@ def akd(result: Track, target: Track) -> float:
 def aed(result: Track, driver: Track) -> float:
     """Average expression distance in head units (about 9 cm): 0 where expressions change alike; of any two people."""
     _check(result, driver)
-    one, other = (_expression(track) for track in (result, driver))
-    return float(np.linalg.norm(one - other, axis=2).mean())
+    item, other = (_expression(track) for track in (result, driver))
+    return float(np.linalg.norm(item - other, axis=2).mean())
 
 
 def apd_deg(result: Track, driver: Track) -> float:
     """Average pose distance in degrees: how far the head's turn since the first frame is from the driver's."""
     _check(result, driver)
-    one, other = (_turns(track) for track in (result, driver))
-    trace = np.einsum("fij,fij->f", one, other)
+    item, other = (_turns(track) for track in (result, driver))
+    trace = np.einsum("fij,fij->f", item, other)
     return float(np.degrees(np.arccos(((trace - 1) / 2).clip(-1, 1))).mean())
 
 
@@ -69,10 +69,10 @@ def openings(track: Track) -> dict[str, NDArray[np.float64]]:
 
 def correlation(result: NDArray[np.floating[Any]], driver: NDArray[np.floating[Any]]) -> float | None:
     """Pearson's, from -1 to 1; None for fewer than five values or a driver that hardly moves; 0 for a still result."""
-    one, other = np.asarray(result, np.float64), np.asarray(driver, np.float64)
+    item, other = np.asarray(result, np.float64), np.asarray(driver, np.float64)
     if len(other) < 5 or other.std() < LEAST_MOTION:
         return None
-    return 0.0 if one.std() == 0 else float(np.corrcoef(one, other)[0, 1])
+    return 0.0 if item.std() == 0 else float(np.corrcoef(item, other)[0, 1])
 
 
 def jitter(result: Track, driver: Track) -> float | None:
@@ -83,8 +83,8 @@ def jitter(result: Track, driver: Track) -> float | None:
     _check(result, driver)
     if len(result) < 3:
         return None
-    one, other = (_unrest(track) for track in (result, driver))
-    return None if other == 0 else one / other
+    item, other = (_unrest(track) for track in (result, driver))
+    return None if other == 0 else item / other
 
 
 def _unrest(track: Track) -> float:

@@ -76,11 +76,11 @@ class SquareTransfer(Transfer):
 
     def _seen_references(self, motion: Motion, squares: Squares) -> list[int]:
         """The reference frames; where one was not seen itself, the nearest of its shot that was."""
-        found = []
+        result = []
         for reference, bounds in zip(self.references, motion.shot_ranges(), strict=True):
             near = squares.around(reference, bounds)
-            found.append(_nearest(near))
-        return found
+            result.append(_nearest(near))
+        return result
 
 
 def _nearest(near: tuple[tuple[int, float], ...]) -> int:

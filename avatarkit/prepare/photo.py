@@ -70,12 +70,12 @@ def _portrait(job: PhotoJob, config: PrepareConfig, tools: Tools) -> ClipData:
         photo = read_image(job.path)
     except InputError as error:
         raise _Refused("track", "not-a-photo", str(error)) from error
-    found = _faces(photo, tools) if job.landmarks68 is None or job.face_count is None else ()
-    quad = _quad(job, photo, found)
+    result = _faces(photo, tools) if job.landmarks68 is None or job.face_count is None else ()
+    quad = _quad(job, photo, result)
     if quad.side < config.least_head_px:
         detail = f"head of {quad.side:.0f} px, and {config.least_head_px:.0f} are needed"
         raise _Refused("crop", "too-small", detail)
-    people = _people(found, quad)
+    people = _people(result, quad)
     if job.face_count is None and people > config.max_faces:
         raise _Refused("track", "several-people", f"{people} faces in the portrait")
     picture = align(photo, quad, config.size)
@@ -139,11 +139,11 @@ def _share_between(face: Face, low: NDArray[np.float64], high: NDArray[np.float6
 
 def _middle_face(picture: Picture, tools: Tools) -> Face:
     """The aligned portrait's face: the one nearest to its middle."""
-    found = tools.tracker.detect(picture, beside=1.0)
-    if not found:
+    result = tools.tracker.detect(picture, beside=1.0)
+    if not result:
         raise _Refused("track", "no-face", "no face found in the aligned portrait")
     middle = np.array(picture.shape[1::-1]) / 2.0
-    return min(found, key=lambda face: float(np.linalg.norm(np.array(face.centre) - middle)))
+    return min(result, key=lambda face: float(np.linalg.norm(np.array(face.centre) - middle)))
 
 
 def _around(picture: Picture, face: Face) -> Picture:

@@ -102,13 +102,13 @@ class Piece:
     def _look_around(self, frame: NDArray[np.uint8], face: Face) -> None:
         """Measure what needs the original's pixels: other people in the crop, and the effective resolution."""
         left, top, right, bottom = wanted(head_frame(face.landmarks)).corners
-        found = faces_in(self._tools.tracker, frame, (left, top, right, bottom), beside=_OTHER_SIZE)
+        result = faces_in(self._tools.tracker, frame, (left, top, right, bottom), beside=_OTHER_SIZE)
         self._looks += 1
         self._crowded += any(
             other.extent_px >= _OTHER_SIZE * face.extent_px
             and left <= other.centre[0] <= right
             and top <= other.centre[1] <= bottom
-            for other in others(found, face)
+            for other in others(result, face)
         )
         half = _REGION * face.extent_px / 2.0
         x, y = face.centre

@@ -111,7 +111,7 @@ def _noise(grey: Array) -> float:
 
 def _blocks(grey: Array) -> float:
     """Mean over both directions of the steps at the most striking of the eight possible grids."""
-    found = []
+    result = []
     for turned in (grey, grey.T):
         steps = np.abs(np.diff(turned, axis=1))
         beyond = steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2.0
@@ -119,5 +119,5 @@ def _blocks(grey: Array) -> float:
         whole = len(profile) // _GRID_PX * _GRID_PX
         phases = profile[:whole].reshape(-1, _GRID_PX).mean(0)
         usual = float(np.minimum(steps, _STEP_LEVELS).mean())
-        found.append(float(phases.max() - np.median(phases)) / (usual + 0.5))
-    return sum(found) / 2.0
+        result.append(float(phases.max() - np.median(phases)) / (usual + 0.5))
+    return sum(result) / 2.0

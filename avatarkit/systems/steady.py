@@ -92,9 +92,9 @@ def _places(
     now: NDArray[np.uint8], other: NDArray[np.uint8], size: tuple[int, int], flow: cv2.DISOpticalFlow
 ) -> Array:
     """Where each pixel of the frame lies in its neighbour, (H, W, 2)."""
-    found = np.asarray(flow.calc(now, other, np.zeros((*now.shape, 2), np.float32)), np.float32)
+    result = np.asarray(flow.calc(now, other, np.zeros((*now.shape, 2), np.float32)), np.float32)
     scale = np.array([size[0] / now.shape[1], size[1] / now.shape[0]], np.float32)
-    full = np.asarray(cv2.resize(found, size, interpolation=cv2.INTER_LINEAR), np.float32) * scale
+    full = np.asarray(cv2.resize(result, size, interpolation=cv2.INTER_LINEAR), np.float32) * scale
     y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
     full[..., 0] += x
     full[..., 1] += y

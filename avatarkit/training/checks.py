@@ -66,8 +66,8 @@ def check_same_run(
     now, before = flat(asdict(config)), flat(asdict(saved))
     changed = [key for key in now if now[key] != before[key] and key.split(".")[0] not in MAY_CHANGE]
     if changed:
-        told = ", ".join(f"{key} was {before[key]} and is now {now[key]}" for key in changed)
-        raise UsageError(f"--output {run}: cannot go on with other settings: {told}; choose another folder")
+        reported = ", ".join(f"{key} was {before[key]} and is now {now[key]}" for key in changed)
+        raise UsageError(f"--output {run}: cannot go on with other settings: {reported}; choose another folder")
     _check_data(run, found.meta.dataset, data)
     if found.meta.parents != parents:
         raise UsageError(f"--output {run}: builds on other checkpoints than those given now; choose another folder")

@@ -62,7 +62,7 @@ def _tensors(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 @contextmanager
-def out_of_memory_told(config: TrainConfig, processes: int) -> Iterator[None]:
+def out_of_memory_explained(config: TrainConfig, processes: int) -> Iterator[None]:
     """Turn running out of memory into one line that says what to lower.
 
     Raises:
@@ -87,7 +87,7 @@ def out_of_memory_told(config: TrainConfig, processes: int) -> Iterator[None]:
 
 
 @contextmanager
-def lost_workers_told() -> Iterator[None]:
+def lost_workers_explained() -> Iterator[None]:
     """Turn the end of a process that reads ahead into one line.
 
     Raises:

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from avatarkit.errors import AvatarkitError
-from avatarkit.training.failures import lost_workers_told
+from avatarkit.training.failures import lost_workers_explained
 
 
 class Samples(Protocol):
@@ -39,7 +39,7 @@ class Positioned(Dataset[dict[str, Any]]):
         return {**self._samples[position], "position": position}
 
 
-class Told(Dataset["dict[str, Any] | AvatarkitError"]):
+class Guarded(Dataset["dict[str, Any] | AvatarkitError"]):
     """Positioned samples for a loader: an error that a user can act on is handed over in a sample's place.
 
     A loader would put the traceback of its worker process into the message of whatever is raised there.
@@ -84,7 +84,7 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**default_collate(tensors), "positions": positions}
 
 
-def collate_told(samples: Sequence[Mapping[str, Any] | AvatarkitError]) -> dict[str, Any] | AvatarkitError:
+def collate_or_error(samples: Sequence[Mapping[str, Any] | AvatarkitError]) -> dict[str, Any] | AvatarkitError:
     """As `collate`; the first error where there is one."""
     usable = []
     for sample in samples:
@@ -102,15 +102,15 @@ def read_batches(samples: Samples, passes: Passes, workers: int, *, pin: bool = 
         LostWorkerError: a worker was killed.
     """
     loader: DataLoader[Any] = DataLoader(
-        Told(samples),
+        Guarded(samples),
         batch_sampler=passes,  # endless, so it has no length
         num_workers=workers,
-        collate_fn=collate_told,
+        collate_fn=collate_or_error,
         pin_memory=pin,
         # The loader would draw from the global generator otherwise.
         generator=torch.Generator().manual_seed(0),
     )
-    with lost_workers_told() if workers else nullcontext():
+    with lost_workers_explained() if workers else nullcontext():
         batches = iter(loader)
         if workers:
             _look_for_lost_workers_here_alone()

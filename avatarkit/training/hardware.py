@@ -90,13 +90,13 @@ def check_alike(accelerator: Accelerator, seen: Mapping[str, str]) -> None:
         return
     everywhere: list[Mapping[str, str]] = gather_object([dict(seen)])
     for option in seen:
-        told = [one[option] for one in everywhere]
-        other = next((rank for rank, value in enumerate(told) if value != told[0]), None)
+        reported = [item[option] for item in everywhere]
+        other = next((rank for rank, value in enumerate(reported) if value != reported[0]), None)
         if other is not None:
             raise InputError(
-                f"{option}: process {other} of {len(told)} does not find there what process 0 finds; all machines must"
-                f" see the same {'dataset' if option == '--data' else 'newest checkpoint'}: give a folder that they"
-                " share, by the same path"
+                f"{option}: process {other} of {len(reported)} does not find there what process 0 finds; all machines"
+                f" must see the same {'dataset' if option == '--data' else 'newest checkpoint'}: give a folder that"
+                " they share, by the same path"
             )
 
 

@@ -35,8 +35,8 @@ class RunLog:
 
     def figures(self, kind: str, step: int, images: int, values: Mapping[str, float]) -> None:
         """Write a line and a point on each curve; `step` counts from 0, `images` are those seen so far."""
-        told = {name: _json_number(value) for name, value in values.items()}
-        self._lines.write(json.dumps({"kind": kind, "step": step, "images": images, **told}) + "\n")
+        reported = {name: _json_number(value) for name, value in values.items()}
+        self._lines.write(json.dumps({"kind": kind, "step": step, "images": images, **reported}) + "\n")
         self._lines.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
@@ -59,13 +59,13 @@ def read_log(folder: Path) -> list[dict[str, object]]:
     path = folder / LOG_NAME
     if not path.is_file():
         return []
-    found = []
+    result = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(line))
+            result.append(json.loads(line))
         except ValueError:
             continue  # the process ended while it wrote this line
-    return found
+    return result
 
 
 def _cut(path: Path, first_step: int) -> None:

@@ -17,7 +17,7 @@ from avatarkit.runtime import Progress
 from avatarkit.training import hardware, state
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.ema import Ema
-from avatarkit.training.failures import LostWorkerError, TrainingError, keep_batch, out_of_memory_told
+from avatarkit.training.failures import LostWorkerError, TrainingError, keep_batch, out_of_memory_explained
 from avatarkit.training.feed import Passes, read_batches
 from avatarkit.training.meters import Meters
 from avatarkit.training.schedule import learning_rate
@@ -138,8 +138,8 @@ class Trainer:
             return Ended(self.step, 0, self.images, 0.0, reason, {})
         watch = Watch(self, first)
         meters = Meters(self.accelerator)
-        told = out_of_memory_told(self.config, self.accelerator.num_processes)
-        with StopRequests() as requests, watch, told, closing(self._batches()) as batches:
+        reported = out_of_memory_explained(self.config, self.accelerator.num_processes)
+        with StopRequests() as requests, watch, reported, closing(self._batches()) as batches:
             self._progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
             due: Reason | None = None
             self._reading = batches
@@ -216,7 +216,7 @@ class Trainer:
 
     def plain_step(self) -> dict[str, torch.Tensor]:
         """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
-        told: dict[str, torch.Tensor] = {}
+        reported: dict[str, torch.Tensor] = {}
         suspect: Batch | None = None
         passes = self.config.accumulation
         self.optimisers["nets"].zero_grad(set_to_none=True)
@@ -233,22 +233,22 @@ class Trainer:
             if suspect is None and (last or not bool(torch.isfinite(total))):
                 suspect = batch
             for name, value in {**terms, **more, "total": total}.items():
-                told[name] = told.get(name, 0.0) + value.detach() / passes
+                reported[name] = reported.get(name, 0.0) + value.detach() / passes
         assert suspect is not None
         limit = self.config.optim.clip_norm or float("inf")
-        told["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self._trained, limit)
+        reported["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self._trained, limit)
         if self._adversary is not None:
             discriminator = self._adversary.discriminator
             hardware.average_gradients(self.accelerator, discriminator)
-            told["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(discriminator.parameters(), limit)
+            reported["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(discriminator.parameters(), limit)
         # Gradients are means over all processes, so all of them come to the same answer here; nobody has stepped yet.
-        if not all(bool(torch.isfinite(told[name])) for name in told if name.endswith("_norm")):
-            self._diverged(suspect, told)
+        if not all(bool(torch.isfinite(reported[name])) for name in reported if name.endswith("_norm")):
+            self._diverged(suspect, reported)
         for optimiser in self.optimisers.values():
             optimiser.step()
         if self._adversary is not None:
             self._adversary.optimiser.zero_grad(set_to_none=True)
-        return told
+        return reported
 
     def _terms(self, outcome: Outcome) -> dict[str, torch.Tensor]:
         """The losses of the trained nets that have weights."""
@@ -263,12 +263,12 @@ class Trainer:
         if self._adversary is None or not outcome["fakes"]:
             return {}
         pairs = outcome["fakes"].values()
-        told = self._adversary.teach(
+        reported = self._adversary.teach(
             torch.cat([fake for fake, _ in pairs]).detach(),
             torch.cat([real for _, real in pairs]),
             backward=self.accelerator.backward,
         )
-        return {name: torch.as_tensor(value) for name, value in told.items()}
+        return {name: torch.as_tensor(value) for name, value in reported.items()}
 
     def _weight(self, name: str) -> float:
         return self.config.weights.get(name, 0.0)

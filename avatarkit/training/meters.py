@@ -34,13 +34,13 @@ class Meters:
         means = torch.stack([self._sums[name].to(self._accelerator.device) for name in names]) / self._steps
         if self._accelerator.num_processes > 1:
             means = self._accelerator.reduce(means, reduction="mean")
-        found = dict(zip(names, means.tolist(), strict=True))
-        found["images_per_s"] = self._images / max(time.monotonic() - self._since, 1e-9)
+        result = dict(zip(names, means.tolist(), strict=True))
+        result["images_per_s"] = self._images / max(time.monotonic() - self._since, 1e-9)
         memory = hardware.peak_memory_gib(self._accelerator.device)
         if memory is not None:
-            found["peak_memory_gib"] = memory
+            result["peak_memory_gib"] = memory
         self._begin()
-        return found
+        return result
 
     def _begin(self) -> None:
         self._sums: dict[str, torch.Tensor] = {}

@@ -27,13 +27,13 @@ def sheet(columns: Columns) -> NDArray[np.uint8]:
     side = min(CELL_PX[1], max(CELL_PX[0], *(picture.shape[-1] for picture in columns.values())))
     count = min(len(picture) for picture in columns.values())
     height, width = TITLE + count * (side + GAP), len(columns) * (side + GAP)
-    found = np.full((height, width, 3), 255, np.uint8)
+    result = np.full((height, width, 3), 255, np.uint8)
     for number, picture in enumerate(columns.values()):
         left = number * (side + GAP)
         for row, cell in enumerate(_cells(picture[:count], side)):
             top = TITLE + row * (side + GAP)
-            found[top : top + side, left : left + side] = cell
-    return _with_titles(found, [(number * (side + GAP), title) for number, title in enumerate(columns)])
+            result[top : top + side, left : left + side] = cell
+    return _with_titles(result, [(number * (side + GAP), title) for number, title in enumerate(columns)])
 
 
 def warped_checks(grid_BDHW3: Tensor, size: int) -> Tensor:

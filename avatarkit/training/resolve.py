@@ -40,13 +40,13 @@ def resolve(base: Config, file: Path | None = None, sets: Sequence[str] = ()) ->
             raise UsageError(f"{where}: {_first_line(error)}") from error
     # References such as ${batch} are followed once all layers are there.
     try:
-        found = OmegaConf.to_object(merged)
+        result = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, RecursionError) as error:
         key = getattr(error, "full_key", None) or "the configuration"
         raise UsageError(f"{key}: cannot be worked out: {_first_line(error)}") from error
-    assert isinstance(found, type(base))
-    check(found)
-    return found
+    assert isinstance(result, type(base))
+    check(result)
+    return result
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
@@ -56,11 +56,11 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], where: str) -> C
 
     _check_keys(values, kind(), where, all_keys=True)
     try:
-        found = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(values)))
+        result = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(values)))
     except (OmegaConfBaseException, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{where}: {_first_line(error)}") from error
-    assert isinstance(found, kind)
-    return found
+    assert isinstance(result, kind)
+    return result
 
 
 def keys(config: TrainConfig) -> list[str]:
@@ -118,11 +118,11 @@ def _read_set(text: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise UsageError(f"--set {text}: expected key=value, such as --set optim.lr=1e-4")
     try:
-        found = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
+        result = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UsageError(f"--set {text[:80]}: {_first_line(error)}") from error
-    assert isinstance(found, dict)
-    return {str(name): value for name, value in found.items()}
+    assert isinstance(result, dict)
+    return {str(name): value for name, value in result.items()}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -134,13 +134,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         text = read_bytes(path, LARGEST_YAML, links=True).decode()
         if any(isinstance(event, AliasEvent) for event in parse(text)):
             raise InputError(f"{path}: names a part by * to repeat it, which is not read; write each value out")
-        found = OmegaConf.to_container(OmegaConf.create(text))
+        result = OmegaConf.to_container(OmegaConf.create(text))
     except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: cannot be read: is not text") from error
     except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
+    if not isinstance(result, dict):
         raise InputError(f"{path}: holds no keys; write lines such as batch: 8")
-    return {str(name): value for name, value in found.items()}
+    return {str(name): value for name, value in result.items()}

@@ -97,12 +97,12 @@ def examine(weight: WeightFile, *, rehash: bool = False) -> tuple[State, str | N
         return ("damaged", wrong) if wrong else (good, None)
     if good == "unpinned" and not rehash:
         return good, None
-    found = digests(path)
-    wrong = mismatch(weight, found, pin.sha256 if pin else None)
+    result = digests(path)
+    wrong = mismatch(weight, result, pin.sha256 if pin else None)
     if wrong:
         return "damaged", wrong
     if good != "unpinned" and not unchanged:
-        try_pin(weight, path, found)
+        try_pin(weight, path, result)
     return good, None
 
 

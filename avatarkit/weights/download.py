@@ -177,11 +177,11 @@ class Download:
         total = int(length) if length.isdecimal() else None
         partial = response.status == http.client.PARTIAL_CONTENT
         if partial:
-            found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if found is None or int(found[1]) != self._offset:
+            result = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if result is None or int(result[1]) != self._offset:
                 self.discard()
                 raise Broken("sent another piece than the one asked for")
-            total = None if found[2] == "*" else int(found[2])
+            total = None if result[2] == "*" else int(result[2])
         else:
             self.discard()
             self.resumed = False

@@ -94,21 +94,21 @@ def import_file(
         pinned = None if repin else cache.pinned(weight)
         try:
             with source.open("rb") as reader, copy.open("wb") as writer:
-                found = digests_of(reader, writer.write)
+                result = digests_of(reader, writer.write)
                 writer.flush()
                 os.fsync(writer.fileno())
         except OSError as error:
             raise storage_error(path.parent, error) from error
-        wrong = mismatch(weight, found, pinned)
+        wrong = mismatch(weight, result, pinned)
         if wrong:
             raise WrongFile(
-                f"{source}: is not {weight.name}{_rather(weight, found)}: {wrong}; nothing was kept"
+                f"{source}: is not {weight.name}{_rather(weight, result)}: {wrong}; nothing was kept"
             )
         if not identified_by_hash(weight) and pinned is None:
             check_contents(weight, copy, called=source)
         if check is not None:
             check(copy)
-        _settle(weight, copy, found, f"imported from {source}")
+        _settle(weight, copy, result, f"imported from {source}")
     return path
 
 
@@ -116,8 +116,8 @@ def refuse_restricted(wanted: list[WeightFile]) -> None:
     """Raise UsageError, naming them, if some of these weights may not be used commercially."""
     refused = [weight for weight in wanted if not weight.permissive]
     if refused:
-        told = ", ".join(f"{weight.name} ({weight.licence}, {weight.licence_url})" for weight in refused)
-        raise UsageError(f"--permissive-only refuses {told}; leave the option out if you may use them")
+        reported = ", ".join(f"{weight.name} ({weight.licence}, {weight.licence_url})" for weight in refused)
+        raise UsageError(f"--permissive-only refuses {reported}; leave the option out if you may use them")
 
 
 def _usable(weight: WeightFile) -> bool:
@@ -138,10 +138,10 @@ def _fetch_from_any(weight: WeightFile, pinned: str | None, progress: Progress, 
             return _fetch_from(url, weight, pinned, progress, patience)
         except DownloadError as error:
             problems.append(type(error)(f"{host(url)} {error}"))
-    told = "; ".join(map(str, problems))
+    reported = "; ".join(map(str, problems))
     kind = HashMismatch if any(isinstance(problem, HashMismatch) for problem in problems) else DownloadError
     raise kind(
-        f"{weight.name} could not be fetched: {told}; or get {weight.file} ({weight.size})"
+        f"{weight.name} could not be fetched: {reported}; or get {weight.file} ({weight.size})"
         f" from {weight.source} by other means and run {cache.import_text(weight)}"
     )
 
@@ -164,12 +164,12 @@ def _fetch_from(
         )
         download.run()
         try:
-            found = cache.digests(part)
-            wrong = mismatch(weight, found, pinned)
+            result = cache.digests(part)
+            wrong = mismatch(weight, result, pinned)
             if wrong is None:
                 if not known:
                     _check_download(weight, part, url)
-                _settle(weight, part, found, url)
+                _settle(weight, part, result, url)
                 return path
         finally:
             download.discard()

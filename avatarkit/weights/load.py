@@ -77,11 +77,11 @@ def load_state_dict(
         WrongFile: the file holds no state dict, or objects other than tensors.
     """
     with closing(_open(name_or_path)) as handle:
-        found = _state_dict(handle)
+        result = _state_dict(handle)
     for prefix in strip:
-        if found and all(key.startswith(prefix) for key in found):
-            found = {key[len(prefix) :]: value for key, value in found.items()}
-    return found
+        if result and all(key.startswith(prefix) for key in result):
+            result = {key[len(prefix) :]: value for key, value in result.items()}
+    return result
 
 
 def read_bytes(name_or_path: str | Path) -> bytes:
@@ -168,8 +168,8 @@ def check_contents(weight: WeightFile, path: Path, *, called: str | Path | None 
             raise WrongFile(f"{called}: is not {weight.name}: not a {weight.kind} file")
         return
     with path.open("rb") as handle:
-        found = _state_dict(handle, called)
-    missing = [key for key in weight.probe_keys if not any(_ends(have, key) for have in found)]
+        result = _state_dict(handle, called)
+    missing = [key for key in weight.probe_keys if not any(_ends(have, key) for have in result)]
     if missing:
         raise WrongFile(f"{called}: is not {weight.name}: its state dict has no {_some(missing)}")
 
@@ -225,15 +225,15 @@ def _state_dict(handle: IO[bytes], called: str | Path | None = None) -> dict[str
 
     called = called or handle.name
     try:
-        found = torch.load(handle, map_location="cpu", weights_only=True)
+        result = torch.load(handle, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WrongFile(f"{called}: holds something else than tensors, or is no PyTorch file") from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise WrongFile(f"{called}: is not a PyTorch file, or is damaged") from error
-    tensors = _tensors(found)
-    if tensors is None and isinstance(found, Mapping):
-        inner = [found[key] for key in _CONTAINERS if key in found]
-        inner += [value for value in found.values() if isinstance(value, Mapping)]
+    tensors = _tensors(result)
+    if tensors is None and isinstance(result, Mapping):
+        inner = [result[key] for key in _CONTAINERS if key in result]
+        inner += [value for value in result.values() if isinstance(value, Mapping)]
         tensors = next((taken for taken in map(_tensors, inner) if taken is not None), None)
     if tensors is None:
         raise WrongFile(f"{called}: holds no state dict")

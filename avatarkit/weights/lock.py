@@ -162,5 +162,5 @@ def _check(weight: WeightFile) -> None:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]}?)" if found else ""
+    result = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {result[0]}?)" if result else ""

@@ -82,7 +82,7 @@ class Pool:
         self._queue = deque(_Turn(task, last_chance=False) for task in tasks)
         self._busy = []
         try:
-            while self._queue or self._second_turns or any(one.turn for one in self._workers):
+            while self._queue or self._second_turns or any(item.turn for item in self._workers):
                 self._refill()
                 self._assign()
                 self._listen()
@@ -94,41 +94,41 @@ class Pool:
 
     def _refill(self) -> None:
         """Deferred tasks get their second turn when nothing else is left; workers are started as needed."""
-        if not self._queue and self._second_turns and not any(one.turn for one in self._workers):
+        if not self._queue and self._second_turns and not any(item.turn for item in self._workers):
             if self._network_failures == len(self._second_turns):
                 self._network_is_down()  # nothing came through since the first of them
             self._queue.extend(self._second_turns)
             self._second_turns = []
-        wanted = min(self._count, len(self._queue) + sum(one.turn is not None for one in self._workers))
+        wanted = min(self._count, len(self._queue) + sum(item.turn is not None for item in self._workers))
         while len(self._workers) < wanted:
             self._workers.append(self._start())
 
     def _start(self) -> _Worker:
         self._number += 1
         name = f"worker-{self._number}"
-        slot = min(set(range(self._count)) - {one.slot for one in self._workers})
+        slot = min(set(range(self._count)) - {item.slot for item in self._workers})
         environment = self._crew.environments[slot % len(self._crew.environments)]
         return _Worker(name, slot, WorkerProcess(name, self._crew, environment), time.monotonic() + START_LIMIT_S)
 
     def _assign(self) -> None:
-        for one in self._workers:
-            if one.ready and one.turn is None and self._queue:
+        for item in self._workers:
+            if item.ready and item.turn is None and self._queue:
                 turn = self._queue.popleft()
                 self._orders += 1
-                one.turn, one.step, one.order = turn, None, self._orders
-                self._alive(one, START_LIMIT_S)
-                self._watcher.started(turn.task.name, one.name)
-                one.process.send(Turn(turn.task, self._watcher.poisoned(turn.task.name), turn.last_chance))
+                item.turn, item.step, item.order = turn, None, self._orders
+                self._alive(item, START_LIMIT_S)
+                self._watcher.started(turn.task.name, item.name)
+                item.process.send(Turn(turn.task, self._watcher.poisoned(turn.task.name), turn.last_chance))
 
     def _listen(self) -> None:
-        pipes: dict[Any, _Worker] = {one.process.pipe: one for one in self._workers}
+        pipes: dict[Any, _Worker] = {item.process.pipe: item for item in self._workers}
         for pipe in wait(list(pipes), timeout=TICK_S):
-            one = pipes[pipe]
+            item = pipes[pipe]
             try:
-                while one.process.pipe.poll():
-                    self._take(one, one.process.pipe.recv())
+                while item.process.pipe.poll():
+                    self._take(item, item.process.pipe.recv())
             except (EOFError, OSError):
-                self._died(one)
+                self._died(item)
         self._grant()
 
     def _take(self, one: _Worker, message: messages.Message) -> None:
@@ -195,12 +195,12 @@ class Pool:
 
     def _check_deadlines(self) -> None:
         now_s = time.monotonic()
-        for one in [one for one in self._workers if one.deadline_s < now_s]:
-            if one.turn is None and one.ready:
-                self._alive(one)
+        for item in [item for item in self._workers if item.deadline_s < now_s]:
+            if item.turn is None and item.ready:
+                self._alive(item)
                 continue
-            one.process.end()
-            self._lost(one, "timeout", f"gave no sign of life for {one.limit_s:.0f} s")
+            item.process.end()
+            self._lost(item, "timeout", f"gave no sign of life for {item.limit_s:.0f} s")
 
     def _died(self, one: _Worker) -> None:
         code = one.process.end(grace_s=END_S)
@@ -249,9 +249,9 @@ class Pool:
 
     def _stop_all(self) -> None:
         """Workers without a task are asked to end, others are ended."""
-        for one in self._workers:
-            if one.ready and one.turn is None:
-                one.process.send(messages.QUIT)
-        for one in self._workers:
-            one.process.end(grace_s=END_S if one.ready and one.turn is None else 0.0)
+        for item in self._workers:
+            if item.ready and item.turn is None:
+                item.process.send(messages.QUIT)
+        for item in self._workers:
+            item.process.end(grace_s=END_S if item.ready and item.turn is None else 0.0)
         self._workers = []

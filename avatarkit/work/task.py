@@ -164,7 +164,7 @@ def find(name: str) -> Callable[..., Any]:
     """
     module, _, function = name.partition(":")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        result: Callable[..., Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{name}: {error}") from error
-    return found
+    return result

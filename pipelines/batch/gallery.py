@@ -67,14 +67,14 @@ def write_gallery(out: Path) -> Path:
     Raises:
         InputError: there are no results. OutputError: the page cannot be written.
     """
-    found = _Found()
+    result = _Found()
     folders = [folder for folder in (out, *sorted(path for path in out.iterdir() if path.is_dir())) if _holds(folder)]
     for folder in folders:
-        _collect(found, out, folder, several=len(folders) > 1)
-    if not found.items:
+        _collect(result, out, folder, several=len(folders) > 1)
+    if not result.items:
         raise InputError(f"{out}: no results; give the folder of a batch, or one with videos named SOURCE--DRIVER.mp4")
     page = out / PAGE
-    write_whole(page, page_of(list(found.sources.values()), list(found.drivers.values()), found.items).encode())
+    write_whole(page, page_of(list(result.sources.values()), list(result.drivers.values()), result.items).encode())
     return page
 
 
@@ -86,8 +86,8 @@ def page_of(sources: list[Side], drivers: list[Side], items: list[Item]) -> str:
     engines = sorted({item.engine for item in items if item.engine})
     data = {
         "engines": engines,
-        "sources": [{"name": one.name, "link": one.link, "poster": one.poster} for one in sources],
-        "drivers": [{"name": one.name, "link": one.link, "poster": one.poster} for one in drivers],
+        "sources": [{"name": entry.name, "link": entry.link, "poster": entry.poster} for entry in sources],
+        "drivers": [{"name": entry.name, "link": entry.link, "poster": entry.poster} for entry in drivers],
         "cells": [
             [[_short(item, engines) for item in cells.get((source.name, driver.name), [])] for driver in drivers]
             for source in sources

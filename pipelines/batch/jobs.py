@@ -69,17 +69,17 @@ def files_of(text: str, option: str) -> list[Path]:
     """
     path = Path(text)
     if path.is_dir():
-        found = [file for file in sorted(path.iterdir()) if _is_media(file)]
+        result = [file for file in sorted(path.iterdir()) if _is_media(file)]
     elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        found = [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        result = [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
     elif path.is_file():
-        found = [path]
+        result = [path]
     else:
-        found = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]
-    if not found:
+        result = [Path(name) for name in sorted(glob.glob(text, recursive=True)) if Path(name).is_file()]
+    if not result:
         raise InputError(f"{option} {text}: no files; give a folder, a quoted pattern such as 'in/*.jpg', or a list")
-    return found
+    return result
 
 
 def _is_media(path: Path) -> bool:

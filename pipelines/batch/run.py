@@ -61,8 +61,8 @@ class BatchReport:
         ]
         lines += [f"{name}: made again, {why}" for name, why in list(self.again.items())[:10]]
         lines += [f"{name}: in the hands of another process" for name in self.busy[:10]]
-        for one in self.refusals[:20]:
-            lines.append(f"refused{f', row {one.row}' if one.row else ''}: {one.pair}: {one.kind}: {one.reason}")
+        for item in self.refusals[:20]:
+            lines.append(f"refused{f', row {item.row}' if item.row else ''}: {item.pair}: {item.kind}: {item.reason}")
         if len(self.refusals) > 20:
             lines.append(f"and {len(self.refusals) - 20} more, see batch.jsonl")
         return lines
@@ -80,7 +80,8 @@ class BatchReport:
             "again": dict(self.again),
             "busy": list(self.busy),
             "refused": [
-                {"row": one.row, "pair": one.pair, "class": one.kind, "reason": one.reason} for one in self.refusals
+                {"row": item.row, "pair": item.pair, "class": item.kind, "reason": item.reason}
+                for item in self.refusals
             ],
         }
 

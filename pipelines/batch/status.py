@@ -65,7 +65,9 @@ class Status:
             f"{self.done + self.kept} of {self.total} pairs done ({self.kept} of them before), {self.refused} refused,"
             f" {self.frames_per_s:.1f} frames/s{left}: {state} on {self.host}"
         )
-        rows = [f"{name}: {one.task}, {one.stage} {one.frames}/{one.of}" for name, one in sorted(self.workers.items())]
+        rows = [
+            f"{name}: {item.task}, {item.stage} {item.frames}/{item.of}" for name, item in sorted(self.workers.items())
+        ]
         return [head, *rows, *(f"refused as {kind}: {count}" for kind, count in sorted(self.reasons.items()))]
 
 
@@ -75,15 +77,15 @@ def read_status(out: Path) -> list[Status]:
     Raises:
         InputError: there is none.
     """
-    found = []
+    result = []
     for path in sorted((out / WORK).glob("status*.json")):
         with suppress(OSError, ValueError, TypeError, KeyError):
             values = json.loads(path.read_text(encoding="utf-8"))
             workers = {name: WorkerStatus(**about) for name, about in values.pop("workers").items()}
-            found.append(Status(**values, workers=workers))
-    if not found:
+            result.append(Status(**values, workers=workers))
+    if not result:
         raise InputError(f"{out}: no batch was started here; give the folder that -o named")
-    return found
+    return result
 
 
 def journal(out: Path) -> Iterator[dict[str, Any]]:
@@ -220,7 +222,7 @@ class Book:
         self._last_s = time.monotonic()
         spent_s = max(self._last_s - self._start_s, 1e-9)
         status = self.status
-        running = sum(one.frames for one in status.workers.values() if one.stage == "render")
+        running = sum(item.frames for item in status.workers.values() if item.stage == "render")
         status.frames_per_s = round((status.frames + running) / spent_s, 2)
         ended = status.done + len(self.refusals)
         left = status.total - status.kept - ended

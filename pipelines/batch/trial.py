@@ -30,7 +30,7 @@ def trial(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOptions
     frames = {pair.key: frames_of(pair.job.config) for pair in plan.todo}
     total = sum(frames.values())
     lines = [f"{len(plan.todo)} pairs to make, {len(plan.kept)} kept, {len(plan.refused)} refused; {total} frames"]
-    lines += [f"refused: {one.pair}: {one.kind}: {one.reason}" for one in plan.refused[:10]]
+    lines += [f"refused: {item.pair}: {item.kind}: {item.reason}" for item in plan.refused[:10]]
     lines += [f"{pair.name}: {pair.job.config.source} by {pair.job.config.driver}" for pair in plan.todo[:10]]
     if len(plan.todo) > 10:
         lines.append(f"and {len(plan.todo) - 10} more")
@@ -54,8 +54,8 @@ def _estimate(pairs: Sequence[Pair], frames: dict[str, int], options: BatchOptio
             took_s = time.perf_counter() - began_s
             size = sum(file.stat().st_size for file in [output, *output.glob("*")] if file.is_file())
         spent, drawn = content["seconds"], max(int(content["output"]["frames"]), 1)
-        inputs = {part: {input_key(part, one.job.config): one for one in pairs} for part in ("source", "driver")}
-        tracked = sum(frames[one.key] for one in inputs["driver"].values())
+        inputs = {part: {input_key(part, item.job.config): item for item in pairs} for part in ("source", "driver")}
+        tracked = sum(frames[item.key] for item in inputs["driver"].values())
         seconds = (
             (spent["source"] + spent["prepare"]) * len(inputs["source"])
             + spent["track"] / drawn * tracked

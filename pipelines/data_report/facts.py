@@ -134,7 +134,7 @@ def content(found: Gathered) -> dict[str, Any]:
         },
         "totals": _totals(clips, kept, found.rejected),
         "duplicates": {
-            "left_out": sum(one.reason == SAME_BYTES for one in found.rejected),
+            "left_out": sum(item.reason == SAME_BYTES for item in found.rejected),
             "alike": found.alike,
         },
         "funnel": funnel(found),
@@ -174,8 +174,8 @@ def funnel(found: Gathered) -> list[dict[str, Any]]:
     """How many samples entered each stage and left it, and why the others did not, the commonest reason first."""
     clips, kept = found.clips, found.kept
     by_stage: dict[str, dict[str, list[Rejected]]] = defaultdict(lambda: defaultdict(list))
-    for one in found.rejected:
-        by_stage[one.stage][one.reason].append(one)
+    for entry in found.rejected:
+        by_stage[entry.stage][entry.reason].append(entry)
     low = Counter(why_not(clip, found.rule) for clip in clips if clip.clip_id not in kept)
     refused = {stage: sum(map(len, by_stage[stage].values())) for stage in STAGES}
     rows: list[dict[str, Any]] = []
@@ -188,7 +188,7 @@ def funnel(found: Gathered) -> list[dict[str, Any]]:
                 "entered": entered,
                 "left": entered - refused[stage],
                 "reasons": [
-                    {"reason": reason, "count": len(ones), "examples": examples(ones)} for reason, ones in refusals
+                    {"reason": reason, "count": len(items), "examples": examples(items)} for reason, items in refusals
                 ],
             }
         )
@@ -202,20 +202,20 @@ def funnel(found: Gathered) -> list[dict[str, Any]]:
 def failures(rejected: Iterable[Rejected]) -> list[dict[str, Any]]:
     """Videos that could not be fetched, by class, the commonest first; a video counts once, however many clips."""
     videos: dict[str, dict[str, Rejected]] = defaultdict(dict)
-    for one in rejected:
-        if one.stage == "fetch":
-            videos[one.reason].setdefault(one.video or one.clip_id, one)
+    for entry in rejected:
+        if entry.stage == "fetch":
+            videos[entry.reason].setdefault(entry.video or entry.clip_id, entry)
     order: dict[str, int] = {name: place for place, name in enumerate(FAILURE_CLASSES)}
     rows = sorted(videos.items(), key=lambda item: (-len(item[1]), order.get(item[0], len(order)), item[0]))
     return [
         {
             "class": name,
-            "videos": len(ones),
+            "videos": len(items),
             "tried_again": name in RETRYABLE,
             "meaning": MEANINGS.get(name, ""),
-            "examples": examples(ones.values()),
+            "examples": examples(items.values()),
         }
-        for name, ones in rows
+        for name, items in rows
     ]
 
 
@@ -271,7 +271,7 @@ def _people(clips: Sequence[ClipInfo], kept: Sequence[bool]) -> dict[str, Any]:
     places: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         places[clip.identity].add(clip.split)
-    shared = sorted(name for name, found in places.items() if len(found) > 1)
+    shared = sorted(name for name, result in places.items() if len(result) > 1)
     return {
         "seconds": _spread(seconds[name] / 1000 for name in sorted(seconds)),
         "in_two_splits": {"count": len(shared), "examples": shared[:MAX_EXAMPLES]},

@@ -97,11 +97,11 @@ def report(dataset: Path, out: Path | None = None, progress: Progress | None = N
         check_not_ours(path)
     _check_own(html_path, json_path)
     opened = Dataset.open(folder)
-    found = _gather(opened)
-    figures = content(found)
-    kept, dropped = _sheets(opened, found, progress)
+    result = _gather(opened)
+    figures = content(result)
+    kept, dropped = _sheets(opened, result, progress)
     _write(json_path, json.dumps(figures, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    _write(html_path, page(figures, found, kept, dropped))
+    _write(html_path, page(figures, result, kept, dropped))
     return DataReport(figures, html_path, json_path)
 
 
@@ -110,14 +110,14 @@ def _gather(dataset: Dataset) -> Gathered:
     clips = tuple(dataset.clips(selected=False))
     kept = selection.clips if selection is not None else frozenset(clip.clip_id for clip in clips)
     stats = [read_stats(folder, shard.name) for shard in manifest.shards]
-    rejected = [one for shard in stats if shard is not None for one in shard.rejected]
+    rejected = [entry for shard in stats if shard is not None for entry in shard.rejected]
     problems: list[str] = []
     alike = 0
     if (folder / PLAN_FILE).is_file():
         plan, removed = read_plan(folder), read_removed(folder)
-        rejected += [one for one in plan.rejected() if not removed.covers(one)]
+        rejected += [entry for entry in plan.rejected() if not removed.covers(entry)]
         alike = sum(ALIKE in dict(item.notes) for item in plan.items())
-        problems = [f"{one.file}:{one.line}: {one.what}" for one in plan.problems]
+        problems = [f"{entry.file}:{entry.line}: {entry.what}" for entry in plan.problems]
     scores: dict[str, float] = {}
     for clip in clips:
         if clip.clip_id in kept and math.isfinite(clip.score):

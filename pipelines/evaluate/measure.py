@@ -192,7 +192,7 @@ class Measurer:
         import torch
 
         assert self._lpips is not None
-        pair = [torch.from_numpy(one.copy()).permute(2, 0, 1)[None].float() / 255 for one in (output, target)]
+        pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (output, target)]
         with torch.no_grad():
             return float(self._lpips(*pair))
 
@@ -223,15 +223,15 @@ def _split(samples: list[tuple[Picture, Any]]) -> tuple[list[Picture], list[Any]
 
 
 def _motion(result: motion.Track, driver: motion.Track, rate: float, kind: Kind) -> dict[str, float | None]:
-    one, other = motion.openings(result), motion.openings(driver)
+    item, other = motion.openings(result), motion.openings(driver)
     # A blink lasts a fifth of a second: rarer frames would miss its deepest point.
-    blinks = blink_figures(other["lids"], one["lids"], rate).followed if rate >= LEAST_BLINK_RATE else None
-    looks = gaze_figures(other["gaze"], one["gaze"])
+    blinks = blink_figures(other["lids"], item["lids"], rate).followed if rate >= LEAST_BLINK_RATE else None
+    looks = gaze_figures(other["gaze"], item["gaze"])
     figures: dict[str, float | None] = {
         "aed": motion.aed(result, driver),
         "apd_deg": motion.apd_deg(result, driver),
-        "r_mouth": motion.correlation(one["mouth"], other["mouth"]),
-        "r_lids": motion.correlation(one["lids"].mean(axis=1), other["lids"].mean(axis=1)),
+        "r_mouth": motion.correlation(item["mouth"], other["mouth"]),
+        "r_lids": motion.correlation(item["lids"].mean(axis=1), other["lids"].mean(axis=1)),
         "r_gaze_horizontal": looks.horizontal,
         "r_gaze_vertical": looks.vertical,
         "blinks_followed": blinks,

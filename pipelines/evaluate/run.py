@@ -50,7 +50,7 @@ class EvaluateReport:
         results = self.results
         lines = [f"{len(results['clips'])} cases measured, {self.refused} refused; {self.output / 'index.html'}"]
         lines += [f"{name}: not measured: {command}" for name, command in results["not_measured"].items()]
-        lines += [f"refused: {one['method']}: {one['name']}: {one['reason']}" for one in results["refused"][:10]]
+        lines += [f"refused: {item['method']}: {item['name']}: {item['reason']}" for item in results["refused"][:10]]
         return lines
 
 
@@ -111,9 +111,9 @@ def _drawn(config: EvaluateConfig, progress: Progress) -> _Rendered:
         report = run_batch(jobs, options, progress)
         assert isinstance(report, BatchReport)
         given.refused += [
-            Refused(Path(one.pair).stem, method.name, one.kind, one.reason) for one in report.refusals
+            Refused(Path(item.pair).stem, method.name, item.kind, item.reason) for item in report.refusals
         ]
-        broken = {Path(one.pair).stem for one in report.refusals}
+        broken = {Path(item.pair).stem for item in report.refusals}
         if report.work_s:
             given.speed[method.name] = report.frames / report.work_s
         for job in jobs:
@@ -180,8 +180,8 @@ def _measured(config: EvaluateConfig, given: _Rendered, progress: Progress) -> l
         files = [sha256_file(path) for path in (case.output, case.driver, case.source) if path is not None]
         about = {"files": files, "crop": crop, "options": asdict(config.measured), "by": program_digest()}
         todo[f"{case.method}/{case.name}"] = Unmeasured(case, crop, digest_of(about)[:32])  # type: ignore[arg-type]
-    values = {name: mark for name, one in todo.items() if (mark := read_mark(marks, one.key)) is not None}
-    missing = [Task(name, one) for name, one in todo.items() if name not in values]
+    values = {name: mark for name, item in todo.items() if (mark := read_mark(marks, item.key)) is not None}
+    missing = [Task(name, item) for name, item in todo.items() if name not in values]
     progress.stage("measure", len(missing), "cases")
     if missing:
         collector = Collector(progress)
@@ -189,18 +189,19 @@ def _measured(config: EvaluateConfig, given: _Rendered, progress: Progress) -> l
         Pool(crew, workers=min(config.workers, len(missing)), watcher=collector).run(missing)
         values |= collector.values
     rows = []
-    for name, one in sorted(todo.items()):
+    for name, item in sorted(todo.items()):
         value = values.get(name, {"kind": "crashed", "reason": "was not measured"})
         if "figures" not in value:
-            given.refused.append(Refused(one.case.name, one.case.method, value["kind"], value["reason"], one.case.row))
+            case = item.case
+            given.refused.append(Refused(case.name, case.method, value["kind"], value["reason"], case.row))
             continue
         rows.append(
             {
-                "name": one.case.name,
-                "method": one.case.method,
-                "driver": str(one.case.driver),
-                "output": str(one.case.output),
-                "source": str(one.case.source) if one.case.source else None,
+                "name": item.case.name,
+                "method": item.case.method,
+                "driver": str(item.case.driver),
+                "output": str(item.case.output),
+                "source": str(item.case.source) if item.case.source else None,
                 **value,
             }
         )
@@ -279,7 +280,7 @@ def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
         "methods": tables.summary(clips, first["seed"]),
         "tests": tables.tests(clips),
         "clips": [{key: value for key, value in clip.items() if key != "choices"} for clip in clips],
-        "refused": [one for _, values in loaded for one in values["refused"]],
+        "refused": [item for _, values in loaded for item in values["refused"]],
         "times": {
             "frames_per_s": {
                 f"{label}/{name}": value

@@ -45,14 +45,14 @@ def tests(clips: Clips) -> list[dict[str, Any]]:
             pairs = [
                 (by_method[first][name].get(figure), by_method[other][name].get(figure)) for name in shared
             ]
-            both = [(one, two) for one, two in pairs if one is not None and two is not None]
+            both = [(item, two) for item, two in pairs if item is not None and two is not None]
             if not both:
                 continue
-            one, two = zip(*both, strict=True)
-            difference = sum(two) / len(two) - sum(one) / len(one)
+            item, two = zip(*both, strict=True)
+            difference = sum(two) / len(two) - sum(item) / len(item)
             rows.append(
                 {"figure": figure, "method": other, "against": first, "clips": len(both), "difference": difference,
-                 "p": paired_p(one, two)}
+                 "p": paired_p(item, two)}
             )  # fmt: skip
     return rows
 

@@ -59,7 +59,7 @@ def reopen_failed(dataset: Path, plan: Plan, ledger: Ledger) -> list[str]:
     reopened = []
     for shard in plan.shards:
         stats = read_stats(dataset, shard.name)
-        if stats is not None and any(one.stage == "fetch" and one.reason in RETRYABLE for one in stats.rejected):
+        if stats is not None and any(item.stage == "fetch" and item.reason in RETRYABLE for item in stats.rejected):
             (dataset / MANIFEST).unlink(missing_ok=True)
             stats_path(dataset, shard.name).unlink(missing_ok=True)
             ledger.reopen(shard.name)
@@ -97,13 +97,13 @@ def finish(job: PrepareJob, plan: Plan, ledger: Ledger) -> None:
     stats: list[ShardStats] = []
     clips: list[ClipInfo] = []
     for shard in plan.shards:
-        one = read_stats(dataset, shard.name)
-        if one is None:
+        item = read_stats(dataset, shard.name)
+        if item is None:
             raise OutputError(f"{stats_path(dataset, shard.name)}: has vanished; run the same command again")
         own = ShardReader(shard_path(dataset, shard.name)).clips
         if states.get(shard.name) != "sealed":
-            ledger.seal(shard.name, own, one.rejected, size=one.bytes)
-        stats.append(one)
+            ledger.seal(shard.name, own, item.rejected, size=item.bytes)
+        stats.append(item)
         clips += own
     try:
         reselect(dataset, job.rule, shards=[shard.name for shard in plan.shards])

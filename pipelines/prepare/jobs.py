@@ -166,20 +166,20 @@ class JobMaker:
     def _utterances(self, item: PlannedItem) -> dict[PlannedTrack, Utterance]:
         metadata = self.sources.metadata
         assert metadata is not None
-        digest, found = hashlib.sha256(), {}
+        digest, result = hashlib.sha256(), {}
         for track in item.tracks:
             place = f"{track.identity}/{item.key}/{track.utterance}.txt"
             path = f"{track.folder}/{place}" if track.folder else place
             try:
                 file = UtteranceFile(track.identity, item.key, track.utterance, path)
-                found[track], _, text = read_checked(metadata, file)
+                result[track], _, text = read_checked(metadata, file)
             except InputError as error:
                 raise Refused("plan", "metadata-changed", str(error)) from error
             add_digest(digest, path, text)
         if digest.hexdigest()[:32] != item.digest:
             detail = f"the metadata of {item.key} has changed since the plan was made; plan again in another --output"
             raise Refused("plan", "metadata-changed", detail)
-        return found
+        return result
 
     def _photo(self, item: PlannedItem, split: Split, path: Path) -> PhotoJob:
         notes = dict(item.notes)

@@ -54,7 +54,7 @@ class PrepareReport:
     @property
     def clips(self) -> int:
         """Clips accepted."""
-        return sum(one.clips for one in self.splits.values())
+        return sum(item.clips for item in self.splits.values())
 
     def summary_lines(self) -> list[str]:
         """The run in a few lines: the funnel, why things were refused, the splits."""
@@ -87,7 +87,7 @@ class PrepareReport:
             "planned": self.planned,
             "accepted": self.clips,
             "rejected": [[stage, reason, count] for (stage, reason), count in sorted(self.rejected.items())],
-            "splits": {split: vars(one) for split, one in self.splits.items()},
+            "splits": {split: vars(item) for split, item in self.splits.items()},
             "shards": self.shards,
             "waiting": self.waiting,
             "bytes": self.bytes,
@@ -103,22 +103,22 @@ def report_of(
 ) -> PrepareReport:
     """The report of a dataset as it now is."""
     every = [(shard, read_stats(job.out, shard.name)) for shard in plan.shards]
-    stats = [one for _, one in every if one is not None]
+    stats = [item for _, item in every if item is not None]
     rejected: Counter[tuple[str, str]] = Counter()
-    for one in plan.dropped:
-        rejected["plan", one.reason] += len(one.tracks)
+    for item in plan.dropped:
+        rejected["plan", item.reason] += len(item.tracks)
     for entry in stats:
-        rejected.update((one.stage, one.reason) for one in entry.rejected)
+        rejected.update((item.stage, item.reason) for item in entry.rejected)
     selection = read_selection(job.out) if finished else None
     return PrepareReport(
         out=job.out,
         kind=plan.kind,
-        planned=plan.samples + sum(len(one.tracks) for one in plan.dropped),
+        planned=plan.samples + sum(len(item.tracks) for item in plan.dropped),
         splits={split: known for split in SPLITS if (known := _sum(split, stats)) is not None},
         rejected=dict(rejected),
         shards=len(plan.shards),
         waiting=len(plan.shards) - len(stats),
-        bytes=sum(one.bytes for one in stats),
+        bytes=sum(item.bytes for item in stats),
         selected=None if selection is None else len(selection.clips),
         finished=finished,
         seconds=seconds,
@@ -190,8 +190,8 @@ def plan_report(job: PrepareJob, plan: Plan, *, sealed: int, free_bytes: int) ->
             rows.append(_row(split, shards, per_frame))
     frames = sum(row[4] for row in rows)
     dropped: Counter[str] = Counter()
-    for one in plan.dropped:
-        dropped[one.reason] += len(one.tracks)
+    for item in plan.dropped:
+        dropped[item.reason] += len(item.tracks)
     videos = sum(row[2] for row in rows)
     return PlanReport(
         kind=plan.kind,
@@ -215,9 +215,9 @@ def _row(split: Split, shards: list[PlannedShard], per_frame: int) -> tuple[str,
 
 
 def _sum(split: Split, stats: Sequence[ShardStats]) -> SplitSum | None:
-    own = [one for one in stats if one.split == split]
+    own = [item for item in stats if item.split == split]
     if not own:
         return None
-    clips, seconds = sum(one.clips for one in own), sum(one.seconds for one in own)
-    people = set().union(*(one.people for one in own))
-    return SplitSum(len(people), clips, seconds, sum(len(one.rejected) for one in own))
+    clips, seconds = sum(item.clips for item in own), sum(item.seconds for item in own)
+    people = set().union(*(item.people for item in own))
+    return SplitSum(len(people), clips, seconds, sum(len(item.rejected) for item in own))

@@ -171,7 +171,7 @@ class _Work:
                 self._link.begin(item.key, self._setup.timeout_s + size / 1e6)
                 self._process(job, wanted, writer)
         except Refused as refused:
-            self._rejected += [one for one in self._refusals(item, refused) if not self._removed.covers(one)]
+            self._rejected += [entry for entry in self._refusals(item, refused) if not self._removed.covers(entry)]
         frames = sum(clip.frames for clip in writer.clips[before:])
         took_s = time.perf_counter() - start_s
         self._link.done(item.key, VideoResult(item.key, self._fetch_s.get(item.key, 0.0), took_s, frames, size))
@@ -182,7 +182,7 @@ class _Work:
     def _wanted(self, item: PlannedItem) -> dict[str, Rejected]:
         """Samples of an item whose people were not removed for good; each with the record of its failure."""
         refused = Refused("track", "failed", "nothing came of it")
-        return {one.clip_id: one for one in self._refusals(item, refused) if not self._removed.covers(one)}
+        return {entry.clip_id: entry for entry in self._refusals(item, refused) if not self._removed.covers(entry)}
 
     def _process(self, job: VideoJob | PhotoJob, wanted: Mapping[str, Rejected], writer: ShardWriter) -> None:
         """Take in what becomes of a job; every sample that it asks for has an end."""

@@ -160,11 +160,11 @@ class RunWatcher:
 
 def _in_several(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Shards of each video that is in more than one."""
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for shard in plan.shards:
         for item in shard.items:
-            found.setdefault(item.key, []).append(shard.name)
-    return {key: tuple(names) for key, names in found.items() if len(names) > 1}
+            result.setdefault(item.key, []).append(shard.name)
+    return {key: tuple(names) for key, names in result.items() if len(names) > 1}
 
 
 def _duration(seconds: float) -> str:

@@ -87,10 +87,10 @@ def inspect_file(path: Path, trust: Path | None = None) -> Inspection:
         library = c2pa()
     except DependencyError as error:
         return Inspection(path, plain, tags, xmp, unchecked=str(error).removeprefix("--sign: "))
-    found = _manifest(library, path, trust)
-    if found is None:
+    result = _manifest(library, path, trust)
+    if result is None:
         return Inspection(path, plain, tags, xmp)
-    state, manifest, problems = found
+    state, manifest, problems = result
     return Inspection(path, state, tags, xmp, manifest, problems)
 
 
@@ -112,7 +112,7 @@ def _manifest(library: Any, path: Path, trust: Path | None) -> tuple[State, dict
         return None
     except library.C2paError as error:
         return "altered", {}, (" ".join(str(error).split()),)
-    problems = tuple(dict.fromkeys(one["code"] for one in store.get("validation_status", [])))
+    problems = tuple(dict.fromkeys(item["code"] for item in store.get("validation_status", [])))
     if any(code != _UNTRUSTED for code in problems) or store.get("validation_state") == "Invalid":
         state: State = "altered"
     else:
@@ -123,17 +123,17 @@ def _manifest(library: Any, path: Path, trust: Path | None) -> tuple[State, dict
 def _short(store: dict[str, Any]) -> dict[str, Any]:
     """What a person wants to know of a manifest."""
     active = store.get("manifests", {}).get(store.get("active_manifest"), {})
-    assertions = {one["label"]: one.get("data", {}) for one in active.get("assertions", [])}
+    assertions = {item["label"]: item.get("data", {}) for item in active.get("assertions", [])}
     actions = assertions.get("c2pa.actions.v2", {}).get("actions", [])
     signature = active.get("signature_info", {})
     program = active.get("claim_generator_info", [{}])[0]
     return {
         "title": active.get("title", ""),
         "signer": f"{signature.get('common_name', '?')} ({signature.get('issuer', '?')})",
-        "time": signature.get("time") or next((one["when"] for one in actions if "when" in one), ""),
+        "time": signature.get("time") or next((item["when"] for item in actions if "when" in item), ""),
         "program": " ".join(str(program.get(key, "")) for key in ("name", "version")),
-        "source type": next((one["digitalSourceType"] for one in actions if "digitalSourceType" in one), ""),
-        "actions": ", ".join(one.get("action", "") for one in actions),
-        "ingredients": ", ".join(one.get("title", "") for one in active.get("ingredients", [])),
+        "source type": next((item["digitalSourceType"] for item in actions if "digitalSourceType" in item), ""),
+        "actions": ", ".join(item.get("action", "") for item in actions),
+        "ingredients": ", ".join(item.get("title", "") for item in active.get("ingredients", [])),
         "inputs": assertions.get(INPUTS, {}).get("inputs", []),
     }

@@ -105,12 +105,12 @@ def _manifest(marks: Marks, inputs: Sequence[Input], title: str, ingredients: li
         "description": "The head moves like the driver's.",
         "parameters": {"ingredientIds": ["driver"]},
     }
-    roles = {one.role for one in inputs}
+    roles = {item.role for item in inputs}
     actions = [made, *([placed] if "source" in roles else []), *([moved] if "driver" in roles else [])]
     hashes = {
         "engine": marks.engine,
         "checkpoints": list(marks.checkpoints),
-        "inputs": [{"role": one.role, "name": one.path.name, "sha256": one.sha256} for one in inputs],
+        "inputs": [{"role": item.role, "name": item.path.name, "sha256": item.sha256} for item in inputs],
     }
     return {
         "claim_generator_info": [program],
@@ -127,12 +127,12 @@ def _ingredients(inputs: Sequence[Input]) -> tuple[list[dict[str, Any]], list[tu
     """Ingredients that are described alone, and those whose own manifests are taken along."""
     supported = set(c2pa().Reader.get_supported_mime_types())
     described, files = [], []
-    for one in inputs:
-        relationship = "componentOf" if one.role == "source" else "inputTo"
-        kind = mimetypes.guess_type(one.path.name)[0] or "application/octet-stream"
-        about = {"title": one.path.name, "relationship": relationship, "label": one.role, "format": kind}
+    for item in inputs:
+        relationship = "componentOf" if item.role == "source" else "inputTo"
+        kind = mimetypes.guess_type(item.path.name)[0] or "application/octet-stream"
+        about = {"title": item.path.name, "relationship": relationship, "label": item.role, "format": kind}
         if kind in supported:
-            files.append((about, kind, one.path))
+            files.append((about, kind, item.path))
         else:
             described.append(about)
     return described, files

@@ -15,7 +15,7 @@ FRAME = np.zeros((400, 600, 3), np.uint8)
 Move = Callable[..., Face]
 
 
-class Told:
+class Guarded:
     """A tracker that sees the faces it is told; crops are found by their place in `FRAME`'s numbering."""
 
     name = "told"
@@ -39,11 +39,11 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told() -> Guarded:
+    return Guarded()
 
 
-def test_largest_face_is_taken_and_followed(told: Told, dense_face: Face, moved: Move) -> None:
+def test_largest_face_is_taken_and_followed(told: Guarded, dense_face: Face, moved: Move) -> None:
     small = moved(dense_face, 0, 0, 0.5)
     told.faces, told.followed = (small, dense_face), dense_face
     follower = FaceFollower(told)
@@ -52,7 +52,7 @@ def test_largest_face_is_taken_and_followed(told: Told, dense_face: Face, moved:
     assert told.searched == [(400, 600)]
 
 
-def test_lost_face_is_searched_for_on_every_third_frame(told: Told, dense_face: Face) -> None:
+def test_lost_face_is_searched_for_on_every_third_frame(told: Guarded, dense_face: Face) -> None:
     told.faces = (dense_face,)
     follower = FaceFollower(told)
     follower.step(FRAME)
@@ -65,7 +65,7 @@ def test_lost_face_is_searched_for_on_every_third_frame(told: Told, dense_face: 
     assert not seen.jumped
 
 
-def test_face_found_again_elsewhere_is_somebody_else(told: Told, dense_face: Face, moved: Move) -> None:
+def test_face_found_again_elsewhere_is_somebody_else(told: Guarded, dense_face: Face, moved: Move) -> None:
     told.faces = (dense_face,)
     follower = FaceFollower(told)
     follower.step(FRAME)
@@ -75,11 +75,11 @@ def test_face_found_again_elsewhere_is_somebody_else(told: Told, dense_face: Fac
     assert not follower.step(FRAME).jumped
 
 
-def test_without_any_face_the_cause_is_no_face(told: Told) -> None:
+def test_without_any_face_the_cause_is_no_face(told: Guarded) -> None:
     assert FaceFollower(told).step(FRAME).cause == "no-face"
 
 
-def test_box_keeps_the_follower_from_drifting(told: Told, dense_face: Face, moved: Move) -> None:
+def test_box_keeps_the_follower_from_drifting(told: Guarded, dense_face: Face, moved: Move) -> None:
     follower, box = FaceFollower(told), dense_face.box
     # Searching happens in a window about the box, so faces come in that window's pixels.
     left, top = (int(max(0, v)) for v in window_of(box)[:2])
@@ -101,7 +101,7 @@ def window_of(box: tuple[float, float, float, float]) -> tuple[float, ...]:
     return square(box, 2.2)
 
 
-def test_face_cut_by_the_edge_does_not_count(told: Told, dense_face: Face, moved: Move) -> None:
+def test_face_cut_by_the_edge_does_not_count(told: Guarded, dense_face: Face, moved: Move) -> None:
     told.faces = (moved(dense_face, -dense_face.centre[0], 0),)
     assert FaceFollower(told).step(FRAME).cause == "outside-frame"
 

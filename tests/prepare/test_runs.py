@@ -21,7 +21,7 @@ FRAME = np.zeros((400, 600, 3), np.uint8)
 LABEL = PieceLabel("v", "v", "v", "", "train", "", "", "", "25", 0.0, {})
 
 
-class Told:
+class Guarded:
     """A tracker that sees what it is told, one entry a frame; it never follows, so that each frame is searched."""
 
     name = "told"
@@ -71,7 +71,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     monkeypatch.setattr(runs, "Piece", Noted)
 
     def play(faces: list[Face | None], cuts: tuple[int, ...] = (), problem: str = "", **settings: int) -> list[str]:
-        told = Told()
+        told = Guarded()
         config = PrepareConfig(**{"min_frames": 2, "max_frames": 250, **settings})
         tools = SimpleNamespace(tracker=told)
         run = FreeRun(Track("v", "v", "", "train"), LABEL, config, tools)  # type: ignore[arg-type]

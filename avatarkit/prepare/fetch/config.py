@@ -82,9 +82,9 @@ def video_key(video: str) -> str:
         return video
     if not _is_address(video):
         raise InputError(f"{video[:100]!r} is neither a video id of 11 letters, digits, - or _ nor an http address")
-    found = _IN_URL.search(video)
-    if found and _on_site(video):
-        return found[1]
+    result = _IN_URL.search(video)
+    if result and _on_site(video):
+        return result[1]
     return "url-" + hashlib.sha256(video.encode()).hexdigest()[:16]
 
 

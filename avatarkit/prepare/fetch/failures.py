@@ -110,10 +110,10 @@ def classify(
         return _of_status(status, site_knows)
     for text in (message, *reversed(hints)):
         numbered = _NUMBER.search(text)
-        found = _of_status(int(numbered[1]), site_knows) if numbered else _of_text(text)
+        result = _of_status(int(numbered[1]), site_knows) if numbered else _of_text(text)
         # A warning that one of the site's many pages is missing says nothing about the video.
-        if found != "unknown" and (text is message or not numbered or numbered[1] not in ("404", "410")):
-            return found
+        if result != "unknown" and (text is message or not numbered or numbered[1] not in ("404", "410")):
+            return result
     return "unknown"
 
 

@@ -158,9 +158,9 @@ class Session:
         needed = config.min_head_px / min(self._fractions) if self._fractions and config.min_head_px else math.inf
 
         def select(context: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-            found = choose_format(context["formats"], max(needed, config.min_height), config.max_height)
-            if found is not None:
-                yield found
+            result = choose_format(context["formats"], max(needed, config.min_height), config.max_height)
+            if result is not None:
+                yield result
 
         params: dict[str, Any] = {
             "format": select,
@@ -220,12 +220,12 @@ class Session:
         if by_type is not None:
             return self._failed(by_type, text)
         status = next((cause.status for cause in chain if isinstance(cause, HTTPError)), None)
-        found = classify(text, status=status, site_knows=site_explains(self._url), hints=self._heard.warnings)
-        if found == "unknown" and any(isinstance(cause, TransportError) for cause in chain):
-            found = "network"
+        result = classify(text, status=status, site_knows=site_explains(self._url), hints=self._heard.warnings)
+        if result == "unknown" and any(isinstance(cause, TransportError) for cause in chain):
+            result = "network"
         # An error that says nothing is told together with the warning that led to it.
         hint = f" ({self._heard.last})" if status is None and self._heard.last and "any player" in text else ""
-        return self._failed(found, text + hint)
+        return self._failed(result, text + hint)
 
     def _failed(self, failure_class: FailureClass, detail: str) -> FetchError:
         return FetchError(failure_class, detail, self._video)
@@ -267,17 +267,19 @@ def choose_format(
         needed_height: pixels; infinite for the highest there is.
         max_height: pixels.
     """
-    usable = [one for one in formats if one.get("vcodec") != "none" and not one.get("has_drm") and not _enlarged(one)]
-    heights = sorted({int(one["height"]) for one in usable if one.get("height")})
+    usable = [
+        item for item in formats if item.get("vcodec") != "none" and not item.get("has_drm") and not _enlarged(item)
+    ]
+    heights = sorted({int(item["height"]) for item in usable if item.get("height")})
     if heights:
         allowed = [height for height in heights if height <= max_height] or heights[:1]
         height = next((height for height in allowed if height >= needed_height), allowed[-1])
-        usable = [one for one in usable if one.get("height") == height]
+        usable = [item for item in usable if item.get("height") == height]
 
     def rank(place: int) -> tuple[bool, bool, bool, int]:
-        one = usable[place]
-        plain = str(one.get("protocol", "")) in ("http", "https")
-        return (one.get("dynamic_range") in (None, "SDR"), plain, one.get("acodec") == "none", place)
+        item = usable[place]
+        plain = str(item.get("protocol", "")) in ("http", "https")
+        return (item.get("dynamic_range") in (None, "SDR"), plain, item.get("acodec") == "none", place)
 
     return usable[max(range(len(usable)), key=rank)] if usable else None
 
@@ -295,14 +297,14 @@ def causes(error: BaseException) -> Iterator[BaseException]:
     """An error and all that led to it, outermost first: yt-dlp hides causes in several places."""
     todo, seen = [error], set()
     while todo:
-        one = todo.pop(0)
-        if id(one) in seen:
+        item = todo.pop(0)
+        if id(item) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        info = getattr(one, "exc_info", None)
-        inner = [info[1] if info else None, getattr(one, "cause", None), getattr(one, "orig_msg", None)]
-        todo += [other for other in (*inner, one.__cause__, one.__context__) if isinstance(other, BaseException)]
+        seen.add(id(item))
+        yield item
+        info = getattr(item, "exc_info", None)
+        inner = [info[1] if info else None, getattr(item, "cause", None), getattr(item, "orig_msg", None)]
+        todo += [other for other in (*inner, item.__cause__, item.__context__) if isinstance(other, BaseException)]
 
 
 def _class_of_type(chain: Sequence[BaseException]) -> FailureClass | None:

@@ -161,9 +161,9 @@ class Cover:
         y, x = np.divmod(places, self.numbers.shape[1])
         weights = []
         for corner in (1, 2):
-            one = np.zeros((len(self.corners), 3))
-            one[:, corner] = 1.0
-            plane = _planes(self.corners, one)
+            item = np.zeros((len(self.corners), 3))
+            item[:, corner] = 1.0
+            plane = _planes(self.corners, item)
             weights.append(np.clip(plane[0][triangles] * x + plane[1][triangles] * y + plane[2][triangles], 0.0, 1.0))
         over = np.maximum(weights[0] + weights[1], 1.0)
         second, third = (np.asarray(weight / over, np.float32) for weight in weights)
@@ -185,9 +185,9 @@ def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.intp]:
     first, last = (np.clip(np.ceil(p[:, 1]), 0, height).astype(np.int32) for p in (top, bottom))
     which, row = _rows(first, last)
     lower = row >= middle[which, 1]
-    flat, one = points.reshape(-1, 2), 3 * which + lower
+    flat, item = points.reshape(-1, 2), 3 * which + lower
     a = _crossing(top[which], bottom[which], row)
-    b = _crossing(flat[one], flat[one + 1], row)
+    b = _crossing(flat[item], flat[item + 1], row)
     left, right = (np.clip(np.ceil(x), 0, width).astype(np.int32) for x in (np.minimum(a, b), np.maximum(a, b)))
     counts = np.maximum(right - left, 0)
     # Indices of numpy's own kind: others are converted at every use, which takes longer than the use.

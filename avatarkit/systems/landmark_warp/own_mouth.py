@@ -105,8 +105,8 @@ class OwnMouth:
     def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float) -> None:
         """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place."""
         top = heights(self._top, s)
-        found = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
-        own, cover = found[..., :3], found[..., 3] * np.float32(share / 255.0)
+        result = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
+        own, cover = result[..., :3], result[..., 3] * np.float32(share / 255.0)
         own += rise(top - d, GUM_FROM, GUM_FROM + 0.02)[..., None] * (self._gum - own)
         colours += cover[..., None] * (own - colours)
 

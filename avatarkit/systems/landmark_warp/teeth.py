@@ -49,8 +49,8 @@ class Row:
             sideways: from the middle of the row. beyond: past the edge of its first teeth, away from the gum.
         """
         grid = np.stack([(sideways + HALF_WIDTH) * PER_UNIT, (beyond + ABOVE) * PER_UNIT], axis=2)
-        found = sample(self.picture, grid)
-        return found[..., :3], found[..., 3] / np.float32(255.0)
+        result = sample(self.picture, grid)
+        return result[..., :3], result[..., 3] / np.float32(255.0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
 
 def _eye_white(picture: NDArray[np.uint8], landmarks: Array) -> float:
     """Light of the whites of the eyes: the brighter quarter of what lies between the lids, without reflections."""
-    found = []
+    result = []
     for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
         outline = landmarks[[*upper, *lower[::-1]], :2]
         low = np.maximum(np.floor(outline.min(0)).astype(int), 0)
@@ -106,8 +106,8 @@ def _eye_white(picture: NDArray[np.uint8], landmarks: Array) -> float:
         part = picture[low[1] : high[1], low[0] : high[0]]
         inside = fill(outline - low, part.shape[:2]) > 0
         if inside.any():
-            found.append(float(np.percentile(part[inside].mean(1), 80)))
-    return float(np.mean(found)) if found else 0.0
+            result.append(float(np.percentile(part[inside].mean(1), 80)))
+    return float(np.mean(result)) if result else 0.0
 
 
 def upper_row(colours: Palette) -> Row:

@@ -105,18 +105,18 @@ class BaseEngine:
     def _expressions(self, frames: Sequence[DriveFrame], z_s: Tensor) -> Tensor:
         """What each frame is drawn with, (B, E)."""
         seen = [(number, square, share) for number, frame in enumerate(frames) for square, share in frame.driver]
-        found = z_s.float().repeat(len(frames), 1)
+        result = z_s.float().repeat(len(frames), 1)
         if not seen:
-            return found
+            return result
         codes = self._codes([square for _, square, _ in seen]).float()
-        z_d = torch.zeros_like(found)
+        z_d = torch.zeros_like(result)
         for (number, _, share), code in zip(seen, codes, strict=True):
             z_d[number] += share * code
         for number, frame in enumerate(frames):
             if frame.driver and frame.weight:
-                start = found[number] if frame.neutral is None else self._neutral_code(frame.neutral)
-                found[number] += frame.weight * (z_d[number] - start)
-        return found
+                start = result[number] if frame.neutral is None else self._neutral_code(frame.neutral)
+                result[number] += frame.weight * (z_d[number] - start)
+        return result
 
     def _neutral_code(self, square: Square) -> Tensor:
         if square.index not in self._neutral:

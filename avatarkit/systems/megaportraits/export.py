@@ -51,9 +51,9 @@ class _Drawing(nn.Module):
     def __init__(self, student: Student, numbers: Sequence[int]) -> None:
         super().__init__()
         with torch.no_grad():
-            found = student.modulations(torch.tensor(numbers))
+            result = student.modulations(torch.tensor(numbers))
         self.student = student
-        self.tensors = [tensor for block in found for pair in block for tensor in pair]
+        self.tensors = [tensor for block in result for pair in block for tensor in pair]
 
     def forward(self, driver: Tensor, avatar: Tensor | None = None) -> Tensor:
         chosen = self.tensors if avatar is None else [tensor[avatar][None] for tensor in self.tensors]
@@ -142,8 +142,8 @@ class ExportedEngine:
     def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The avatar as drivers' squares (S, S, 3) move it."""
         driver = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255.0)
-        (found,) = self._session.run(None, {"driver": np.ascontiguousarray(driver), **self._avatar})
-        levels = np.rint(np.clip(found, 0.0, 1.0) * 255.0).astype(np.uint8)
+        (result,) = self._session.run(None, {"driver": np.ascontiguousarray(driver), **self._avatar})
+        levels = np.rint(np.clip(result, 0.0, 1.0) * 255.0).astype(np.uint8)
         return list(np.ascontiguousarray(levels.transpose(0, 2, 3, 1)))
 
     def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:

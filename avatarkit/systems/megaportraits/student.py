@@ -109,11 +109,11 @@ class Student(nn.Module):
         Args:
             avatar_B: int64, below `avatars`.
         """
-        found = []
+        result = []
         for block in self.blocks:
             assert isinstance(block, StudentBlock)
-            found.append(block.modulations(avatar_B))
-        return found
+            result.append(block.modulations(avatar_B))
+        return result
 
     def draw(self, driver_B3HW: Tensor, modulations: list[tuple[Modulation, Modulation]]) -> Tensor:
         """Frames B x 3 x S x S, RGB in [0, 1], of drivers in [0, 1] and their avatars' modulations.

@@ -65,8 +65,8 @@ def _hue(angle: Tensor) -> Tensor:
     """Turns of the colour circle, (B, 3, 3); greys stay."""
     to_yiq = angle.new_tensor(_YIQ)
     cosine, sine = torch.cos(angle), torch.sin(angle)
-    one, zero = torch.ones_like(angle), torch.zeros_like(angle)
-    rows = (one, zero, zero, zero, cosine, -sine, zero, sine, cosine)
+    item, zero = torch.ones_like(angle), torch.zeros_like(angle)
+    rows = (item, zero, zero, zero, cosine, -sine, zero, sine, cosine)
     turn = torch.stack(rows, dim=1).reshape(-1, 3, 3)
     turned: Tensor = torch.linalg.inv(to_yiq) @ turn @ to_yiq
     return turned

@@ -29,13 +29,13 @@ def flip_frame(frame: Mapping[str, Tensor], flipped: Tensor) -> dict[str, Tensor
         UsageError: a column for which no rule is known.
     """
     width = frame["image"].shape[-1]
-    found = {}
+    result = {}
     for name, value in frame.items():
         if name not in _RULES:
             raise UsageError(f"frame column {name}: not known how it looks in a mirror; add a rule to augment_flip")
         chosen = flipped.to(value.device).reshape(-1, *[1] * (value.dim() - 1))
-        found[name] = torch.where(chosen, _RULES[name](value, width), value)
-    return found
+        result[name] = torch.where(chosen, _RULES[name](value, width), value)
+    return result
 
 
 def _picture(image: Tensor, width: int) -> Tensor:

@@ -83,15 +83,15 @@ def augment_driver(
 def _changed(
     batch: Mapping[str, Any], numbers: Tensor, colors: ColorStrength, flip_share: float
 ) -> dict[str, dict[str, Tensor]]:
-    found = {}
+    result = {}
     for clip, draws in zip(_CLIPS, numbers.chunk(len(_CLIPS), dim=1), strict=True):
         change = color_change(draws[:, 1:], colors)
         for name in clip:
             if name in batch:
                 frame = {column: _float(column, value) for column, value in batch[name].items()}
                 frame["image"] = change_colors(frame["image"], change)
-                found[name] = flip_frame(frame, draws[:, 0] < flip_share)
-    return found
+                result[name] = flip_frame(frame, draws[:, 0] < flip_share)
+    return result
 
 
 def _draws(seeds: Tensor, samples: int, count: int) -> Tensor:

@@ -58,9 +58,9 @@ def settle_duplicates(draft: Draft, job: PrepareJob, roots: tuple[Path, ...], lo
         pairs += alike({key: picture for key, picture in zip(items, seen, strict=True) if picture is not None})
     first: dict[str, str] = {}
     groups = _Groups()
-    for one, other in pairs:
-        first.setdefault(other, one)
-        groups.join(items[one].tracks[0].identity, items[other].tracks[0].identity)
+    for entry, other in pairs:
+        first.setdefault(other, entry)
+        groups.join(items[entry].tracks[0].identity, items[other].tracks[0].identity)
     for number, (_, item, size) in enumerate(draft.items):
         if item.key in first:
             item = replace(item, notes=tuple(sorted([*item.notes, (ALIKE, first[item.key])])))
@@ -139,9 +139,9 @@ def video_id(name: str) -> str | None:
 def _same_id(items: Iterable[PlannedItem]) -> Iterator[tuple[str, str]]:
     known: dict[str, str] = {}
     for item in items:
-        found = video_id(PurePosixPath(item.original.path).stem) if item.original is not None else None
-        if found is not None and known.setdefault(found, item.key) != item.key:
-            yield known[found], item.key
+        result = video_id(PurePosixPath(item.original.path).stem) if item.original is not None else None
+        if result is not None and known.setdefault(result, item.key) != item.key:
+            yield known[result], item.key
 
 
 def _bits(picture: Thumbnail) -> list[int]:

@@ -31,15 +31,15 @@ def draft_ffhq(job: PrepareJob, progress: Progress) -> Draft:
         raise InputError("--images: give the folder of photos")
     progress.stage("read photo list", None, "photos")
     present = find(images, PHOTO_SUFFIXES, draft.problems)
-    found = _by_record(job.sources.json, present, images, draft) if job.sources.json else _by_file(present, job)
-    matches = {match[0]: match for match in found}
+    result = _by_record(job.sources.json, present, images, draft) if job.sources.json else _by_file(present, job)
+    matches = {match[0]: match for match in result}
     for key in limited(sorted(matches), job):
         _add(draft, job, images, matches[key])
         progress.advance()
     given = job.sources.json is not None
     settle_duplicates(draft, job, (images,), None if given else look_at_photo)
     if job.limit is not None:
-        draft.dropped = [one for one in draft.dropped if one.reason != "no-original"]
+        draft.dropped = [item for item in draft.dropped if item.reason != "no-original"]
     return draft
 
 
@@ -47,15 +47,15 @@ def _by_record(path: Path, present: list[str], images: Path, draft: Draft) -> It
     bad: list[tuple[str, str]] = []
     by_tail = _tails(present)
     for record, place in read_records(path, bad):
-        found = _find(record, by_tail, images)
-        if found is None:
+        result = _find(record, by_tail, images)
+        if result is None:
             detail = f"no file {record.wild.path} or {record.aligned.path}, in whole or in part, in the folder"
             draft.dropped.append(_dropped(record.number, record.split, "no-original", detail))
-        elif not found[1]:
-            detail = f"{found[0]} has neither the size of the published photo nor of its 1024 px form"
+        elif not result[1]:
+            detail = f"{result[0]} has neither the size of the published photo nor of its 1024 px form"
             draft.dropped.append(_dropped(record.number, record.split, "not-the-published-file", detail))
         else:
-            yield record.number, record.split, found[0], found[1], place
+            yield record.number, record.split, result[0], result[1], place
     draft.problems += [Problem(path.name, 0, what) for _, what in bad]
 
 

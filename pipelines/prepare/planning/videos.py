@@ -85,18 +85,18 @@ def _files(paths: tuple[Path, ...], problems: list[Problem]) -> list[_File]:
     """All files; what is named twice is taken once."""
     if not paths:
         raise InputError("give one video or folder at least")
-    found: dict[Path, _File] = {}
+    result: dict[Path, _File] = {}
     for number, path in enumerate(paths):
         if path.is_dir():
             for name in find(path, VIDEO_SUFFIXES, problems):
-                found.setdefault((path / name).resolve(), _File(number, name, PurePosixPath(name)))
+                result.setdefault((path / name).resolve(), _File(number, name, PurePosixPath(name)))
         elif path.is_file() and not is_text(path.name):
             raise InputError(f"{path}: its name is not UTF-8; rename it")
         elif path.is_file():
-            found.setdefault(path.resolve(), _File(number, "", PurePosixPath(path.name)))
+            result.setdefault(path.resolve(), _File(number, "", PurePosixPath(path.name)))
         else:
             raise InputError(f"{path}: no such file or folder")
-    files = list(found.values())
+    files = list(result.values())
     # Two folders may hold files of one name: the folder's number tells them apart.
     taken = Counter(str(file.name) for file in files)
     return [

@@ -65,14 +65,14 @@ def _groups(
     files: Iterable[UtteranceFile], job: PrepareJob, official: dict[str, str] | None, problems: list[Problem]
 ) -> list[Group]:
     """Utterances of one video and split together, in the order of people: each video is decoded once per split."""
-    found: dict[tuple[Split, str], list[UtteranceFile]] = {}
+    result: dict[tuple[Split, str], list[UtteranceFile]] = {}
     for identity, own in groupby(files, key=lambda file: file.identity):
         if official is not None and identity not in official:
             problems.append(Problem(identity, 0, "is not in the table of people; taken as dev"))
         split = split_of(identity, job.split, official)
         for file in own:
-            found.setdefault((split, file.video), []).append(file)
-    return [(split, video, members) for (split, video), members in found.items()]
+            result.setdefault((split, file.video), []).append(file)
+    return [(split, video, members) for (split, video), members in result.items()]
 
 
 def _add(

@@ -63,10 +63,10 @@ def read_avatars(wanted: str) -> int | tuple[str, ...]:
         if not 1 <= count <= MOST_AVATARS:
             raise UsageError(f"--avatars {wanted[:20]}: give a number from 1 to {MOST_AVATARS}, or clip ids")
         return count
-    found = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
-    if not found:
+    result = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
+    if not result:
         raise UsageError("--avatars: give a number from 1 on, or clip ids with commas between")
-    return found
+    return result
 
 
 def _one_each(data: TrainData) -> tuple[str, ...]:

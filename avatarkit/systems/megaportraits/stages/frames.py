@@ -13,29 +13,29 @@ from avatarkit.training.figures import face_mask, l1, psnr_db
 
 def prepared(batch: Mapping[str, Any]) -> dict[str, Any]:
     """The batch with "image" and "matte" of each frame as float in [0, 1]."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in batch.items():
         if isinstance(value, Mapping):
-            found[key] = prepared(value)
+            result[key] = prepared(value)
         elif key in ("image", "matte") and value.dtype == torch.uint8:
-            found[key] = value.float() / 255
+            result[key] = value.float() / 255
         else:
-            found[key] = value
-    return found
+            result[key] = value
+    return result
 
 
 def compared(predicted: Tensor, driver: Mapping[str, Any], copied: Tensor | None = None) -> dict[str, Tensor]:
     """PSNR and L1 inside the matte and inside the face's hull, per sample; also of another picture `copied`."""
     target, matte = driver["image"], driver["matte"]
     face = face_mask(driver["landmarks"], *target.shape[-2:])
-    found = {
+    result = {
         "psnr_db": psnr_db(predicted, target, matte),
         "face_psnr_db": psnr_db(predicted, target, face),
         "l1": l1(predicted, target, matte),
     }
     if copied is not None:
-        found["copy_face_psnr_db"] = psnr_db(copied, target, face)
-    return found
+        result["copy_face_psnr_db"] = psnr_db(copied, target, face)
+    return result
 
 
 def both_frames(batch: Mapping[str, Any]) -> dict[str, Tensor]:

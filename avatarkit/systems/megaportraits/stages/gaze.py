@@ -63,5 +63,5 @@ class GazeStage(Stage):
     def _told(self, frames: Mapping[str, Any], nets: nn.ModuleDict) -> tuple[Tensor, Tensor]:
         """Gaze (B, 2, 2) in eye widths and lids (B, 2), as the columns of the shards hold them."""
         crops = eye_crops(frames["image"], frames["landmarks"], self._eye_px)
-        found = nets["gaze"](crops, frames["landmarks"])
-        return found.gaze, found.opening
+        result = nets["gaze"](crops, frames["landmarks"])
+        return result.gaze, result.opening

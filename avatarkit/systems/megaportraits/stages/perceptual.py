@@ -55,7 +55,7 @@ def open_perceptual(weights: Mapping[str, float], gaze: Checkpoint | None) -> Pe
         MissingWeights, DamagedWeights: a net's weights are not here; the message says how to get them, and
             how to train without. UsageError: the gaze loss has no checkpoint. InputError: it is damaged.
     """
-    found: dict[str, VGGFeatures] = {
+    result: dict[str, VGGFeatures] = {
         name: open_features(name, without=f"--set loss.{name}=0") for name in FEATURE_NETS if weights.get(name)
     }
     eye_px = EYE_CROP_PX
@@ -69,8 +69,8 @@ def open_perceptual(weights: Mapping[str, float], gaze: Checkpoint | None) -> Pe
         eye_px = gaze.meta.nets.get("gaze", {}).get("config", {}).get("eye_size")
         if not isinstance(eye_px, int) or not SMALLEST_PX <= eye_px <= LARGEST_EYE_PX:
             raise InputError(f"{gaze.folder}: is damaged: the gaze net's eye_size is {eye_px}; use another checkpoint")
-        found["gaze"] = GazeFeatures.of_net(gaze.tensors(name), gaze.folder)
-    return Perceptual(found, eye_px)
+        result["gaze"] = GazeFeatures.of_net(gaze.tensors(name), gaze.folder)
+    return Perceptual(result, eye_px)
 
 
 def _scales(size: int) -> int:

@@ -47,37 +47,37 @@ class PoseStage(Stage):
                 moved = draw_transforms(sample_seeds(self._config.seed, positions, f"view {name}"), VIEWS)
                 shown[name] = view(shown[name], moved)
         frames = both_frames(shown)
-        found = self.nets["pose"](frames["image"])
+        result = self.nets["pose"](frames["image"])
         rotation, translation, scale = split(frames["head"])
         terms = {
-            "rotation": (found.rotation - rotation).abs().mean(),
-            "translation": (found.translation - translation).abs().mean(),
-            "scale": (found.scale.flatten().log() - scale.log()).abs().mean(),
+            "rotation": (result.rotation - rotation).abs().mean(),
+            "translation": (result.translation - translation).abs().mean(),
+            "scale": (result.scale.flatten().log() - scale.log()).abs().mean(),
         }
         return {"terms": terms, "fakes": {}}
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
         """Frames beside the canonical chess board as the true and the found transform place it."""
         frames = prepared(batch)["driver"]
-        found = nets["pose"](frames["image"])
-        linear = found.scale.view(-1, 1, 1) * found.rotation
+        result = nets["pose"](frames["image"])
+        linear = result.scale.view(-1, 1, 1) * result.rotation
         size = frames["image"].shape[-1]
         true = split(frames["head"])
         return {
             "frame": frames["image"],
             "true pose": _board(true[0] * true[2][:, None, None], true[1], size),
-            "found pose": _board(linear, found.translation, size),
+            "found pose": _board(linear, result.translation, size),
         }
 
     def measure(self, batch: Batch, nets: nn.ModuleDict) -> dict[str, Tensor]:
         """Errors per sample: degrees, half pictures, and the ratio of scales less one."""
         frames = prepared(batch)["driver"]
-        found = nets["pose"](frames["image"])
+        result = nets["pose"](frames["image"])
         rotation, translation, scale = split(frames["head"])
         return {
-            "angle_deg": angle_deg(found.rotation.float(), rotation),
-            "translation": (found.translation - translation).abs().mean(1),
-            "scale_ratio": (found.scale.flatten() / scale - 1).abs(),
+            "angle_deg": angle_deg(result.rotation.float(), rotation),
+            "translation": (result.translation - translation).abs().mean(1),
+            "scale_ratio": (result.scale.flatten() / scale - 1).abs(),
         }
 
 

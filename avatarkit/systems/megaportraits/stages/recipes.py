@@ -130,10 +130,10 @@ def _recipe(
     enlarge = more.pop("enlarge", 1)
 
     def count(preset: str) -> Iterator[NetCount]:
-        found = {net.net: net for net in count_preset(PRESETS[preset])}
+        result = {net.net: net for net in count_preset(PRESETS[preset])}
         if stage == "base":
             yield from count_base(PRESETS[preset])
-        yield from (found[name] for name in counted)
+        yield from (result[name] for name in counted)
 
     return Recipe(
         stage=stage,
