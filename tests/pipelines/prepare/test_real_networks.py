@@ -78,7 +78,8 @@ def made(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepar
     with pytest.MonkeyPatch.context() as patch:
         hashes = put_weights(patch, root / "weights", seed=0)
         report = prepare(job)
-    assert getattr(report, "advice", ()) == ()
+    # Of the two networks here nothing is missing; a third one could do better.
+    assert all("selfie-multiclass" in line for line in getattr(report, "advice", ()))
     return job, hashes
 
 

@@ -297,7 +297,7 @@ def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray)
     engine = WarpEngine()
     engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks))
     motion = moves_of(landmarks)(mouth=0.15)
-    assert near(engine.drive(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
+    assert near(engine.draw(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
 
 
 def test_no_driver_pixels_reach_the_engine() -> None:
