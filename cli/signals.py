@@ -29,6 +29,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.over = False
+        """Set when the command has ended: a request that comes later changes nothing, and the process ends anyway."""
         self._previous: dict[int, object] = {}
         self._ended = threading.Event()
         self._pipe: tuple[int, int] | None = None
@@ -60,6 +62,8 @@ class Interrupts:
         return 128 + self.number if self.number is not None and code == INTERRUPTED else code
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
+        if self.over:
+            return
         self.number = self.number or number
         for other in self._previous:  # a second request must not cut the clean-up short
             signal.signal(other, signal.SIG_IGN)
@@ -71,6 +75,8 @@ class Interrupts:
             if number not in self._previous:
                 continue
             self.number = self.number or number
+            if self.over:
+                continue
             if signal.getsignal(number) in (self._heed, signal.SIG_IGN) and not self._ended.wait(GRACE_S):
                 discard_all()
                 leave(128 + self.number, LINE)

@@ -1,0 +1,33 @@
+"""What is said of a run that is interrupted depends on whether its output stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avatarkit.cli.app import run
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_finished_output_is_called_complete(
+    written: bool, existed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "o.mp4"
+    if existed:
+        out.write_bytes(b"old")
+
+    def interrupted(config: Any, *rest: Any) -> None:
+        if written:
+            new = tmp_path / "new"
+            new.write_bytes(b"new")
+            new.replace(out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avatarkit.pipelines.reenact.reenact", interrupted)
+    assert run(["reenact", "a.png", "b.mp4", "-o", str(out), "-q", "--overwrite"]) == 130
+    said = capsys.readouterr().err
+    assert ("is complete" in said) == written
+    assert ("nothing was written" in said) != written
