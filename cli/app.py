@@ -130,19 +130,17 @@ def run(arguments: Sequence[str]) -> int:
 def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
     console = Console()
     try:
-        code = _invoke(arguments)
-        interrupts.over = True
-        return code
+        try:
+            return _invoke(arguments)
+        finally:
+            interrupts.over = True  # a later request must not cut short what is said below
     except typer.TyperException as error:
-        interrupts.over = True
         console.error(_usage_message(error))
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        interrupts.over = True
         console.failure(LINE)
         return INTERRUPTED
     except (OutputClosedError, SystemExit) as ended:
-        interrupts.over = True
         # rich, which prints the help, ends the program where the reader has left.
         if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
             raise
@@ -150,7 +148,6 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
-        interrupts.over = True
         if interrupts.number is not None and not isinstance(error, AvatarkitError):
             console.failure(LINE)  # what libraries make of an interruption within them
             return INTERRUPTED

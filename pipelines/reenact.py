@@ -110,14 +110,18 @@ def reenact(
         config, source, driver, engine, moves, cut_out_by, timer, memory.peak_bytes, size, audio, hashes
     )
     if config.report is not None:
-        try:
-            with pending_output(config.report, overwrite=config.overwrite) as temporary:
-                # Names that are not UTF-8 are shown with escapes.
-                temporary.write_bytes(report.to_text().encode("utf-8", "backslashreplace"))
-        except (OSError, OutputError) as error:
-            what = getattr(error, "strerror", None) or error
-            raise OutputError(f"{config.report}: cannot be written: {what}; {config.output} is complete") from error
+        _write_report(config.report, report, config)
     return report
+
+
+def _write_report(path: Path, report: ReenactReport, config: ReenactConfig) -> None:
+    try:
+        with pending_output(path, overwrite=config.overwrite) as temporary:
+            # Names that are not UTF-8 are shown with escapes.
+            temporary.write_bytes(report.to_text().encode("utf-8", "backslashreplace"))
+    except (OSError, OutputError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path}: cannot be written: {what}; {config.output} is complete") from error
 
 
 def _sized(config: ReenactConfig, engine: Engine) -> ReenactConfig:

@@ -110,7 +110,7 @@ def picture_size(data: bytes) -> tuple[str, int, int] | None:
         if data.startswith(PNG_START) and data[12:16] == b"IHDR":
             return "PNG", *struct.unpack(">II", data[16:24])
     except (struct.error, IndexError):
-        pass
+        return None  # cut off within its header
     return None
 
 

@@ -7,12 +7,13 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from avatarkit.errors import InputError, UsageError
 from avatarkit.pipelines.batch.jobs import files_of
 
 Kind = Literal["self", "cross", "videos"]
+Item = TypeVar("Item")
 SIZES = (64, 4096)
 LONGEST_CELL = 4096
 
@@ -88,14 +89,14 @@ def clips_of(text: str) -> list[Path]:
     return clips
 
 
-def drawn(paths: Sequence[Path], limit: int | None, seed: int) -> list[Path]:
+def drawn(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
     """At most `limit` of them, drawn by the seed, in their order."""
     import random
 
-    if limit is None or limit >= len(paths):
-        return list(paths)
-    chosen = set(random.Random(seed).sample(range(len(paths)), limit))
-    return [path for number, path in enumerate(paths) if number in chosen]
+    if limit is None or limit >= len(items):
+        return list(items)
+    chosen = set(random.Random(seed).sample(range(len(items)), limit))
+    return [item for number, item in enumerate(items) if number in chosen]
 
 
 def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +93,19 @@ def _videos(config: EvaluateConfig) -> _Rendered:
         raise UsageError("evaluate videos: give --pairs PAIRS.csv")
     cases, refused = read_pairs(config.pairs)
     if config.limit is not None:
-        names = sorted({case.name for case in cases})
-        kept = {str(path) for path in drawn([Path(name) for name in names], config.limit, config.seed)}
+        kept = set(drawn(sorted({case.name for case in cases}), config.limit, config.seed))
         cases = [case for case in cases if case.name in kept]
     return _Rendered(cases, refused=refused)
 
 
 def _drawn(config: EvaluateConfig, progress: Progress) -> _Rendered:
     """Cases of our engines, drawn by the batch machinery."""
-    given = _Rendered()
+    given, pairs = _Rendered(), _pairs(config)
     for method in config.methods:
         folder = config.output / "videos" / method.name
         jobs = [
             Job(_reenactment(config, method, source, driver, folder / f"{name}.mp4"))
-            for name, source, driver in _pairs(config)
+            for name, source, driver in pairs
         ]
         options = BatchOptions(folder, workers=config.workers, cache=config.output / WORK / "cache")
         report = run_batch(jobs, options, progress)
@@ -150,8 +150,7 @@ def _pairs(config: EvaluateConfig) -> list[tuple[str, Path, Path]]:
         raise UsageError("evaluate cross: give --sources DIR and --drivers DIR")
     sources, drivers = files_of(config.sources, "--sources"), files_of(config.drivers, "--drivers")
     both = [(f"{source.stem}--{driver.stem}", source, driver) for source in sources for driver in drivers]
-    kept = {str(path) for path in drawn([Path(name) for name, _, _ in both], config.limit, config.seed)}
-    return [pair for pair in both if pair[0] in kept]
+    return drawn(both, config.limit, config.seed)
 
 
 def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: Path, output: Path) -> ReenactConfig:
@@ -174,10 +173,11 @@ def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: P
 def _measured(config: EvaluateConfig, given: _Rendered, progress: Progress) -> list[dict[str, Any]]:
     """What was measured of each case, in order; cases that cannot be measured join the refused."""
     marks = config.output / WORK / "measured"
+    digest = cache(sha256_file)  # sources and drivers are those of many cases
     todo: dict[str, Unmeasured] = {}
     for case in given.cases:
         crop = given.crops.get((case.method, case.name))
-        files = [sha256_file(path) for path in (case.output, case.driver, case.source) if path is not None]
+        files = [digest(path) for path in (case.output, case.driver, case.source) if path is not None]
         about = {"files": files, "crop": crop, "options": asdict(config.measured), "by": program_digest()}
         todo[f"{case.method}/{case.name}"] = Unmeasured(case, crop, digest_of(about)[:32])  # type: ignore[arg-type]
     values = {name: mark for name, item in todo.items() if (mark := read_mark(marks, item.key)) is not None}

@@ -133,21 +133,15 @@ class BaseEngine:
             self._draw(nothing, torch.eye(4, device=device)[None], torch.zeros(1, config.code, device=device))
 
 
-class StudentEngine:
-    """Draws one of the avatars that a student knows, moved as the driver's square shows; it takes no source."""
+class AvatarEngine:
+    """Draws one avatar of a student, moved as the driver's square shows; it takes no source, and knows no other person.
 
-    def __init__(self, student: Student, avatar: int, inference: Inference, label: str) -> None:
-        """Take the network and the avatar's number; what the avatar alone decides is computed here, once."""
-        self._inference = inference
-        self._size = student.config.size
-        self._label = label
-        self._student = inference.ready(student)
-        with inference.running():
-            number = torch.tensor([avatar], device=inference.device)
-            self._modulations = self._student.modulations(number)
-        self._draw = inference.compiled(self._student.draw)
-        blank = np.zeros((self._size, self._size, 3), np.uint8)
-        self._at_once = frames_at_once(inference, self._size, lambda: self.frames([blank]))
+    _label: avatar and checkpoint. _size: side of its frames. _at_once: frames that are drawn together.
+    """
+
+    _label: str
+    _size: int
+    _at_once: int
 
     @property
     def name(self) -> str:
@@ -164,8 +158,7 @@ class StudentEngine:
 
     def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The avatar as drivers' squares (S, S, 3) move it."""
-        with self._inference.running():
-            return self._inference.pictures(self._draw(self._inference.batch(pictures), self._modulations))
+        raise NotImplementedError
 
     def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
         """See `Engine.drive`."""
@@ -175,6 +168,28 @@ class StudentEngine:
     def notices(self) -> tuple[str, ...]:
         """Nothing."""
         return ()
+
+
+class StudentEngine(AvatarEngine):
+    """The student itself, on a device of torch's."""
+
+    def __init__(self, student: Student, avatar: int, inference: Inference, label: str) -> None:
+        """Take the network and the avatar's number; what the avatar alone decides is computed here, once."""
+        self._inference = inference
+        self._size = student.config.size
+        self._label = label
+        self._student = inference.ready(student)
+        with inference.running():
+            number = torch.tensor([avatar], device=inference.device)
+            self._modulations = self._student.modulations(number)
+        self._draw = inference.compiled(self._student.draw)
+        blank = np.zeros((self._size, self._size, 3), np.uint8)
+        self._at_once = frames_at_once(inference, self._size, lambda: self.frames([blank]))
+
+    def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
+        """The avatar as drivers' squares (S, S, 3) move it."""
+        with self._inference.running():
+            return self._inference.pictures(self._draw(self._inference.batch(pictures), self._modulations))
 
 
 def open_base(options: EngineOptions) -> BaseEngine:

@@ -26,13 +26,11 @@ from torch import Tensor, nn
 from avatarkit import __version__
 from avatarkit.checkpoint import Checkpoint
 from avatarkit.errors import DependencyError, InputError, UsageError
-from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.convs import fold_weights
-from avatarkit.systems.megaportraits.engine import chosen_avatar
+from avatarkit.systems.megaportraits.engine import AvatarEngine, chosen_avatar
 from avatarkit.systems.megaportraits.load import avatars_of, load_student
 from avatarkit.systems.megaportraits.student import Student
 from avatarkit.systems.options import EngineOptions
-from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 
 __all__ = ["OPSET", "ExportedEngine", "export_student", "open_exported"]
 
@@ -117,8 +115,8 @@ def _translated(drawing: _Drawing, size: int, several: bool) -> bytes:
     return buffer.getvalue()
 
 
-class ExportedEngine:
-    """Draws an avatar of an exported file by onnxruntime."""
+class ExportedEngine(AvatarEngine):
+    """An exported file, by onnxruntime."""
 
     def __init__(self, session: Any, size: int, avatar: int | None, label: str) -> None:
         """Take an onnxruntime session, the side of its frames, and the avatar's number in files of several."""
@@ -126,33 +124,12 @@ class ExportedEngine:
         self._avatar = {} if avatar is None else {"avatar": np.array(avatar, np.int64)}
         self._at_once = max(1, min(8, _AT_ONCE_PIXELS // (size * size)))
 
-    @property
-    def name(self) -> str:
-        """Name, avatar and checkpoint, for reports."""
-        return f"student {self._label}"
-
-    @property
-    def needs(self) -> Needs:
-        """The driver's squares alone."""
-        return Needs(self._size, source=False, drawn_px=self._size, at_once=self._at_once, alone=True)
-
-    def prepare(self, source: SourceLayers) -> None:
-        """Nothing: it knows its avatars."""
-
     def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The avatar as drivers' squares (S, S, 3) move it."""
         driver = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255.0)
         (result,) = self._session.run(None, {"driver": np.ascontiguousarray(driver), **self._avatar})
         levels = np.rint(np.clip(result, 0.0, 1.0) * 255.0).astype(np.uint8)
         return list(np.ascontiguousarray(levels.transpose(0, 2, 3, 1)))
-
-    def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
-        """See `Engine.drive`."""
-        return [Drawn(picture, None) for picture in self.frames([frame.driver[0][0].picture for frame in frames])]
-
-    def notices(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
 
 
 def open_exported(path: Path, options: EngineOptions) -> ExportedEngine:
