@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 
 from avatarkit.media.binary import ffmpeg_binary
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.pipelines.prepare.sources.videos import Videos
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.runtime import NullProgress
 
@@ -116,7 +117,7 @@ def measure(options: argparse.Namespace, work: Path) -> dict[str, float]:
     sampler = Sampler()
     start_s = time.monotonic()
     job = PrepareJob(
-        "videos", work / "out", Sources(paths=(folder,)), PrepareConfig(size=options.size), run=RunOptions(workers=1)
+        Videos((folder,)), work / "out", PrepareConfig(size=options.size), run=RunOptions(workers=1)
     )
     report = prepare(job, sampler)
     sampler.close()

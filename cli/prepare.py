@@ -52,14 +52,14 @@ def voxceleb2(
     """Make a dataset of VoxCeleb2's utterances, from a folder of videos or from the net."""
     from avatarkit.data.select import SelectionRule
     from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
     from avatarkit.prepare.config import PrepareConfig
     from avatarkit.prepare.fetch.config import FetchConfig
 
     job = PrepareJob(
-        kind="voxceleb2",
-        out=out,
-        sources=Sources(metadata=metadata, meta_csv=meta_csv, originals=originals, download=download),
+        VoxCeleb2(metadata, meta_csv, originals, download),
+        out,
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
             image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
@@ -109,13 +109,13 @@ def ffhq(
     """Make a dataset of FFHQ's photos, aligned by the published recipe; photos of others work too."""
     from avatarkit.data.select import SelectionRule
     from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
     from avatarkit.prepare.config import PrepareConfig
 
     job = PrepareJob(
-        kind="ffhq",
-        out=out,
-        sources=Sources(images=images, json=metadata, features=features),
+        FFHQ(images, metadata, features),
+        out,
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_faces=max_faces,
             min_age=min_age, image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting,
@@ -159,13 +159,13 @@ def videos(
     """Make a dataset of anyone's videos: faces are found and followed, and cut into clips."""
     from avatarkit.data.select import SelectionRule
     from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    from avatarkit.pipelines.prepare.sources.videos import Videos
     from avatarkit.prepare.config import PrepareConfig
 
     job = PrepareJob(
-        kind="videos",
-        out=out,
-        sources=Sources(paths=tuple(paths)),
+        Videos(tuple(paths), identity_from),
+        out,
         config=PrepareConfig(
             size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
             image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
@@ -175,7 +175,6 @@ def videos(
         run=RunOptions(workers=workers or _processors(), runner=runner, video_timeout_s=video_timeout),
         limit=limit,
         shard_mb=shard_mb,
-        identity_from=identity_from,
     )  # fmt: skip
     _run(job, dry_run, report_json, quiet)
 

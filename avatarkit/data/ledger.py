@@ -309,7 +309,7 @@ def _rejected_row(one: Rejected, shard: str, worker: str, now_s: float) -> Row:
 def _planned_rows(plan: Plan, shard: PlannedShard) -> Iterator[tuple[str, str, str, str, str]]:
     for item in shard.items:
         for track in item.tracks:
-            name = sample_id(plan.kind, track.identity, item.key, track.utterance)
+            name = sample_id(track.identity, item.key, track.utterance)
             yield name, shard.name, item.key, track.identity, shard.split
 
 

@@ -139,7 +139,7 @@ class Plan:
         """What the plan leaves out, sample by sample."""
         for item in self.dropped:
             for identity, utterance in item.tracks:
-                name = sample_id(self.kind, identity, item.key, utterance)
+                name = sample_id(identity, item.key, utterance)
                 yield Rejected(name, item.key, identity, item.split, "plan", item.reason, item.detail)
 
 
@@ -149,9 +149,9 @@ def canonical_json(values: Any) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
-def sample_id(kind: PlanKind, identity: str, key: str, utterance: str) -> str:
-    """The id of a clip to be: identity-video-utterance for VoxCeleb2, otherwise the key of its video or photo."""
-    return f"{identity}-{key}-{utterance}" if kind == "voxceleb2" else key
+def sample_id(identity: str, key: str, utterance: str) -> str:
+    """The id of a clip to be: identity-video-utterance where there are utterances, otherwise the key of its item."""
+    return f"{identity}-{key}-{utterance}" if utterance else key
 
 
 def fingerprint(path: Path) -> tuple[int, str]:

@@ -2,46 +2,86 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from avatarkit.data.plan import PlanKind
+from avatarkit.data.clip import Split, Stage
+from avatarkit.data.plan import PlanKind, PlannedItem
 from avatarkit.data.select import SelectionRule
 from avatarkit.data.split import SplitConfig
 from avatarkit.errors import UsageError
+from avatarkit.pipelines.prepare.sources.draft import Draft
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.fetch.config import FetchConfig
+from avatarkit.prepare.job import PhotoJob, VideoJob
+from avatarkit.runtime import Progress
 from avatarkit.work.task import Runner
 
-IdentityFrom = Literal["file", "folder"]
+if TYPE_CHECKING:
+    from avatarkit.prepare.fetch.run import Note
+
 PROCESSOR = "avatarkit.pipelines.prepare.processor:open_processor"
 WORK, ORIGINALS = ".work", "originals"
 """Folders inside a dataset while it is made: locks and unfinished files; downloaded videos."""
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Where the material is; folders may move between runs.
+class Refused(Exception):
+    """An item that cannot become a job: stage, short reason, one line, and whether a later try may succeed."""
 
-    metadata, meta_csv: VoxCeleb2's tree of utterances, and its table of people. originals: a folder of its videos.
-    download: fetch them instead. images, json, features: FFHQ's photos, its json, attributes per photo.
-    paths: anyone's videos, or folders of them.
+    def __init__(self, stage: Stage, reason: str, detail: str, *, retryable: bool = False) -> None:
+        super().__init__(stage, reason, detail)
+        self.stage: Stage = stage
+        self.reason, self.detail, self.retryable = reason, detail, retryable
+
+
+class DataSource(ABC):
+    """Material of one kind: where it lies, how it is planned, and the job of each planned item.
+
+    Implementations are frozen dataclasses that pickle, so that every worker process has one; folders may move between
+    runs.
+
+    kind: as the plan names it. holds: what the samples are. cuts: whether an item becomes any number of clips, each
+    named by the item's key and a number, instead of one for each of its tracks. credited: whether authors and licences
+    are known. download: whether originals are fetched.
     """
 
-    metadata: Path | None = None
-    meta_csv: Path | None = None
-    originals: Path | None = None
+    kind: ClassVar[PlanKind]
+    holds: ClassVar[Literal["photos", "videos"]] = "videos"
+    cuts: ClassVar[bool] = False
+    credited: ClassVar[bool] = True
     download: bool = False
-    images: Path | None = None
-    json: Path | None = None
-    features: Path | None = None
-    paths: tuple[Path, ...] = ()
 
     @property
+    @abstractmethod
     def roots(self) -> tuple[Path, ...]:
         """Folders (or single files) in which originals lie, in the order in which a plan numbers them."""
-        return tuple(path for path in (self.originals, self.images) if path is not None) + self.paths
+
+    @abstractmethod
+    def settings(self, job: PrepareJob) -> Mapping[str, Any]:
+        """What of this source's options decides the result."""
+
+    @abstractmethod
+    def draft(self, job: PrepareJob, progress: Progress) -> Draft:
+        """Read what there is, without decoding it.
+
+        Raises:
+            InputError: it cannot be read at all.
+        """
+
+    @abstractmethod
+    def job(self, item: PlannedItem, split: Split, path: Path, note: Note | None) -> VideoJob | PhotoJob:
+        """The job of an item whose original lies at a path; `note` is what was kept of a download.
+
+        Raises:
+            Refused: the metadata is gone or has changed since the plan was made.
+        """
+
+    def head_fractions(self, item: PlannedItem) -> list[float]:
+        """Heads' sides as shares of the picture's height, so that a download is large enough. Raises as `job`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -78,14 +118,12 @@ class RunOptions:
 class PrepareJob:
     """One command.
 
-    kind: what is prepared. out: the dataset's folder. limit: videos or photos at most, drawn by the seed. shard_mb:
-    megabytes aimed at per shard. rule: the selection. identity_from: of `videos`, whether each file is a person of
-    its own or each sub-folder is.
+    source: what is prepared. out: the dataset's folder. limit: videos or photos at most, drawn by the seed. shard_mb:
+    megabytes aimed at per shard. rule: the selection.
     """
 
-    kind: PlanKind
+    source: DataSource
     out: Path
-    sources: Sources
     config: PrepareConfig = field(default_factory=PrepareConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     rule: SelectionRule = field(default_factory=SelectionRule)
@@ -93,7 +131,6 @@ class PrepareJob:
     run: RunOptions = field(default_factory=RunOptions)
     limit: int | None = None
     shard_mb: int = 256
-    identity_from: IdentityFrom = "file"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be with a UsageError."""
@@ -101,14 +138,11 @@ class PrepareJob:
             raise UsageError(f"--limit {self.limit}: use a number from 1 up")
         if not 1 <= self.shard_mb <= 16384:
             raise UsageError(f"--shard-mb {self.shard_mb}: use a number from 1 to 16384")
-        sources = self.sources
-        if self.kind == "voxceleb2" and (sources.originals is None) != sources.download:
-            raise UsageError("give --originals DIR or --download, one of the two")
 
     def plan_config(self) -> dict[str, Any]:
         """All that decides the result; a plan keeps it, and a second run must have the same."""
         config = self.config
-        values: dict[str, Any] = {
+        return {
             "size": config.size,
             "min_head_px": config.least_head_px,
             "min_effective_px": config.least_effective_px,
@@ -124,14 +158,5 @@ class PrepareJob:
             "test_share": self.split.test_share,
             "limit": self.limit,
             "shard_mb": self.shard_mb,
+            **self.source.settings(self),
         }
-        if self.kind == "voxceleb2":
-            values |= {"download": self.sources.download, "meta_csv": self.sources.meta_csv is not None}
-            if self.sources.download:
-                values |= {"max_height": self.fetch.max_height, "min_height": self.fetch.min_height}
-        elif self.kind == "ffhq":
-            values |= {"max_faces": config.max_faces, "min_age": config.min_age}
-            values |= {"json": self.sources.json is not None, "features": self.sources.features is not None}
-        else:
-            values |= {"identity_from": self.identity_from}
-        return values

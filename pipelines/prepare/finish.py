@@ -107,12 +107,12 @@ def finish(job: PrepareJob, plan: Plan, ledger: Ledger) -> None:
         clips += own
     try:
         reselect(dataset, job.rule, shards=[shard.name for shard in plan.shards])
-        if plan.kind != "videos":
+        if job.source.credited:
             write_whole(dataset / ATTRIBUTION, attribution(clips).encode("utf-8"))
         write_manifest(
             dataset,
             stats,
-            kind="photos" if plan.kind == "ffhq" else "videos",
+            kind=job.source.holds,
             size=job.config.size,
             plan_hash=plan.hash,
             config_hash=plan.config_hash,
@@ -126,7 +126,7 @@ def finish(job: PrepareJob, plan: Plan, ledger: Ledger) -> None:
 def clear(job: PrepareJob) -> None:
     """Remove what only the making needed: locks, unfinished files, downloaded originals unless they are to be kept."""
     shutil.rmtree(job.out / WORK, ignore_errors=True)
-    if job.sources.download and not job.run.keep_originals:
+    if job.source.download and not job.run.keep_originals:
         shutil.rmtree(job.out / ORIGINALS, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from avatarkit.data.marks import read_selection
 from avatarkit.data.plan import Plan, PlannedShard
 from avatarkit.data.shard import ShardStats, read_stats
 from avatarkit.pipelines.prepare.config import PrepareJob
-from avatarkit.pipelines.prepare.planning.common import frame_bytes
+from avatarkit.pipelines.prepare.sources.draft import frame_bytes
 
 FRAMES_PER_S = 30.0
 """Of one worker, assumed for the estimate of a dry run; `avatarkit data report` tells what a finished run had."""
@@ -33,6 +33,7 @@ class SplitSum:
 class PrepareReport:
     """What is in a dataset after a run.
 
+    holds: "photos" or "videos".
     planned: samples of the plan, dropped ones too. rejected: counts by (stage, reason), the plan's too. selected:
     clips that the selection keeps; None before the end. finished: whether the manifest is written. waiting: shards
     that are not sealed. advice: what would be better, and by which command.
@@ -40,6 +41,7 @@ class PrepareReport:
 
     out: Path
     kind: str
+    holds: str
     planned: int
     splits: dict[Split, SplitSum]
     rejected: dict[tuple[str, str], int]
@@ -58,13 +60,13 @@ class PrepareReport:
 
     def summary_lines(self) -> list[str]:
         """The run in a few lines: the funnel, why things were refused, the splits."""
-        unit = "photos" if self.kind == "ffhq" else "clips"
+        unit = "photos" if self.holds == "photos" else "clips"
         refused = sum(self.rejected.values())
         lines = [f"{self.planned} samples planned, {self.clips} {unit} accepted, {refused} refused"]
         ranked = sorted(self.rejected.items(), key=lambda one: (-one[1], one[0]))
         lines += [f"  {count} {reason} ({stage})" for (stage, reason), count in ranked]
         for split, one in self.splits.items():
-            length = "" if self.kind == "ffhq" else f", {one.seconds / 3600:.2f} h"
+            length = "" if self.holds == "photos" else f", {one.seconds / 3600:.2f} h"
             lines.append(f"{split}: {one.people} people, {one.clips} {unit}{length}")
         if self.finished and self.clips and "train" not in self.splits:
             lines.append("nobody is in train: so few people want --val-share 0 --test-share 0 and another --output")
@@ -113,6 +115,7 @@ def report_of(
     return PrepareReport(
         out=job.out,
         kind=plan.kind,
+        holds=job.source.holds,
         planned=plan.samples + sum(len(item.tracks) for item in plan.dropped),
         splits={split: known for split in SPLITS if (known := _sum(split, stats)) is not None},
         rejected=dict(rejected),
@@ -130,12 +133,14 @@ def report_of(
 class PlanReport:
     """What a run would do: one row per split, what the plan leaves out, and estimates.
 
+    holds: "photos" or "videos".
     rows: split, people, videos, samples, frames, shards, gigabytes. dropped: samples left out by reason. problems:
     malformed lines and files. gigabytes: of all shards, expected, before anything is refused. hours: expected.
     sealed: shards that an earlier run has sealed.
     """
 
     kind: str
+    holds: str
     rows: tuple[tuple[str, int, int, int, int, int, float], ...]
     dropped: dict[str, int]
     problems: tuple[str, ...]
@@ -149,8 +154,7 @@ class PlanReport:
 
     def table(self) -> list[tuple[str, ...]]:
         """Aligned columns with a heading."""
-        unit = "photos" if self.kind == "ffhq" else "videos"
-        rows: list[tuple[str, ...]] = [("split", "people", unit, "samples", "frames", "shards", "GB")]
+        rows: list[tuple[str, ...]] = [("split", "people", self.holds, "samples", "frames", "shards", "GB")]
         for *counts, size in self.rows:
             rows.append((*(str(count) for count in counts), f"{size:.2f}"))
         sums = [sum(int(row[at]) for row in self.rows) for at in range(1, 6)]
@@ -177,12 +181,13 @@ class PlanReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**vars(self), "rows": [list(row) for row in self.rows], "problems": list(self.problems)}
+        values = {name: value for name, value in vars(self).items() if name != "holds"}
+        return {**values, "rows": [list(row) for row in self.rows], "problems": list(self.problems)}
 
 
 def plan_report(job: PrepareJob, plan: Plan, *, sealed: int, free_bytes: int) -> PlanReport:
     """What carrying out a plan would mean."""
-    per_frame = frame_bytes(job)
+    per_frame = frame_bytes(job.config.size)
     rows = []
     for split in SPLITS:
         shards = [shard for shard in plan.shards if shard.split == split]
@@ -195,13 +200,14 @@ def plan_report(job: PrepareJob, plan: Plan, *, sealed: int, free_bytes: int) ->
     videos = sum(row[2] for row in rows)
     return PlanReport(
         kind=plan.kind,
+        holds=job.source.holds,
         rows=tuple(rows),
         dropped=dict(dropped),
         problems=tuple(str(problem) for problem in plan.problems),
         gigabytes=frames * per_frame / 1e9,
         hours=frames / (FRAMES_PER_S * job.run.workers) / 3600,
         workers=job.run.workers,
-        fetch_hours=videos / job.fetch.rate_per_hour if job.sources.download else None,
+        fetch_hours=videos / job.fetch.rate_per_hour if job.source.download else None,
         free_gigabytes=free_bytes / 1e9,
         sealed=sealed,
     )

@@ -22,7 +22,7 @@ from avatarkit.errors import InputError, Interrupted, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
 from avatarkit.pipelines.prepare.finish import clear, finish, is_sealed, ledger_path, reopen_failed, sweep, unsealed
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.planning.common import existing_plan, is_bare, make_plan, settle_plan
+from avatarkit.pipelines.prepare.planning import existing_plan, is_bare, make_plan, settle_plan
 from avatarkit.pipelines.prepare.report import PlanReport, PrepareReport, plan_report, report_of
 from avatarkit.pipelines.prepare.shard_work import Setup
 from avatarkit.pipelines.prepare.watch import RunWatcher
@@ -106,7 +106,7 @@ class _Tools:
     def tell(self, advice: tuple[str, ...]) -> None:
         """Keep what would be better for the report."""
         every = list(advice)
-        if self._job.sources.download:
+        if self._job.source.download:
             from avatarkit.prepare.fetch.ytdlp import advice as of_fetching
 
             every += [line for line in [of_fetching()] if line]
@@ -155,7 +155,7 @@ def _make(
     if not todo:
         return []
     attributes = {
-        "kind": "photos" if plan.kind == "ffhq" else "videos",
+        "kind": job.source.holds,
         "size": str(job.config.size),
         "plan_hash": plan.hash,
         "config_hash": plan.config_hash,
@@ -173,7 +173,7 @@ def _make(
 def _catch_up(job: PrepareJob, plan: Plan, todo: Sequence[PlannedShard], watcher: RunWatcher) -> None:
     """A run may have been killed between a seal and the book-keeping: originals may still lie about."""
     waiting = {shard.name for shard in todo}
-    if job.sources.download and not job.run.keep_originals:
+    if job.source.download and not job.run.keep_originals:
         for shard in plan.shards:
             if shard.name not in waiting and is_sealed(job.out, plan, shard.name):
                 watcher.drop_originals(shard)

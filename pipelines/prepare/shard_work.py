@@ -20,8 +20,8 @@ from avatarkit.data.plan import PlannedItem, PlannedShard
 from avatarkit.data.shard import FOLDER, ShardStats, read_stats, seal_shard
 from avatarkit.data.writer import ShardWriter
 from avatarkit.errors import DependencyError, InputError, OutputError, UsageError
-from avatarkit.pipelines.prepare.config import WORK
-from avatarkit.pipelines.prepare.jobs import JobMaker, Refused
+from avatarkit.pipelines.prepare.config import WORK, Refused
+from avatarkit.pipelines.prepare.jobs import JobMaker
 from avatarkit.pipelines.prepare.processor import Processor
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.job import PhotoJob, VideoJob
@@ -105,7 +105,7 @@ def make_shard(turn: Turn, setup: Setup, processor: Processor, link: Link) -> Sh
 
 def _make(shard: PlannedShard, turn: Turn, setup: Setup, processor: Processor, link: Link) -> ShardStats:
     work = _Work(shard, turn.poisoned, setup, processor, link)
-    if setup.maker.sources.download:
+    if setup.maker.source.download:
         failures = work.fetch_all()
         if failures and not turn.last_chance:
             raise Deferred(tuple(failures))
@@ -206,7 +206,7 @@ class _Work:
         for sample, record in wanted.items():
             if sample not in ended:
                 self._rejected.append(replace(record, detail=problem or record.detail))
-            elif problem and self._maker.kind == "videos":
+            elif problem and self._maker.source.cuts:
                 self._rejected.append(replace(record, clip_id=f"{sample}-rest", detail=problem))
 
     def _sample_of(self, name: str, waiting: Mapping[str, object]) -> str | None:
@@ -214,7 +214,7 @@ class _Work:
         if name in waiting:
             return name
         stem = name.rpartition("-")[0]
-        return stem if self._maker.kind == "videos" and stem in waiting else None
+        return stem if self._maker.source.cuts and stem in waiting else None
 
     def _take(self, outcome: ClipData | Rejected, job: VideoJob | PhotoJob, writer: ShardWriter) -> None:
         if isinstance(outcome, Rejected):

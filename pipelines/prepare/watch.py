@@ -49,9 +49,9 @@ class RunWatcher:
         self._frames = {(s.name, i.key): max(1, i.frames) for s in self._todo.values() for i in s.items}
         self._all_frames = sum(self._frames.values())
         self._counts: Counter[str] = Counter()
-        self._shards_of = _in_several(plan) if maker.sources.download else {}
+        self._shards_of = _in_several(plan) if maker.source.download else {}
         self.advice: tuple[str, ...] = ()
-        progress.stage("prepare", self._all_frames, "photos" if plan.kind == "ffhq" else "frames")
+        progress.stage("prepare", self._all_frames, "photos" if maker.source.holds == "photos" else "frames")
 
     def opened(self, advice: tuple[str, ...]) -> None:
         """Keep what would be better for the closing report."""
@@ -91,7 +91,7 @@ class RunWatcher:
         shard = result.task.name
         if result.how == "done":
             self.take_in(shard, worker, result.value, result.seconds)
-            if not self._options.keep_originals and self._maker.sources.download:
+            if not self._options.keep_originals and self._maker.source.download:
                 self.drop_originals(self._todo[shard])
             return
         video, kind, detail = result.failures[0]

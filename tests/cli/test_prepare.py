@@ -54,7 +54,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_defaults_of_voxceleb2(jobs: list[tuple[str, PrepareJob]], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["prepare-data", "voxceleb2", "--metadata", "txt", "--originals", "videos", "--output", "o"]) == 0
     [(_, job)] = jobs
-    assert (job.kind, job.out, job.sources.metadata, job.sources.originals) == (
+    assert (job.source.kind, job.out, job.source.metadata, job.source.originals) == (
         "voxceleb2", Path("o"), Path("txt"), Path("videos"),
     )  # fmt: skip
     assert (job.config.size, job.config.least_head_px, job.config.max_frames) == (512, 512, 250)
@@ -81,8 +81,8 @@ def test_videos_and_their_runner(jobs: list[tuple[str, PrepareJob]], monkeypatch
     monkeypatch.setattr(sys, "argv", ["avatarkit", *words])
     assert run(words) == 0
     [(command, job)] = jobs
-    assert job.sources.paths == (Path("a b"), Path("c.mp4"))
-    assert (job.run.runner, job.identity_from, job.rule.keep_top) == ("slurm", "folder", 1.0)
+    assert job.source.paths == (Path("a b"), Path("c.mp4"))
+    assert (job.run.runner, job.source.identity_from, job.rule.keep_top) == ("slurm", "folder", 1.0)
     assert command.startswith("avatarkit prepare-data videos 'a b' c.mp4 ")
 
 
@@ -90,7 +90,7 @@ def test_ffhq(jobs: list[tuple[str, PrepareJob]]) -> None:
     words = ["--images", "i", "--metadata", "f.json", "--features", "fe", "--max-faces", "2", "--min-age", "21"]
     assert run(["prepare-data", "ffhq", *words, "--output", "o", "--limit", "9"]) == 0
     [(_, job)] = jobs
-    assert (job.sources.images, job.sources.json, job.sources.features) == (Path("i"), Path("f.json"), Path("fe"))
+    assert (job.source.images, job.source.json, job.source.features) == (Path("i"), Path("f.json"), Path("fe"))
     assert (job.config.size, job.config.max_faces, job.config.min_age, job.limit) == (1024, 2, 21, 9)
 
 

@@ -18,7 +18,7 @@ from avatarkit.errors import InputError, OutputError
 def plan_of(kind: str = "voxceleb2") -> Plan:
     first = PlannedItem("vid1", (PlannedTrack("id1", "u1", 10), PlannedTrack("id1", "u2", 10)))
     second = PlannedItem("vid2", (PlannedTrack("id1", "u1", 10),))
-    third = PlannedItem("vid3", (PlannedTrack("id2", "u1", 10),))
+    third = PlannedItem("vid3", (PlannedTrack("id2", "u1" if kind == "voxceleb2" else "", 10),))
     shards = (PlannedShard("train-00000", "train", (first, second)), PlannedShard("val-00000", "val", (third,)))
     dropped = Dropped("vid4", "train", (("id3", "u1"),), "no-original", "not there")
     return Plan(kind, {}, {}, shards, (dropped,))  # type: ignore[arg-type]

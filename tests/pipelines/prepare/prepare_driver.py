@@ -9,18 +9,19 @@ from pathlib import Path
 
 def main() -> None:
     from avatarkit.errors import AvatarkitError
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
     from avatarkit.pipelines.prepare.run import prepare
+    from avatarkit.pipelines.prepare.sources.videos import Videos
 
     folder, out, workers, *runner = sys.argv[1:]
     options = RunOptions(
         workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=20, runner=(runner or ["local"])[0]
     )
     if "DRIVER_AS_COMMAND" in os.environ:
-        prepare(PrepareJob("videos", Path(out), Sources(paths=(Path(folder),)), run=options))
+        prepare(PrepareJob(Videos((Path(folder),)), Path(out), run=options))
         return
     try:
-        prepare(PrepareJob("videos", Path(out), Sources(paths=(Path(folder),)), run=options))
+        prepare(PrepareJob(Videos((Path(folder),)), Path(out), run=options))
     except AvatarkitError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

@@ -12,7 +12,9 @@ from typing import Any
 
 from avatarkit.data.hold import LOCK
 from avatarkit.data.split import SplitConfig
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+from avatarkit.pipelines.prepare.sources.videos import IdentityFrom, Videos
+from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
 from avatarkit.runtime import NullProgress
 
 HERE = Path(__file__).resolve().parent
@@ -44,9 +46,12 @@ def write_videos(folder: Path, words: list[str]) -> Path:
     return folder
 
 
-def job_of(folder: Path, out: Path, *, run: Mapping[str, Any] | None = None, **values: Any) -> PrepareJob:
+def job_of(
+    folder: Path, out: Path, *, run: Mapping[str, Any] | None = None, identity_from: IdentityFrom = "file",
+    **values: Any,
+) -> PrepareJob:  # fmt: skip
     options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 20.0, **(run or {})})
-    return PrepareJob("videos", out, Sources(paths=(folder,)), run=options, **values)
+    return PrepareJob(Videos((folder,), identity_from), out, run=options, **values)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -105,4 +110,4 @@ def voxceleb_tree(root: Path) -> Path:
 def voxceleb_job(root: Path, out: Path, *, run: Mapping[str, Any] | None = None, **sources: Any) -> PrepareJob:
     values = {"metadata": root / "txt", **sources}
     options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 20.0, **(run or {})})
-    return PrepareJob("voxceleb2", out, Sources(**values), split=SplitConfig(0, 0, 0), run=options)
+    return PrepareJob(VoxCeleb2(**values), out, split=SplitConfig(0, 0, 0), run=options)

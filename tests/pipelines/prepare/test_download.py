@@ -14,7 +14,7 @@ from avatarkit.data.plan import Plan
 from avatarkit.errors import DependencyError
 from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.planning.common import make_plan
+from avatarkit.pipelines.prepare.planning import make_plan
 from avatarkit.pipelines.prepare.run import prepare
 from avatarkit.pipelines.prepare.watch import RunWatcher
 from avatarkit.work import pool as pool_module

@@ -13,9 +13,10 @@ from prepare_kit import job_of, write_videos
 from avatarkit.data.plan import ALIKE, Plan
 from avatarkit.data.split import SplitConfig
 from avatarkit.media.encode import FrameWriter
-from avatarkit.pipelines.prepare.config import PrepareJob, Sources
-from avatarkit.pipelines.prepare.planning.common import make_plan
-from avatarkit.pipelines.prepare.planning.duplicates import alike, look_at_photo, look_at_video, video_id
+from avatarkit.pipelines.prepare.config import PrepareJob
+from avatarkit.pipelines.prepare.planning import make_plan
+from avatarkit.pipelines.prepare.sources.duplicates import alike, look_at_photo, look_at_video, video_id
+from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
 
 # Halves, so that two names are as likely as not in two splits.
 HALVES = SplitConfig(val_share=0.5, test_share=0.0)
@@ -99,7 +100,7 @@ def test_photos_too(tmp_path: Path, astronaut: np.ndarray, grace_hopper: np.ndar
         first.save(folder / f"q{quality}.jpg", quality=quality)
     first.resize((300, 300)).save(folder / "small.webp")
     Image.fromarray(grace_hopper).save(folder / "other.jpg")
-    plan = make_plan(PrepareJob("ffhq", tmp_path / "out", Sources(images=folder), split=HALVES), {})
+    plan = make_plan(PrepareJob(FFHQ(folder), tmp_path / "out", split=HALVES), {})
     splits = splits_of(plan)
     assert [one.key for one in plan.dropped] == ["copy"]
     assert len({split for key, split in splits.items() if key != "other"}) == 1

@@ -11,10 +11,11 @@ from prepare_kit import FAKE
 
 from avatarkit.data.dataset import Dataset
 from avatarkit.data.plan import Plan
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.pipelines.prepare.planning.common import make_plan
+from avatarkit.pipelines.prepare.planning import make_plan
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
 from avatarkit.prepare.job import PhotoJob
 
 
@@ -45,7 +46,7 @@ def photo(root: Path, name: str, size: int) -> None:
 
 def job_of(root: Path, **sources: Any) -> PrepareJob:
     values = {"images": root / "images", "json": root / "ffhq.json", **sources}
-    return PrepareJob("ffhq", root / "out", Sources(**values), run=RunOptions(processor=FAKE))
+    return PrepareJob(FFHQ(**values), root / "out", run=RunOptions(processor=FAKE))
 
 
 def plan_of(root: Path, **sources: Any) -> Plan:
@@ -128,7 +129,7 @@ def test_record_that_changed_is_refused(root: Path) -> None:
     photo(root, "00000.png", 200)
     plan = plan_of(root)
     (root / "ffhq.json").write_text((root / "ffhq.json").read_text().replace("Author 0", "Somebody"))
-    from avatarkit.pipelines.prepare.jobs import Refused
+    from avatarkit.pipelines.prepare.config import Refused
 
     with pytest.raises(Refused) as caught:
         JobMaker.of(job_of(root)).job(next(plan.items()), "train")

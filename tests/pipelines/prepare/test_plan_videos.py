@@ -14,10 +14,12 @@ from prepare_kit import job_of, write_videos
 from avatarkit.data.plan import PlannedItem, PlannedTrack
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError
-from avatarkit.pipelines.prepare.config import PrepareJob, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find
-from avatarkit.pipelines.prepare.planning.common import Draft, make_plan
-from avatarkit.pipelines.prepare.planning.videos import keys_of
+from avatarkit.pipelines.prepare.planning import make_plan
+from avatarkit.pipelines.prepare.sources.draft import Draft
+from avatarkit.pipelines.prepare.sources.keys import keys_of
+from avatarkit.pipelines.prepare.sources.videos import Videos
 from avatarkit.reading import check_id
 
 
@@ -53,7 +55,7 @@ def test_files_folders_and_repeats(tmp_path: Path) -> None:
     single = tmp_path / "clip.bin"
     single.write_text("ok 1")
     paths = (tmp_path / "in", single, tmp_path / "in" / "ann" / "v000.mp4")
-    job = PrepareJob("videos", tmp_path / "out", Sources(paths=paths))
+    job = PrepareJob(Videos(paths), tmp_path / "out")
     plan = make_plan(job, {})
     originals = {item.key: item.original for item in plan.items()}
     assert sorted(originals) == ["ann-v000", "ann-v001", "clip"]
@@ -64,7 +66,7 @@ def test_files_folders_and_repeats(tmp_path: Path) -> None:
 def test_same_names_in_two_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_videos(tmp_path / name, ["ok 1"])
-    job = PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path / "a", tmp_path / "b")))
+    job = PrepareJob(Videos((tmp_path / "a", tmp_path / "b")), tmp_path / "out")
     assert sorted(item.key for item in make_plan(job, {}).items()) == ["0-v000", "1-v000"]
 
 
@@ -74,7 +76,7 @@ def test_person_per_file_or_folder(tmp_path: Path) -> None:
     job = job_of(tmp_path / "in", tmp_path / "out")
     people = {item.key: item.tracks[0].identity for item in make_plan(job, {}).items()}
     assert all(key == identity for key, identity in people.items())
-    by_folder = make_plan(replace(job, identity_from="folder"), {})
+    by_folder = make_plan(replace(job, source=replace(job.source, identity_from="folder")), {})
     people = {item.key: item.tracks[0].identity for item in by_folder.items()}
     assert people["v000"] == "v000"
     assert len(set(people.values())) == 2
@@ -94,20 +96,19 @@ def test_limit_draws_the_same_ones_by_the_seed(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: no such file or folder"):
-        make_plan(PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path / "none",))), {})
+        make_plan(PrepareJob(Videos((tmp_path / "none",)), tmp_path / "out"), {})
     with pytest.raises(InputError, match="give one video or folder at least"):
-        make_plan(PrepareJob("videos", tmp_path / "out", Sources()), {})
+        make_plan(PrepareJob(Videos(), tmp_path / "out"), {})
     with pytest.raises(InputError, match="there is no video to prepare"):
-        make_plan(PrepareJob("videos", tmp_path / "out", Sources(paths=(tmp_path,))), {})
+        make_plan(PrepareJob(Videos((tmp_path,)), tmp_path / "out"), {})
 
 
 def test_a_person_in_two_splits_is_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tracks = {key: (PlannedTrack(person, "", 9),) for key, person in (("a", "ann"), ("b", "bob"), ("c", "ann"))}
     items = [(split, PlannedItem(key, tracks[key]), 1) for split, key in (("train", "a"), ("val", "b"), ("val", "c"))]
-    drafters = {"videos": lambda job, progress: Draft(items)}
-    monkeypatch.setattr("avatarkit.pipelines.prepare.planning.common._drafters", lambda: drafters)
+    monkeypatch.setattr(Videos, "draft", lambda self, job, progress: Draft(items))
     with pytest.raises(InputError, match="ann is in train and in val"):
-        make_plan(PrepareJob("videos", tmp_path, Sources()), {})
+        make_plan(PrepareJob(Videos(), tmp_path), {})
 
 
 def test_name_that_is_not_utf8_is_left_out_and_reported(tmp_path: Path) -> None:

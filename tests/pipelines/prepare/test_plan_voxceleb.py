@@ -11,7 +11,7 @@ from avatarkit.data.dataset import Dataset
 from avatarkit.data.ledger import read_table
 from avatarkit.data.plan import Plan
 from avatarkit.errors import InputError
-from avatarkit.pipelines.prepare.planning.common import make_plan
+from avatarkit.pipelines.prepare.planning import make_plan
 from avatarkit.pipelines.prepare.run import prepare
 
 

@@ -15,9 +15,11 @@ from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import shard_path
 from avatarkit.errors import OutputError
 from avatarkit.pipelines.data import verify
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
+from avatarkit.pipelines.prepare.sources.videos import Videos
 from avatarkit.prepare.config import PrepareConfig
 
 CONFIG = PrepareConfig(
@@ -44,7 +46,7 @@ def whole(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepa
     (root / "in" / "bea.mp4").write_bytes(driver.read_bytes() + b"\0\0\0\x08free")
     (root / "in" / "cut.mp4").write_bytes(driver.read_bytes()[:3000])
     (root / "in" / "empty.mp4").touch()
-    job = PrepareJob("videos", root / "out", Sources(paths=(root / "in",)), CONFIG, run=RunOptions(workers=2))
+    job = PrepareJob(Videos((root / "in",)), root / "out", CONFIG, run=RunOptions(workers=2))
     return job, *made(job)
 
 
@@ -93,7 +95,7 @@ def test_photo_becomes_a_verified_dataset(grace_hopper_path: Path, tmp_path: Pat
     (tmp_path / "in").mkdir()
     shutil.copyfile(grace_hopper_path, tmp_path / "in" / "hopper.jpg")
     (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    job = PrepareJob("ffhq", tmp_path / "out", Sources(images=tmp_path / "in"), CONFIG)
+    job = PrepareJob(FFHQ(tmp_path / "in"), tmp_path / "out", CONFIG)
     progress = Notices()
     report, dataset = made(job, progress)
     assert [progress.units[name] for name in ("read photo list", "prepare", "verify")] == ["photos"] * 3

@@ -17,9 +17,10 @@ from avatarkit.data.ledger import read_table
 from avatarkit.data.split import SplitConfig
 from avatarkit.pipelines.data import verify
 from avatarkit.pipelines.data_report.report import report as data_report
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.report import PrepareReport
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.prepare.fetch.config import FetchConfig
 
@@ -73,7 +74,7 @@ def made(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fet
             SMALL: server.Video(formats=[server.Format(160, 48, advertised=len(body))], body=body),
         }
         job = PrepareJob(
-            "voxceleb2", root / "out", Sources(metadata=root / "txt", download=True), config, SplitConfig(0, 0, 0),
+            VoxCeleb2(metadata=root / "txt", download=True), root / "out", config, SplitConfig(0, 0, 0),
             fetch=FetchConfig(**{**vars(fetch), "proxy": site.address}),
             run=RunOptions(workers=1, processor="worker_kit:open_real"),
         )  # fmt: skip

@@ -17,8 +17,9 @@ from avatarkit.data.marks import read_selection
 from avatarkit.data.shard import shard_path, stats_path
 from avatarkit.data.split import SplitConfig
 from avatarkit.errors import DependencyError, OutputError
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.run import prepare
+from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
 from avatarkit.prepare.config import PrepareConfig
 from avatarkit.runtime import sha256_file
 from avatarkit.weights import cache, lock
@@ -62,7 +63,7 @@ def job_of(root: Path) -> PrepareJob:
     """Two frames of one utterance: a matte by MODNet takes half a second."""
     config = PrepareConfig(size=128, min_head_px=40, min_effective_px=0, min_frames=2, max_frames=2)
     return PrepareJob(
-        "voxceleb2", root / "out", Sources(metadata=root / "txt", originals=root / "videos"), config,
+        VoxCeleb2(metadata=root / "txt", originals=root / "videos"), root / "out", config,
         SplitConfig(0, 0, 0), run=RunOptions(workers=1, processor="worker_kit:open_real"),
     )  # fmt: skip
 

@@ -20,8 +20,9 @@ from avatarkit.data.select import SelectionRule
 from avatarkit.errors import DependencyError, InputError, OutputError, UsageError
 from avatarkit.pipelines.prepare import run as run_module
 from avatarkit.pipelines.prepare import shard_work
-from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions, Sources
+from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
 from avatarkit.pipelines.prepare.run import Interrupted, dry_run, prepare
+from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
 
 
 def rejected_of(out: Path) -> dict[str, str]:
@@ -118,7 +119,7 @@ def test_other_options_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"planned with seed 0 \(now 1\); use the same options, or choose another"):
         prepare(dataclasses.replace(job, split=dataclasses.replace(job.split, seed=1)))
     with pytest.raises(OutputError, match="holds a dataset of videos, not of ffhq"):
-        prepare(PrepareJob("ffhq", job.out, Sources(images=tmp_path)))
+        prepare(PrepareJob(FFHQ(tmp_path), job.out))
 
 
 def test_folder_with_other_things_is_refused(tmp_path: Path) -> None:

@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import filelock
 
 from avatarkit.atomic import left_over_of
-from avatarkit.data.clip import Split
 from avatarkit.data.hold import LOCK
-from avatarkit.data.plan import (
-    FILE,
-    Dropped,
-    Plan,
-    PlanKind,
-    PlannedItem,
-    check_same,
-    pack,
-)
+from avatarkit.data.plan import FILE, Plan, check_same, pack
 from avatarkit.data.plan_file import read_plan, write_plan
-from avatarkit.data.split import check_disjoint, draw
+from avatarkit.data.split import check_disjoint
 from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.prepare.config import WORK, PrepareJob
+from avatarkit.pipelines.prepare.sources.draft import Draft
 from avatarkit.runtime import NullProgress, Progress
 
 LEAST_SHARDS = 8
 """Of a split that has so many items: a small set is made by several workers too, on any machine in the same way."""
 
-BYTES_PER_PIXEL = 0.35
-"""Of a stored frame with its matte, at JPEG quality 95; it only sizes shards and estimates."""
-COLUMN_BYTES = 5900
-"""Of a frame's annotations."""
 SHOWN_PROBLEMS = 10
-
-
-
-@dataclass
-class Draft:
-    """A plan in the making: items with their splits and expected bytes, what is left out, what is malformed."""
-
-    items: list[tuple[Split, PlannedItem, int]] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-
-def frame_bytes(job: PrepareJob) -> int:
-    """Expected bytes of a stored frame."""
-    return round(BYTES_PER_PIXEL * job.config.size**2) + COLUMN_BYTES
-
-
-def limited(keys: Sequence[str], job: PrepareJob) -> list[str]:
-    """Keys in their order, or as many of them as `--limit` allows, drawn by the seed."""
-    if job.limit is None or len(keys) <= job.limit:
-        return list(keys)
-    chosen = set(sorted(keys, key=lambda key: (draw(key, job.split.seed), key))[: job.limit])
-    return [key for key in keys if key in chosen]
 
 
 def make_plan(job: PrepareJob, tools: Mapping[str, str], progress: Progress | None = None) -> Plan:
@@ -67,13 +31,13 @@ def make_plan(job: PrepareJob, tools: Mapping[str, str], progress: Progress | No
         InputError: the material cannot be read at all, or holds nothing, or puts a person into two splits.
     """
     progress = progress or NullProgress()
-    draft = _drafters()[job.kind](job, progress)
+    draft = job.source.draft(job, progress)
     if not draft.items:
-        raise InputError(_nothing(job.kind, draft))
+        raise InputError(_nothing(job.source.holds, draft))
     check_disjoint((track.identity, split) for split, item, _ in draft.items for track in item.tracks)
     shards = pack(draft.items, target_bytes=job.shard_mb * 10**6, least=LEAST_SHARDS)
     problems = tuple(sorted(draft.problems, key=lambda one: (one.file, one.line)))
-    return Plan(job.kind, job.plan_config(), dict(tools), shards, tuple(draft.dropped), problems)
+    return Plan(job.source.kind, job.plan_config(), dict(tools), shards, tuple(draft.dropped), problems)
 
 
 def existing_plan(job: PrepareJob) -> Plan | None:
@@ -90,7 +54,7 @@ def existing_plan(job: PrepareJob) -> Plan | None:
             raise OutputError(f"{job.out}: holds other things than a dataset; choose an empty or a new folder")
         return None
     plan = read_plan(job.out)
-    check_same(plan, job.kind, job.plan_config(), job.out)
+    check_same(plan, job.source.kind, job.plan_config(), job.out)
     return plan
 
 
@@ -136,18 +100,9 @@ def tell_problems(problems: Iterable[Problem], progress: Progress) -> None:
         progress.notice(f"{len(every) - SHOWN_PROBLEMS} more lines or files that are left out are listed in {FILE}")
 
 
-def _drafters() -> dict[PlanKind, Callable[[PrepareJob, Progress], Draft]]:
-    from avatarkit.pipelines.prepare.planning.ffhq import draft_ffhq
-    from avatarkit.pipelines.prepare.planning.videos import draft_videos
-    from avatarkit.pipelines.prepare.planning.voxceleb import draft_voxceleb
-
-    return {"voxceleb2": draft_voxceleb, "ffhq": draft_ffhq, "videos": draft_videos}
-
-
-def _nothing(kind: PlanKind, draft: Draft) -> str:
-    what = "no photo" if kind == "ffhq" else "no video"
+def _nothing(samples: str, draft: Draft) -> str:
     why = f"; {len(draft.dropped)} were left out, the first: {draft.dropped[0].detail}" if draft.dropped else ""
     unusable = ""
     if draft.problems:
         unusable = f"; {len(draft.problems)} lines or files cannot be used, the first: {draft.problems[0]}"
-    return f"there is {what} to prepare{why}{unusable}"
+    return f"there is no {samples.removesuffix('s')} to prepare{why}{unusable}"

@@ -22,7 +22,7 @@ from avatarkit.media.decode import FrameReader
 from avatarkit.media.image import open_image
 from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.files import original_path
-from avatarkit.pipelines.prepare.planning.common import Draft
+from avatarkit.pipelines.prepare.sources.draft import Draft
 from avatarkit.runtime import cpu_threads
 
 Thumbnail = NDArray[np.float32]

@@ -1,1 +1,0 @@
-"""Plans of prepare-data, one module for each kind of original."""
