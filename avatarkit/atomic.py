@@ -16,6 +16,7 @@ from typing import Any
 
 _LONGEST_NAME = 255  # bytes, of every usual file system
 _unfinished: set[Path] = set()
+_promised: dict[Path, int] = {}
 _PARTIAL = re.compile(r"\.(.+)-partial-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 
 
@@ -74,7 +75,7 @@ def begun(path: Path, *, directory: bool = False) -> Iterator[Path]:
     It is made exclusively, under an unpredictable name, and locked while it lives: what killed programs left of the
     same output is swept. Raises OSError where the place cannot be written.
     """
-    _sweep(path)
+    sweep(path.parent, left_over_of(temporary_name(path).name))
     temporary, lock = _made(path, directory)
     _unfinished.add(temporary)
     try:
@@ -110,6 +111,25 @@ def discard_all() -> None:
     """Remove what this process has begun and not finished, just before it ends without leaving its blocks."""
     for temporary in list(_unfinished):
         _remove(temporary)
+
+
+def promise(temporary: Path, target: Path) -> None:
+    """Note that what a user has named is about to take its name, for `kept_promises`."""
+    _promised[target] = temporary.stat().st_ino
+
+
+def kept_promises() -> list[Path]:
+    """What has taken the name that a user gave, since `forget_promises`: it stands, whatever happens after."""
+    result = []
+    for target, number in _promised.items():
+        with contextlib.suppress(OSError):
+            result += [target] if target.lstat().st_ino == number else []
+    return result
+
+
+def forget_promises() -> None:
+    """Begin a new command."""
+    _promised.clear()
 
 
 def temporary_name(path: Path) -> Path:
@@ -184,19 +204,19 @@ def _made(path: Path, directory: bool) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _sweep(path: Path) -> None:
-    """Remove what killed programs left of an output: what nobody holds the lock of."""
-    wanted = left_over_of(temporary_name(path).name)
+def sweep(folder: Path, output: str | None = None) -> None:
+    """Remove what killed programs left in a folder, of one output or of any: what nobody holds the lock of."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(path.parent):
-            if left_over_of(name) != wanted:
+        for name in os.listdir(folder):
+            of = left_over_of(name)
+            if of is None or (output is not None and of != output):
                 continue
             with contextlib.suppress(OSError):
                 # Neither through a link nor into a pipe.
-                handle = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove(path.with_name(name))
+                    _remove(folder / name)
                 finally:
                     os.close(handle)
 

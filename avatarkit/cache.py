@@ -1,7 +1,7 @@
 """Results that are expensive and depend on nothing but their key, kept in a folder that several processes share.
 
     DIR/KIND/KEY/       one entry: its files; written under another name and renamed, so that it is there whole or not
-                        at all. Its time of change is when it was last used.
+                        at all. Its time of change is when it was last used. What killed processes left is swept.
     DIR/.locks/         of entries in the making: two processes make an entry once
 """
 
@@ -10,24 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
+import re
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from avatarkit.atomic import begun, left_over_of, sweep, temporary_name
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 
 T = TypeVar("T")
 LIMIT_BYTES = 10_000_000_000
 """Of a folder, unless another is set."""
 LOCKS = ".locks"
-PARTIAL = ".partial-"
-STALE_S = 3600.0
-"""An unfinished entry that nobody has touched for so long was left by a process that was killed."""
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -111,6 +109,11 @@ class Cache:
         shutil.rmtree(self.folder, ignore_errors=True)
         return freed
 
+    def sweep(self) -> None:
+        """Remove what killed processes left."""
+        for kind in self.folder.glob("*"):
+            sweep(kind)
+
     def _read(self, entry: Path, read: Callable[[Path], T]) -> tuple[T] | None:
         """The entry's content, or None where it is missing or damaged."""
         if not entry.is_dir():
@@ -127,16 +130,12 @@ class Cache:
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        partial = entry.with_name(f"{PARTIAL}{entry.name}-{secrets.token_hex(4)}")
-        partial.mkdir()
-        try:
+        with begun(entry, directory=True) as partial:
             make(partial)
             partial.rename(entry)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def _shrink(self, newest: Path) -> None:
-        """Drop the entries that were not used for the longest time, and what killed processes left."""
+        """Drop the entries that were not used for the longest time."""
         entries = sorted(self._entries(), key=lambda one: one[2])
         total = sum(size for _, size, _ in entries)
         for entry, size, _ in entries:
@@ -145,11 +144,7 @@ class Cache:
             if entry != newest:
                 _remove(entry)
                 total -= size
-        now_s = time.time()
-        for path in self.folder.glob(f"*/{PARTIAL}*"):
-            with suppress(OSError):
-                if now_s - path.stat().st_mtime > STALE_S:
-                    shutil.rmtree(path, ignore_errors=True)
+        self.sweep()
 
     def _entries(self) -> list[tuple[Path, int, float]]:
         """Entries with their bytes and when they were used last."""
@@ -164,13 +159,13 @@ class Cache:
 
 def _is_kind(path: Path) -> bool:
     return path.is_dir() and all(
-        len(entry.name.rpartition(PARTIAL)[2].partition("-")[0]) == 64 for entry in path.iterdir()
+        _KEY.fullmatch(left_over_of(entry.name) or entry.name) is not None for entry in path.iterdir()
     )
 
 
 def _remove(entry: Path) -> None:
     """Take an entry away at once, then delete it."""
-    gone = entry.with_name(f"{PARTIAL}{entry.name}-{secrets.token_hex(4)}")
+    gone = temporary_name(entry)
     with suppress(OSError):
         entry.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)

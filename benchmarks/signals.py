@@ -1,17 +1,18 @@
 """Signals at random moments: the right exit code, quietly, soon, with no child and nothing half-made.
 
-`python benchmarks/signals.py [--moments 200] [--only video,motion,...] [--seed 0] [--check]`
+`python benchmarks/signals.py [--moments 200] [--only video,motion,...] [--at-once 2] [--seed 0] [--check]`
 
 Each command runs on small generated media in a process of its own and gets SIGINT, SIGTERM or SIGHUP at a moment that
 is drawn over the time that the whole command takes. A command that had ended by then counts as ended, and must have
-ended well. With --check the exit code is 1 when a bar is missed.
+ended well. What goes on where it was interrupted is run once more over the last of its moments, and must end well too.
+A moment during which this program itself was stopped (SIGSTOP) is drawn again: its times say nothing. With --check the
+exit code is 1 when a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import random
 import shutil
 import signal
@@ -20,23 +21,31 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+
+from avatarkit.media.binary import ffmpeg_binary
 
 SOON_S = 2.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OUT = "{out}"
+"""In a case's arguments: a folder that each moment has to itself."""
+NOISE = ("Traceback", "Fatal", "terminate called", "Aborted", "Exception ignored", "internal error")
+_stops = 0
 
 
 @dataclass
 class Case:
-    """One command: its arguments, what it writes, and whether its outputs may stay when it is interrupted.
+    """One command: its arguments, the name of what it writes, and whether outputs may stay when it is interrupted.
 
     saves: a training saves first, which takes as long as a step and the writing.
     """
 
     name: str
     arguments: list[str]
-    output: Path
+    output: str
     keeps: bool = False
     saves: bool = False
     seconds: float = 0.0
@@ -44,30 +53,37 @@ class Case:
     slowest_s: float = 0.0
     interrupted: int = 0
 
+    def command(self, out: Path) -> list[str]:
+        """The command as a process of its own, writing into a folder."""
+        return command([text.replace(OUT, str(out)) for text in self.arguments])
+
 
 def cases(work: Path) -> list[Case]:
     """All commands, with small media made for them."""
     demo = work / "demo"
-    run(["demo", "-o", str(demo)])
+    run(command(["demo", "-o", str(demo), "--size", "256"]))
     source, driver = (str(next(demo.glob(f"{name}.*"))) for name in ("source", "driver"))
-    motion = str(work / "driver.motion")
-    run(["motion", "extract", driver, "-o", motion])
     (work / "in").mkdir()
-    for name in ("a", "b"):
-        shutil.copyfile(driver, work / "in" / f"{name}{Path(driver).suffix}")
-    dataset = work / "set"
+    short = str(work / "in" / "a.mp4")
+    for name, filters in (("a", "scale=256:256"), ("b", "scale=256:256,hflip")):  # of copies one would be left out
+        made = [ffmpeg_binary(), "-v", "error", "-i", driver, "-t", "1.2", "-vf", filters]
+        run([*made, str(work / "in" / f"{name}.mp4")])
+    motion = str(work / "driver.motion")
+    run(command(["motion", "extract", short, "-o", motion]))
     size = ["--size", "64", "--min-head-px", "32"]
     prepared = ["prepare-data", "videos", str(work / "in"), *size, "--workers", "1", "-o"]
-    run([*prepared, str(dataset)])
-    out = work / "out"
-    trained = ["train", "base", "--preset", "tiny-64", "--data", str(dataset), "--steps", "30", "--device", "cpu"]
-    exported = ["data", "export", str(dataset), "--format", "folder", "--all", "-o", str(out / "export")]
+    dataset = str(work / "set")
+    run(command([*prepared, dataset]))
+    trained = ["train", "base", "--preset", "tiny-64", "--data", dataset, "--steps", "6", "--device", "cpu"]
+    exported = ["data", "export", dataset, "--format", "folder", "--all", "-o", f"{OUT}/export"]
+    batch = ["batch", "--sources", source, "--drivers", str(work / "in"), "--size", "128", "--workers", "1"]
     return [
-        Case("video", ["reenact", source, driver, "-o", str(out / "v.mp4")], out / "v.mp4"),
-        Case("motion", ["reenact", source, motion, "--size", "1024", "-o", str(out / "m.mp4")], out / "m.mp4"),
-        Case("prepare-data", [*prepared, str(out / "set")], out / "set", keeps=True),
-        Case("train", [*trained, "-o", str(out / "run")], out / "run", keeps=True, saves=True),
-        Case("export", exported, out / "export"),
+        Case("video", ["reenact", source, short, "--size", "256", "-o", f"{OUT}/v.mp4"], "v.mp4"),
+        Case("motion", ["reenact", source, motion, "--size", "1024", "-o", f"{OUT}/m.mp4"], "m.mp4"),
+        Case("prepare-data", [*prepared, f"{OUT}/set"], "set", keeps=True),
+        Case("train", [*trained, "-o", f"{OUT}/run"], "run", keeps=True, saves=True),
+        Case("export", exported, "export"),
+        Case("batch", [*batch, "-o", f"{OUT}/batch"], "batch", keeps=True),
     ]
 
 
@@ -76,12 +92,12 @@ def command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "avatarkit", *arguments]
 
 
-def run(arguments: list[str]) -> float:
+def run(words: list[str]) -> float:
     """Run a command to its end; its seconds."""
     began = time.monotonic()
-    done = subprocess.run(command(arguments), capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)}: {done.returncode}: {done.stderr[-600:]}")
+        raise SystemExit(f"{' '.join(words)}: {done.returncode}: {done.stderr[-600:]}")
     return time.monotonic() - began
 
 
@@ -109,12 +125,24 @@ def alive(pid: int) -> bool:
         return False
 
 
-def once(case: Case, number: signal.Signals, after_s: float) -> None:
+def once(case: Case, out: Path, number: signal.Signals, after_s: float) -> None:
     """Interrupt a command once and note what was wrong."""
-    folder = case.output.parent
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    process = subprocess.Popen(command(case.arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while True:
+        stops = _stops
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        faults, took_s, code = interrupted(case, out, number, after_s)
+        if stops == _stops:
+            break
+    case.faults.update(faults)
+    if code:
+        case.interrupted += 1
+        case.slowest_s = max(case.slowest_s, took_s)
+
+
+def interrupted(case: Case, out: Path, number: signal.Signals, after_s: float) -> tuple[list[str], float, int]:
+    """What was wrong with a command that got a signal, the seconds until it had ended, and its exit code."""
+    process = subprocess.Popen(case.command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(after_s)
     helpers = children(process.pid)
@@ -124,29 +152,44 @@ def once(case: Case, number: signal.Signals, after_s: float) -> None:
         _, errors = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        case.faults["hung"] += 1
-        return
-    took_s = time.monotonic() - began
-    code = process.returncode
+        process.communicate()
+        return ["hung"], 60.0, 1
+    took_s, code = time.monotonic() - began, process.returncode
     if code == 0:
-        case.faults["ended well without its output"] += not case.output.exists()
-        return
-    case.interrupted += 1
-    case.slowest_s = max(case.slowest_s, took_s)
+        return [] if (out / case.output).exists() else ["ended well without its output"], took_s, code
+    faults = []
     # Before the program is loaded the signal ends Python itself, which a shell reports by the same number.
-    case.faults[f"exit code {code} for {number.name}"] += code not in (128 + number, -number)
-    case.faults["slow"] += took_s > SOON_S and not case.saves
-    noise = ("Traceback", "Fatal", "terminate called", "Aborted", "Exception ignored")
-    if any(word in errors for word in noise):
-        case.faults["not quiet: " + errors.strip().splitlines()[-1][:100]] += 1
+    if code not in (128 + number, -number):
+        faults.append(f"exit code {code} for {number.name}: {errors.strip()[-200:]}")
+    if took_s > SOON_S and not case.saves:
+        faults.append("slow")
+    if any(word in errors for word in NOISE):
+        faults.append("not quiet: " + errors.strip().splitlines()[-1][:100])
     until = time.monotonic() + 2
     while any(map(alive, helpers)) and time.monotonic() < until:
         time.sleep(0.05)
-    case.faults["children left"] += any(map(alive, helpers))
-    if not case.keeps:
-        case.faults["something left: " + ", ".join(sorted(os.listdir(folder)))[:100]] += bool(os.listdir(folder))
-    else:
-        case.faults["half a file left"] += any("-partial-" in path.name for path in folder.rglob("*"))
+    if any(map(alive, helpers)):
+        faults.append("children left")
+    left = {path.name for path in out.iterdir()} - ({case.output} if case.keeps or "is complete" in errors else set())
+    left |= {path.name for path in out.rglob("*") if "partial-" in path.name}
+    if left:
+        faults.append(f"something left at {after_s:.2f} s by {number.name}: {', '.join(sorted(left))[:100]}")
+    return faults, took_s, code
+
+
+def measure(case: Case, work: Path, moments: int, at_once: int, draw: random.Random) -> None:
+    """All moments of a case, and for what goes on where it was interrupted a last run to its end."""
+    first = work / "whole"
+    first.mkdir()
+    case.seconds = run(case.command(first))
+    drawn = [(draw.choice(SIGNALS), draw.uniform(0, case.seconds)) for _ in range(moments)]
+    with ThreadPoolExecutor(at_once) as pool:
+        folders = [work / f"{case.name}-{number}" for number in range(moments)]
+        list(pool.map(lambda folder, moment: once(case, folder, *moment), folders, drawn))
+    if case.keeps and run(case.command(folders[-1])) and not (folders[-1] / case.output).exists():
+        case.faults["does not go on"] += 1
+    for folder in (first, *folders):
+        shutil.rmtree(folder)
 
 
 def main() -> int:
@@ -154,22 +197,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--only", default="")
+    parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGCONT, _gone_on)
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="avatarkit-signals-") as name:
-        chosen = [case for case in cases(Path(name)) if not options.only or case.name in options.only.split(",")]
-        print("| command | moments | interrupted | slowest, s | faults |\n|---|---|---|---|---|", flush=True)
+        work = Path(name)
+        chosen = [case for case in cases(work) if not options.only or case.name in options.only.split(",")]
+        print("| command | its seconds | moments | interrupted | slowest, s | faults |", flush=True)
+        print("|---|---|---|---|---|---|", flush=True)
         for case in chosen:
-            case.output.parent.mkdir(exist_ok=True)
-            case.seconds = run(case.arguments)
-            for _ in range(options.moments):
-                once(case, draw.choice(SIGNALS), draw.uniform(0, case.seconds))
-            faults = "; ".join(f"{count} x {what}" for what, count in case.faults.items() if count) or "none"
-            row = (case.name, str(options.moments), str(case.interrupted), f"{case.slowest_s:.2f}", faults)
-            print(f"| {' | '.join(row)} |", flush=True)
+            measure(case, work, options.moments, options.at_once, draw)
+            faults = "; ".join(f"{count} x {what}" for what, count in case.faults.items()) or "none"
+            figures = (f"{case.seconds:.1f}", str(options.moments), str(case.interrupted), f"{case.slowest_s:.2f}")
+            print(f"| {' | '.join((case.name, *figures, faults))} |", flush=True)
     return int(options.check and any(sum(case.faults.values()) for case in chosen))
+
+
+def _gone_on(number: int, frame: FrameType | None) -> None:
+    global _stops  # noqa: PLW0603  a handler has nothing else to write to
+    _stops += 1
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from avatarkit.cli import (
     weights,
 )
 from avatarkit.cli.console import Console, OutputClosedError
-from avatarkit.cli.signals import INTERRUPTED, LINE, Interrupts, leave
+from avatarkit.cli.signals import INTERRUPTED, Interrupts, leave, line
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
 
@@ -138,7 +138,7 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
         console.error(_usage_message(error))
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        console.failure(LINE)
+        console.failure(line())
         return INTERRUPTED
     except (OutputClosedError, SystemExit) as ended:
         # rich, which prints the help, ends the program where the reader has left.
@@ -149,7 +149,7 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
         return EXIT_OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
         if interrupts.number is not None and not isinstance(error, AvatarkitError):
-            console.failure(LINE)  # what libraries make of an interruption within them
+            console.failure(line())  # what libraries make of an interruption within them
             return INTERRUPTED
         code, message = _explain(error)
         console.error(message)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avatarkit.cli import reenact_options as options
 from avatarkit.cli.console import Console
 from avatarkit.cli.memory import reuse_freed_memory
 from avatarkit.cli.parsing import face_choice, pair, reference_frame
-from avatarkit.errors import Interrupted, UsageError
+from avatarkit.errors import UsageError
 
 if TYPE_CHECKING:
     from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -74,24 +73,8 @@ def reenact(
     from avatarkit.pipelines.reenact import reenact as run
 
     reuse_freed_memory()
-    before = _stamp(config.output)
     with Console(quiet=quiet) as console:
-        try:
-            done = run(config, console)
-        except KeyboardInterrupt as stop:
-            if _stamp(config.output) in (None, before):
-                raise
-            raise Interrupted(f"interrupted: {config.output} is complete") from stop
-        console.summary(done.summary_lines())
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What tells an output from the one before; None where there is none."""
-    try:
-        about = path.lstat()
-    except OSError:
-        return None
-    return about.st_ino, about.st_mtime_ns
+        console.summary(run(config, console).summary_lines())
 
 
 def config_of(values: Mapping[str, Any]) -> ReenactConfig:

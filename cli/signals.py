@@ -9,13 +9,19 @@ import sys
 import threading
 from types import FrameType, TracebackType
 
-from avatarkit.atomic import discard_all
+from avatarkit.atomic import discard_all, forget_promises, kept_promises
 from avatarkit.runtime import end_children
 
 GRACE_S = 1.5
 """For the clean-up; it takes longer where the main thread is within a long call of native code."""
 INTERRUPTED = 130
-LINE = "interrupted: nothing was written"
+
+
+def line() -> str:
+    """What is said of a command that was interrupted."""
+    complete = ", ".join(map(str, kept_promises()))
+    return f"interrupted: {complete} is complete" if complete else "interrupted: nothing was written"
+
 
 
 class Interrupts:
@@ -36,6 +42,7 @@ class Interrupts:
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> Interrupts:
+        forget_promises()
         if threading.current_thread() is threading.main_thread():
             self._pipe = os.pipe()
             os.set_blocking(self._pipe[1], False)
@@ -79,19 +86,19 @@ class Interrupts:
                 continue
             if signal.getsignal(number) in (self._heed, signal.SIG_IGN) and not self._ended.wait(GRACE_S):
                 discard_all()
-                leave(128 + self.number, LINE)
+                leave(128 + self.number, line())
         os.close(pipe)
 
 
-def leave(code: int, line: str = "") -> None:
+def leave(code: int, last: str = "") -> None:
     """End the process now, its children too.
 
     Not by Python's own end: threads that still draw would come back into an interpreter that is half gone, and abort.
     """
     end_children()
     with contextlib.suppress(OSError, ValueError):
-        if line:
-            sys.stderr.write(line + "\n")
+        if last:
+            sys.stderr.write(last + "\n")
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.atomic import begun, settle
+from avatarkit.atomic import begun, promise, settle
 from avatarkit.errors import DependencyError, OutputError, UsageError
 from avatarkit.face.open import open_tracker
 from avatarkit.face.select import choose
@@ -216,6 +216,7 @@ def _pending_folder(out_dir: Path, overwrite: bool) -> Iterator[Path]:
             raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error
         yield fresh
         try:
+            promise(fresh, target)
             settle(fresh, target)
         except OSError as error:
             raise OutputError(f"{out_dir}: cannot be written: {error.strerror}") from error

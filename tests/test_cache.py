@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avatarkit.cache import LOCKS, STALE_S, Cache
+from avatarkit.cache import LOCKS, Cache
 from avatarkit.errors import InputError, OutputError
 
 
@@ -77,8 +77,7 @@ def test_least_recently_used_goes_first_and_leftovers_with_it(tmp_path: Path) ->
     entries = sorted((tmp_path / "things").iterdir(), key=lambda path: (path / "a").read_text())
     for path, age_s in zip(entries, (10, 20), strict=True):
         os.utime(path, (time.time() - age_s,) * 2)
-    (tmp_path / "things" / ".partial-x").mkdir()
-    os.utime(tmp_path / "things" / ".partial-x", (time.time() - 2 * STALE_S,) * 2)
+    (tmp_path / "things" / ".0-partial-01234567").mkdir()
     put(cache, 3, 10)
     assert sorted((path / "a").read_text()[0] for path in (tmp_path / "things").iterdir()) == ["1", "3"]
 
@@ -102,6 +101,18 @@ def test_folder_with_other_files_is_not_cleared(tmp_path: Path) -> None:
     (tmp_path / "photos" / "one.jpg").touch()
     with pytest.raises(InputError, match="holds photos"):
         Cache(tmp_path, "p").clear()
+
+
+def test_what_killed_processes_left_is_swept_and_what_lives_is_not(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, "p")
+    (tmp_path / "things" / ".0-partial-01234567").mkdir(parents=True)
+
+    def make(at: Path) -> None:
+        Cache(tmp_path, "p").sweep()
+        (at / "a").write_text("x")
+
+    assert cache.fetch("things", {}, make, lambda at: (at / "a").read_text()) == "x"
+    assert len(list((tmp_path / "things").iterdir())) == 1
 
 
 def test_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:

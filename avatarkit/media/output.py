@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from avatarkit.atomic import begun, settle
+from avatarkit.atomic import begun, promise, settle
 from avatarkit.errors import OutputError
 
 _OURS = {
@@ -99,6 +99,7 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
         if not overwrite and os.path.lexists(path):
             raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
         try:
+            promise(temporary, target)
             settle(temporary, target)
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

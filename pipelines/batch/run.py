@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatarkit.cache import Cache
 from avatarkit.errors import Interrupted, OutputError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
 from avatarkit.pipelines.batch.plan import FAILED, LOCKS, BatchOptions, Pair, Plan, make_plan
@@ -150,6 +151,7 @@ def _run(
         raise Interrupted(f"interrupted: {made} of {total} {what}") from error
     finally:
         book.close(state)
+        Cache(options.cache_folder, "").sweep()  # of workers that were ended
     if part is None:
         shutil.rmtree(options.work / LOCKS, ignore_errors=True)
         shutil.rmtree(options.work / FAILED, ignore_errors=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from avatarkit.cli.app import run
+from avatarkit.media.output import pending_output
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -20,10 +21,10 @@ def test_a_finished_output_is_called_complete(
         out.write_bytes(b"old")
 
     def interrupted(config: Any, *rest: Any) -> None:
-        if written:
-            new = tmp_path / "new"
+        with pending_output(out, overwrite=True) as new:
             new.write_bytes(b"new")
-            new.replace(out)
+            if not written:
+                raise KeyboardInterrupt
         raise KeyboardInterrupt
 
     monkeypatch.setattr("avatarkit.pipelines.reenact.reenact", interrupted)
