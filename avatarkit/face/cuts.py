@@ -17,7 +17,6 @@ _Thumbnail = NDArray[np.float32]
 _CUT_LEVELS, _CUT_RATIO = 20.0, 4.0
 # The thumbnail's size. Changes are measured on one of half of it, moves of the camera on the whole.
 _WIDTH, _HEIGHT = 96, 64
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
 # Moves are measured where the thumbnail changed by this many levels; with less, nobody has moved far.
 _MOVED_LEVELS = 6.0
 # Of the change, this share may be left when the move has been undone. Measured: pans leave 0.2 at most, cuts 0.5.
@@ -88,9 +87,8 @@ def _thumbnail(frame: NDArray[np.uint8]) -> _Thumbnail:
     step = max(1, min(height, width) // 180)
     # Every n-th pixel first: to average all of them takes as long as the rest of the work on a frame's crop.
     few = cv2.resize(frame, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_NEAREST)
-    small = cv2.resize(few, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA)
-    grey: _Thumbnail = np.asarray(small, np.float32) @ _GREY
-    return grey
+    grey = cv2.cvtColor(few, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(grey, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _difference(now: _Thumbnail, last: _Thumbnail) -> float:

@@ -20,7 +20,11 @@ CLEAR_SEAM, LIP_REDNESS, LIP_DARKNESS = 0.12, 2.0, 4.0
 (CIE Lab): a covered one none of these. Seams of 28 portraits with closed lips: 0.17 to 1.05."""
 OPEN = 0.12
 """Lips apart by more than this share of the mouth's width are a mouth, whatever their colour."""
-_CHEEKS = ((118, 119, 101), (347, 348, 330))
+_CHEEK_POINTS = np.array([(118, 119, 101), (347, 348, 330)])
+# Between the lids: the columns of landmarks without the corners, and how far down from the upper lid.
+_HIGH = np.array([lid[1:-1] for lid in lm.UPPER_LIDS])
+_LOW = np.array([lid[1:-1] for lid in lm.LOWER_LIDS])
+_SHARES = np.linspace(0.25, 0.75, 5)[:, None, None]
 _LIPS = (37, 0, 267, 84, 17, 314, 39, 269, 181, 405, 72, 302, 85, 315, 16, 11)
 _AROUND = (164, 167, 393, 18, 200, 83, 313, 206, 426, 201, 421)
 
@@ -42,14 +46,13 @@ def covered(picture: NDArray[np.uint8], landmarks: Array) -> Covered:
 
 def eye_contrast(picture: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Contrast (2,) between the light and the dark parts of what lies between the lids, over the light of the cheek."""
-    result = np.zeros(2, np.float32)
-    share = np.linspace(0.25, 0.75, 5)[:, None, None]
-    for eye, (upper, lower) in enumerate(zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True)):
-        high, low = landmarks[list(upper[1:-1]), :2], landmarks[list(lower[1:-1]), :2]
-        inside = _light(picture, high[None] + share * (low - high)[None])
-        cheek = float(_light(picture, landmarks[None, list(_CHEEKS[eye]), :2]).mean())
-        result[eye] = (np.percentile(inside, 85) - np.percentile(inside, 10)) / max(cheek, 8.0)
-    return result
+    places = np.asarray(landmarks[:, :2], np.float64)
+    high, low = places[_HIGH], places[_LOW]
+    inside = (high[:, None] + _SHARES * (low - high)[:, None]).reshape(2, -1, 2)
+    light = _light(picture, np.concatenate([inside, places[_CHEEK_POINTS]], axis=1))
+    ordered = np.sort(light[:, : inside.shape[1]], axis=1)
+    contrast = _quantile(ordered, 0.85) - _quantile(ordered, 0.1)
+    return np.asarray(contrast / np.maximum(light[:, inside.shape[1] :].mean(1), 8.0), np.float32)
 
 
 def mouth_covered(picture: NDArray[np.uint8], landmarks: Array) -> bool:
@@ -70,6 +73,13 @@ def mouth_covered(picture: NDArray[np.uint8], landmarks: Array) -> bool:
     lips, around = (_lab(picture, landmarks[None, list(numbers), :2]) for numbers in (_LIPS, _AROUND))
     differ = np.abs(lips - around)
     return bool(seam < CLEAR_SEAM and differ[1] < LIP_REDNESS and differ[0] < LIP_DARKNESS)
+
+
+def _quantile(ordered: Pixels, share: float) -> Pixels:
+    """As `np.quantile` of the sorted rows (N, n), which takes ten times as long on so few values."""
+    below, rest = divmod(share * (ordered.shape[1] - 1), 1.0)
+    low, high = ordered[:, int(below)], ordered[:, int(below) + 1]
+    return np.asarray(low + np.float32(rest) * (high - low), np.float32)
 
 
 def _opening(landmarks: Array, eye: int) -> float:
