@@ -22,13 +22,13 @@ from avatarkit.weights.adapter import Adapter
 from avatarkit.weights.errors import WrongFile
 from avatarkit.weights.load import read_bytes
 
-__all__ = ["CHIP_PX", "FaceEmbedding", "ResNet29", "face_chip"]
+__all__ = ["CHIP_PX", "POINTS", "FaceEmbedding", "ResNet29", "chip_places", "face_chip"]
 
 CHIP_PX = 150
 _MEAN = (122.782, 117.001, 104.298)
 _GROUPS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 """Width, blocks, and whether the first of them steps down."""
-_POINTS = (263, 362, 33, 133, 2)
+POINTS = (263, 362, 33, 133, 2)
 _PLACES = (
     (0.8595674596, 0.2134981538),
     (0.6460604764, 0.2289674388),
@@ -191,12 +191,17 @@ def _parts(chips: list[NDArray[np.uint8]], size: int) -> Iterator[list[NDArray[n
         yield chips[first : first + size]
 
 
+def chip_places() -> NDArray[np.float64]:
+    """Where the landmarks `POINTS` lie in a chip, (5, 2) pixels."""
+    places: NDArray[np.float64] = (np.array(_PLACES) + _PADDING) / (1 + 2 * _PADDING) * CHIP_PX
+    return places
+
+
 def face_chip(picture: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """The face as the network wants it, RGB uint8 (150, 150, 3): eyes level, its five points at their mean places."""
     import cv2
 
-    places = (np.array(_PLACES) + _PADDING) / (1 + 2 * _PADDING) * CHIP_PX
-    matrix = fit_plane(np.asarray(landmarks, np.float64)[list(_POINTS), :2], places)
+    matrix = fit_plane(np.asarray(landmarks, np.float64)[list(POINTS), :2], chip_places())
     # Much larger faces are averaged while they shrink, so that nothing aliases.
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     reduce = max(1, int(0.5 / max(scale, 1e-6)))
