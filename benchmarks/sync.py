@@ -6,17 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import child
-import ffmpeg
 import numpy as np
 from media_set import BenchmarkError, label
 from numpy.typing import NDArray
 from tables import Bar, Row, Value, Verdict, numbers
 
-from avatarkit.media.ffmpeg import command, media_input
 from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.media.rate import format_rate
+from avatarkit.media.sound import SAMPLE_RATE_HZ, read_sound
 
-SAMPLE_RATE_HZ = 16000
 MAX_LAG_S = 1.0
 COLUMNS = (
     "driver",
@@ -133,17 +131,10 @@ def _sound_start(info: MediaInfo) -> Fraction:
 
 
 def _sound(info: MediaInfo) -> NDArray[np.float32]:
-    """Mono samples at 16 kHz from the moment of the first picture on; silence where there is no sound yet."""
-    assert info.video is not None
-    first = round(info.video.start * SAMPLE_RATE_HZ)
-    stream = media_input(info.path)["a:0"]
-    stream = stream.filter("aformat", sample_rates=SAMPLE_RATE_HZ, channel_layouts="mono")
-    stream = stream.filter("aresample", **{"async": 1, "first_pts": first})
-    args = command(ffmpeg.output(stream, "pipe:1", format="f32le"))
-    raw, complaint = child.captured(args)
-    if not raw:
-        raise BenchmarkError(f"{info.path}: no sound could be read: {complaint}")
-    return np.frombuffer(raw, "<f4").astype(np.float32)
+    samples = read_sound(info.path)
+    if samples is None or not len(samples):
+        raise BenchmarkError(f"{info.path}: no sound could be read")
+    return samples
 
 
 def _ms(value_s: Fraction) -> float:

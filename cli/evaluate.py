@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from avatarkit.cli.console import Console
-
-if TYPE_CHECKING:
-    from avatarkit.pipelines.evaluate.run import EvaluateReport
 
 EXIT_SOME_REFUSED = 7
 
@@ -25,13 +24,17 @@ _ENGINE = Annotated[
 ]
 _SIZE = Annotated[int, typer.Option(min=64, max=4096, metavar="PX", help="Side of the pictures that are compared.")]
 _EVERY = Annotated[int, typer.Option(min=1, metavar="N", help="Measure every Nth frame.")]
-_MASKED = Annotated[bool, typer.Option("--masked/--raw", help="Also inside the face's hull.")]
+_MASKED = Annotated[bool, typer.Option("--masked/--raw", help="Also in face, ears and hair alone.")]
 _LIMIT = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="all", help="Clips or pairs at most.")]
 _SEED = Annotated[int, typer.Option(help="Draws clips for --limit, and the bootstrap.")]
 _PROTOCOL = Annotated[
     str | None, typer.Option(metavar="NAME", help="A published way to measure, such as megaportraits-self-512.")
 ]
 _WORKERS = Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")]
+_RUNNER = Annotated[
+    Literal["local", "ray", "slurm"], typer.Option(help="Where: on this machine, on Ray, or as an array of SLURM.")
+]
+_FID = Annotated[bool, typer.Option("--fid", help="FID too: 2048 frames at least, about 0.1 s each.")]
 _QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
 
 
@@ -46,12 +49,13 @@ def self_reenactment(
     seed: _SEED = 0,
     protocol: _PROTOCOL = None,
     workers: _WORKERS = 1,
+    runner: _RUNNER = "local",
     quiet: _QUIET = False,
 ) -> None:
     """Draw clips from their own first frames, and compare them with the clips."""
     _run(
         "self", output, quiet, engine, clips=clips, size=size, every=every, masked=masked, limit=limit, seed=seed,
-        protocol=protocol, workers=workers,
+        protocol=protocol, workers=workers, runner=runner,
     )  # fmt: skip
 
 
@@ -62,16 +66,18 @@ def cross_reenactment(
     engine: _ENGINE = None,
     size: _SIZE = 512,
     every: _EVERY = 1,
+    fid: _FID = False,
     limit: _LIMIT = None,
     seed: _SEED = 0,
     protocol: _PROTOCOL = None,
     workers: _WORKERS = 1,
+    runner: _RUNNER = "local",
     quiet: _QUIET = False,
 ) -> None:
-    """Draw all sources by all drivers, and measure identity and motion."""
+    """Draw all sources by all drivers, and measure identity, motion and what flickers."""
     _run(
-        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, limit=limit,
-        seed=seed, protocol=protocol, workers=workers,
+        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, fid=fid, limit=limit,
+        seed=seed, protocol=protocol, workers=workers, runner=runner,
     )  # fmt: skip
 
 
@@ -80,13 +86,18 @@ def videos(
     pairs: Annotated[Path, typer.Option(metavar="CSV", help="Columns output, driver; perhaps source, method, name.")],
     size: _SIZE = 512,
     every: _EVERY = 1,
+    fid: _FID = False,
     limit: _LIMIT = None,
     seed: _SEED = 0,
     workers: _WORKERS = 1,
+    runner: _RUNNER = "local",
     quiet: _QUIET = False,
 ) -> None:
     """Measure videos that any program has made."""
-    _run("videos", output, quiet, None, pairs=pairs, size=size, every=every, limit=limit, seed=seed, workers=workers)
+    _run(
+        "videos", output, quiet, None, pairs=pairs, size=size, every=every, fid=fid, limit=limit, seed=seed,
+        workers=workers, runner=runner,
+    )  # fmt: skip
 
 
 def compare(
@@ -102,12 +113,12 @@ def compare(
 
 
 def _run(kind: Any, output: Path, quiet: bool, engines: list[str] | None, **options: Any) -> None:
-    from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, evaluate
+    from avatarkit.pipelines.evaluate.run import EvaluateConfig, EvaluateReport, Method, evaluate
 
     methods = tuple(Method.read(text) for text in engines or ["warp"])
     config = EvaluateConfig(kind, output, methods, **options)
     with Console(quiet=quiet) as console:
-        report: EvaluateReport = evaluate(config, console)
+        report = evaluate(config, console, command=shlex.join(["avatarkit", *sys.argv[1:]]))
         console.summary(report.summary_lines())
-    if report.refused:
+    if isinstance(report, EvaluateReport) and report.refused:
         raise typer.Exit(EXIT_SOME_REFUSED)

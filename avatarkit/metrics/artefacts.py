@@ -80,6 +80,14 @@ def compensated_difference(frame: Picture, following: Picture) -> float:
     return float(np.abs(item.astype(np.float32) - back).mean())
 
 
+def matte_difference(
+    frame: Picture, following: Picture, matte: NDArray[np.floating[Any]], following_matte: NDArray[np.floating[Any]]
+) -> float:
+    """Mean difference, 0 to 1, of the mattes (H, W) of two frames after the frames' motion is undone: its flicker."""
+    back = sample(np.asarray(following_matte, np.float32), _flow_map(frame, following))
+    return float(np.abs(np.asarray(matte, np.float32) - back).mean())
+
+
 def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
     """For each pixel of a frame its place (H, W, 2) in the following one, by dense optical flow.
 

@@ -23,7 +23,7 @@ class Protocol:
     """A published way to measure, or ours.
 
     size: side of the pictures that are compared, pixels. every: frames from one measured frame to the next.
-    source: what is known of the publication and where it is open what we chose.
+    about: what is known of the publication, and what we chose where it is open. fid: whether FID is in its table.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Protocol:
     size: int
     every: int
     about: str
+    fid: bool = False
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -42,9 +43,10 @@ PROTOCOLS: Mapping[str, Protocol] = {
         Protocol("megaportraits-self-256", "self", 256, 1, "the same at 256 px"),
         Protocol("megaportraits-cross-512", "cross", 512, 1,
                  "MegaPortraits, table 1: sources by drivers of other people at 512 px: identity, motion (identity by"
-                 " another network than its ArcFace; its pairs are not published: all are taken)"),
+                 " another network than its ArcFace; FID against the drivers' frames; its pairs are not published:"
+                 " all are taken)", fid=True),
         Protocol("megaportraits-cross-1024", "cross", 1024, 1,
-                 "MegaPortraits, table 2: the same at 1024 px, on high-resolution sources"),
+                 "MegaPortraits, table 2: the same at 1024 px, on high-resolution sources", fid=True),
         Protocol("few-shot-self-256", "self", 256, 1,
                  "few-shot heads (Zakharov et al., 2019): self-reenactment at 256 px, one source frame"),
         Protocol("metaportrait-self-256", "self", 256, 1, "MetaPortrait (2023): self-reenactment at 256 px"),

@@ -8,6 +8,10 @@ from pathlib import Path
 from avatarkit.errors import UsageError
 from avatarkit.pipelines.evaluate.cases import PROTOCOLS, SIZES, Kind
 from avatarkit.pipelines.evaluate.measure import MeasureOptions
+from avatarkit.work.task import Runner
+
+WORK = ".evaluate"
+"""What an evaluation keeps beside its results."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class EvaluateConfig:
     """What is evaluated.
 
     clips: of `self`: folder, pattern or list. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
-    protocol: sets size and every. limit: clips or pairs at most, drawn by the seed. workers: processes.
+    protocol: sets size and every. masked: also in face, ears and hair. fid: also FID, of cross-reenactment and videos.
+    limit: clips or pairs at most, drawn by the seed. workers: processes. runner: where they run.
     """
 
     kind: Kind
@@ -48,9 +53,11 @@ class EvaluateConfig:
     size: int = 512
     every: int = 1
     masked: bool = True
+    fid: bool = False
     limit: int | None = None
     seed: int = 0
     workers: int = 1
+    runner: Runner = "local"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be with a UsageError."""
@@ -62,6 +69,8 @@ class EvaluateConfig:
             raise UsageError(f"--size {self.size}: use an even number from {SIZES[0]} to {SIZES[1]}")
         if self.every < 1 or self.workers < 1 or (self.limit is not None and self.limit < 1):
             raise UsageError("--every, --workers and --limit: use numbers from 1 up")
+        if self.fid and self.kind == "self":
+            raise UsageError("--fid: belongs to evaluate cross and videos; self-reenactment has its targets")
         names = [method.name for method in self.methods]
         if len(set(names)) != len(names):
             raise UsageError(f"--engine: two are called {names[0]}; name them: NAME=ENGINE:CHECKPOINT")
@@ -71,4 +80,5 @@ class EvaluateConfig:
         """How frames are compared."""
         known = PROTOCOLS.get(self.protocol or "")
         size, every = (known.size, known.every) if known else (self.size, self.every)
-        return MeasureOptions(self.kind, size, every, self.masked)
+        fid = self.fid or (known is not None and known.fid)
+        return MeasureOptions(self.kind, size, every, self.masked, fid)

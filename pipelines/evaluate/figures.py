@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FIGURES", "Figure", "Interval", "interval", "paired_p"]
+__all__ = ["FIGURES", "OF_RUNS", "OF_SETS", "Figure", "Interval", "interval", "paired_p"]
 
 RESAMPLES = 2000
 FEWEST_PAIRS = 5
@@ -34,6 +34,8 @@ FIGURES: Mapping[str, Figure] = {
     "akd": Figure("AKD", False, 4),
     "aed": Figure("AED", False, 4),
     "apd_deg": Figure("APD [degrees]", False, 2),
+    "fid": Figure("FID", False, 2),
+    "iqa": Figure("IQA", True, 2),
     "identity_distance": Figure("identity distance", False),
     "identity_leak": Figure("identity leak", False),
     "r_mouth": Figure("r mouth", True),
@@ -41,11 +43,20 @@ FIGURES: Mapping[str, Figure] = {
     "r_gaze_horizontal": Figure("r gaze, horizontal", True),
     "r_gaze_vertical": Figure("r gaze, vertical", True),
     "blinks_followed": Figure("blinks followed", True),
+    "r_lips_sound": Figure("r lips, sound", True),
     "jitter": Figure("jitter", None),
+    "flicker": Figure("flicker, of the driver's", None, 2),
+    "matte_flicker": Figure("flicker of the matte, of the driver's", None, 2),
+    "specks_excess_ppm": Figure("specks above the driver's [ppm]", False, 1),
     "lost": Figure("frames without a face", False),
     "frames_per_s": Figure("frames/s", True, 1),
+    "peak_mb": Figure("peak memory [MB]", False, 0),
 }
-"""In the order of tables. All but the last are means over clips of what `measure` gives."""
+"""In the order of tables. All but those of sets and of runs are means over clips of what `measure` gives."""
+OF_RUNS = ("frames_per_s", "peak_mb")
+"""What the drawing cost; other each time."""
+OF_SETS = ("fid",)
+"""Of all frames of a method together, not of a clip."""
 
 
 @dataclass(frozen=True)

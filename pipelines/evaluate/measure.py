@@ -1,7 +1,7 @@
 """Figures of one output against its driver and source: frame by frame, then over the clip.
 
 Frames are paired by time, so that another rate or length than the driver's is allowed, and said. A figure whose network
-is not here is not there, never zero; `NOT_MEASURED` says which command brings it.
+is not here is not there, never zero; `networks.NOT_MEASURED` says which command brings it.
 """
 
 from __future__ import annotations
@@ -10,52 +10,45 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import InputError
-from avatarkit.face.open import open_tracker
-from avatarkit.face.tracker import FaceTracker
+from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
+from avatarkit.media.sound import SAMPLE_RATE_HZ, read_sound
 from avatarkit.metrics import motion, pixels
 from avatarkit.metrics.eyes import blink_figures, gaze_figures
+from avatarkit.metrics.speech import lips_with_sound, loudness
 from avatarkit.pipelines.evaluate.cases import Case, Kind
-from avatarkit.weights.load import present
+from avatarkit.pipelines.evaluate.moments import Moments
+from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points, embedded
 
-if TYPE_CHECKING:
-    from avatarkit.metrics.face_embedding import FaceEmbedding
-    from avatarkit.metrics.lpips import LPIPS
-
-Picture = NDArray[np.uint8]
 IDENTITY_FRAMES = 12
 """Frames of a clip whose faces are compared with the source's, evenly over it."""
 FEWEST_FRAMES = 3
 LEAST_BLINK_RATE = 12.0
 """Measured frames a second below which blinks are not counted."""
-NOT_MEASURED: Mapping[str, str] = {
-    "lpips": "avatarkit weights fetch alexnet lpips-alexnet",
-    "identity_distance": "avatarkit weights fetch face-embedding",
-    "identity_leak": "avatarkit weights fetch face-embedding",
-    "fid": "avatarkit weights fetch inception-fid (and pip install 'avatarkit[evaluate]')",
-}
+MOMENTS_PER_S = 2
+"""So often a frame is compared with the next one, for what flickers."""
 
 
 @dataclass(frozen=True)
 class MeasureOptions:
     """size: side of the pictures that are compared, pixels. every: frames between measured ones. kind: of evaluation.
 
-    masked: also inside the hull of the target's face.
+    masked: also inside face, ears and hair of the target. fid: also keep what FID is computed from.
     """
 
     kind: Kind
     size: int
     every: int = 1
     masked: bool = True
+    fid: bool = False
 
 
 @dataclass
@@ -72,26 +65,37 @@ class Measured:
     lost: int = 0
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A frame of the output and of its driver at the same moment, at the size of comparison."""
+
+    number: int
+    output: Picture
+    driver: Picture
+    rate: Fraction
+
+
 class Measurer:
-    """Opened once per process; measures one case after the other."""
+    """Opened once per process; measures one case after the other.
+
+    Attributes:
+        features: of the last case, for FID: (N, 2048) of the output's measured frames, and of the driver's; None where
+            they are not wanted or Inception is not here.
+    """
 
     def __init__(self, options: MeasureOptions) -> None:
         self.options = options
-        self._tracker: FaceTracker = open_tracker()
-        self._lpips = _open_lpips() if options.kind == "self" else None
-        self._embedding = _open_embedding()
+        self.features: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._nets = Networks(lpips=options.kind == "self", masked=options.masked, fid=options.fid)
 
     @property
     def choices(self) -> dict[str, str]:
-        """What the figures depend on beside the code: tracker and networks with the hashes of their weights."""
-        chosen = {"tracker": self._tracker.name}
-        for name, net in (("lpips", self._lpips), ("embedding", self._embedding)):
-            chosen[name] = f"{net.name} {net.weights_sha256}" if net is not None else "not here"
-        return chosen
+        """What the figures depend on beside the code."""
+        return self._nets.choices
 
     def close(self) -> None:
         """Release the tracker."""
-        self._tracker.close()
+        self._nets.close()
 
     def measure(self, case: Case, crop: Crop | None) -> Measured:
         """Figures of a case.
@@ -102,27 +106,37 @@ class Measurer:
         Raises:
             InputError: a video cannot be read, or shows the face too rarely.
         """
-        seen = Measured()
-        results, targets = [], []
-        samples: list[tuple[Picture, NDArray[np.float64]]] = []
-        drivers: list[tuple[Picture, NDArray[np.float64]]] = []
-        rate = Fraction(25)
-        for output, driver, own in self._pairs(case, crop, seen):
-            rate = own
-            seen.counted += 1
-            face, wanted = (self._landmarks(picture) for picture in (output, driver))
-            if wanted is None:
-                seen.counted -= 1
+        seen, moments = Measured(), Moments(self._nets)
+        results: list[Points] = []
+        targets: list[Points] = []
+        times: list[float] = []
+        samples: list[tuple[Picture, Points]] = []
+        drivers: list[tuple[Picture, Points]] = []
+        inception: tuple[list[Any], list[Any]] = ([], [])
+        rate, before = Fraction(25), None
+        for now in self._pairs(case, crop, seen):
+            rate = now.rate
+            if before is not None and now.number == before.number + 1:
+                moments.add((before.output, now.output), (before.driver, now.driver))
+            before = now if now.number % self._stride(rate) == 0 else None
+            if now.number % self.options.every:
                 continue
+            if self._nets.inception is not None:
+                for kept, picture in zip(inception, (now.output, now.driver), strict=True):
+                    kept.append(self._nets.inception([picture]))
+            face, wanted = (self._nets.landmarks(picture) for picture in (now.output, now.driver))
+            if wanted is None:
+                continue
+            seen.counted += 1
             if face is None:
                 seen.lost += 1
                 continue
-            row = self._frame(output, driver, wanted) if self.options.kind == "self" else {}
-            seen.frames.append(row)
+            seen.frames.append(self._frame(now.output, now.driver, wanted) if self.options.kind == "self" else {})
             results.append(face)
             targets.append(wanted)
-            samples.append((output, face))
-            drivers.append((driver, wanted))
+            times.append(float(now.number / rate))
+            samples.append((now.output, face))
+            drivers.append((now.driver, wanted))
             if len(samples) > 4 * IDENTITY_FRAMES:  # thinned as they come: memory does not grow with the clip
                 samples, drivers = samples[::2], drivers[::2]
         if len(results) < FEWEST_FRAMES:
@@ -130,16 +144,27 @@ class Measurer:
                 f"{case.output}: the face is seen in {len(results)} of {seen.counted} measured frames; at least"
                 f" {FEWEST_FRAMES} are needed"
             )
+        self.features = None
+        if inception[0]:
+            self.features = np.concatenate(inception[0]), np.concatenate(inception[1])
+        tracks, measured_rate = (np.stack(results), np.stack(targets)), float(rate) / self.options.every
         seen.figures = {
             **_means(seen.frames),
             "lost": seen.lost / seen.counted,
-            **_motion(np.stack(results), np.stack(targets), float(rate) / self.options.every, self.options.kind),
+            **_motion(*tracks, measured_rate, self.options.kind),
+            "r_lips_sound": _lips_with_sound(case.output, tracks[0], np.array(times), measured_rate),
+            **moments.figures(),
             **self._identity(case, samples, drivers),
         }
         return seen
 
-    def _pairs(self, case: Case, crop: Crop | None, seen: Measured) -> Iterator[tuple[Picture, Picture, Fraction]]:
-        """Frames of output and driver at the same moments, at the size of comparison, and the driver's rate."""
+    def _stride(self, rate: Fraction) -> int:
+        """Frames from one moment of two successive frames to the next; moments begin at measured frames."""
+        every = self.options.every
+        return every * max(1, round(float(rate) / MOMENTS_PER_S / every))
+
+    def _pairs(self, case: Case, crop: Crop | None, seen: Measured) -> Iterator[_Seen]:
+        """Frames of output and driver at the same moments: measured ones, and those that follow on a moment's first."""
         size = self.options.size
         output_info, driver_info = probe(case.output), probe(case.driver)
         with FrameReader(case.driver, info=driver_info) as driver:
@@ -155,61 +180,47 @@ class Measurer:
                     if result is None:
                         break
                     count[1] = number + 1
-                    if number % self.options.every == 0:
+                    if number % self.options.every == 0 or number % self._stride(rate) == 1:
                         target = frame if crop is None else cut(frame, crop)
-                        yield _sized(result, size), _sized(target, size), rate
+                        yield _Seen(number, _sized(result, size), _sized(target, size), rate)
                 else:
                     count[1] += sum(1 for _ in output)
                 if count[0] != count[1]:
                     seen.notes.append(f"length: {count[1]} frames against {count[0]} of the driver, as far as both go")
 
-    def _landmarks(self, picture: Picture) -> NDArray[np.float64] | None:
-        faces = self._tracker.detect(picture)
-        if not faces:
-            return None
-        face = max(faces, key=lambda one: one.extent_px)
-        return face.landmarks.astype(np.float64)
-
-    def _frame(self, output: Picture, target: Picture, landmarks: NDArray[np.float64]) -> dict[str, float | None]:
+    def _frame(self, output: Picture, target: Picture, points: Points) -> dict[str, float | None]:
+        likeness = pixels.ssim_map(output, target)
         row: dict[str, float | None] = {
             "psnr_db": pixels.psnr_db(output, target),
-            "ssim": pixels.ssim(output, target),
+            "ssim": pixels.masked_mean(likeness),
             "l1": pixels.l1(output, target),
         }
-        if self._lpips is not None:
-            row["lpips"] = self._perceived(output, target)
+        if self._nets.lpips is not None:
+            row["lpips"] = self._nets.perceived(output, target)
         if self.options.masked:
-            mask = face_hull(landmarks, target.shape[0], target.shape[1])
+            mask = self._nets.mask(target, points)
             if mask.any():
                 row |= {
                     "face_psnr_db": pixels.psnr_db(output, target, mask),
-                    "face_ssim": pixels.ssim(output, target, mask),
+                    "face_ssim": pixels.masked_mean(likeness, mask),
                     "face_l1": pixels.l1(output, target, mask),
                 }
         return row
 
-    def _perceived(self, output: Picture, target: Picture) -> float:
-        import torch
-
-        assert self._lpips is not None
-        pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (output, target)]
-        with torch.no_grad():
-            return float(self._lpips(*pair))
-
     def _identity(
-        self, case: Case, samples: list[tuple[Picture, Any]], drivers: list[tuple[Picture, Any]]
+        self, case: Case, samples: list[tuple[Picture, Points]], drivers: list[tuple[Picture, Points]]
     ) -> dict[str, float | None]:
         """Distance of the result's face to the source's, and by how much it is nearer to the driver's."""
-        if self._embedding is None or case.source is None:
+        if self._nets.embedding is None or case.source is None:
             return {}
         source = read_image(case.source)
-        points = self._landmarks(source)
+        points = self._nets.landmarks(source)
         if points is None:
             return {"identity_distance": None, "identity_leak": None}
         step = max(1, len(samples) // IDENTITY_FRAMES)
-        own = self._embedding.embed([source], [points])[0]
-        codes = self._embedding.embed(*_split(samples[::step]))
-        theirs = self._embedding.embed(*_split(drivers[::step])).mean(axis=0)
+        own = embedded(self._nets.embedding, [(source, points)])[0]
+        codes = embedded(self._nets.embedding, samples[::step])
+        theirs = embedded(self._nets.embedding, drivers[::step]).mean(axis=0)
         to_source = np.linalg.norm(codes - own, axis=1).mean()
         to_driver = np.linalg.norm(codes - theirs, axis=1).mean()
         figures: dict[str, float | None] = {"identity_distance": float(to_source)}
@@ -218,8 +229,15 @@ class Measurer:
         return figures
 
 
-def _split(samples: list[tuple[Picture, Any]]) -> tuple[list[Picture], list[Any]]:
-    return [picture for picture, _ in samples], [points for _, points in samples]
+def _lips_with_sound(output: Path, track: motion.Track, times_s: NDArray[np.float64], rate: float) -> float | None:
+    """How the output's mouth goes with its sound; None where there is none, or it cannot be decoded."""
+    try:
+        samples = read_sound(output)
+    except AvatarkitError:
+        return None
+    if samples is None:
+        return None
+    return lips_with_sound(motion.openings(track)["mouth"], loudness(samples, SAMPLE_RATE_HZ, times_s), rate)
 
 
 def _motion(result: motion.Track, driver: motion.Track, rate: float, kind: Kind) -> dict[str, float | None]:
@@ -240,16 +258,6 @@ def _motion(result: motion.Track, driver: motion.Track, rate: float, kind: Kind)
     if kind == "self":
         figures["akd"] = motion.akd(result, driver)
     return figures
-
-
-def face_hull(landmarks: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
-    """The convex hull of landmarks (N, 2 or 3) as a mask (H, W) of 0 and 1."""
-    import cv2
-
-    mask = np.zeros((height, width), np.uint8)
-    hull = cv2.convexHull(np.round(landmarks[:, :2]).astype(np.int32))
-    cv2.fillConvexPoly(mask, hull, [1])
-    return mask.astype(np.float32)
 
 
 def _means(frames: list[dict[str, float | None]]) -> dict[str, float | None]:
@@ -273,22 +281,6 @@ def _sized(picture: Picture, size: int) -> Picture:
         return np.ascontiguousarray(square)
     method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(square, (size, size), interpolation=method), np.uint8)
-
-
-def _open_lpips() -> LPIPS | None:
-    if not (present("alexnet") and present("lpips-alexnet")):
-        return None
-    from avatarkit.metrics.lpips import LPIPS
-
-    return LPIPS.from_registry()
-
-
-def _open_embedding() -> FaceEmbedding | None:
-    if not present("face-embedding"):
-        return None
-    from avatarkit.metrics.face_embedding import FaceEmbedding
-
-    return FaceEmbedding.from_registry()
 
 
 def crop_of(report: Mapping[str, Any]) -> Crop | None:

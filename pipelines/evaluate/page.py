@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from avatarkit.pipelines.evaluate import tables
-from avatarkit.pipelines.evaluate.figures import FIGURES
+from avatarkit.pipelines.evaluate.figures import FIGURES, OF_RUNS, OF_SETS
 from avatarkit.pipelines.pages import render
 
 BINS = 16
@@ -20,7 +20,7 @@ MOST_POINTS = 80
 def page(results: Mapping[str, Any], folder: Path) -> str:
     """The page's HTML; videos are linked relative to `folder`, and load when they are looked at."""
     names = tables.columns(results)
-    figures = [name for name in names if name != "frames_per_s"]
+    figures = [name for name in names if name not in (*OF_RUNS, *OF_SETS)]
     return render(
         "avatarkit.pipelines.evaluate",
         "page.html",

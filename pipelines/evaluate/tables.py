@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from avatarkit.pipelines.evaluate.figures import FIGURES, interval, paired_p
+from avatarkit.pipelines.evaluate.figures import FIGURES, OF_RUNS, OF_SETS, interval, paired_p
 
 Clips = Sequence[Mapping[str, Any]]
 
@@ -41,7 +41,7 @@ def tests(clips: Clips) -> list[dict[str, Any]]:
     first, *others = list(by_method)
     for other in others:
         shared = [name for name in by_method[first] if name in by_method[other]]
-        for figure in FIGURES:
+        for figure in (name for name in FIGURES if name not in OF_SETS):
             pairs = [
                 (by_method[first][name].get(figure), by_method[other][name].get(figure)) for name in shared
             ]
@@ -60,21 +60,23 @@ def tests(clips: Clips) -> list[dict[str, Any]]:
 def columns(results: Mapping[str, Any]) -> list[str]:
     """Figures that a method has, in the tables' order, the speed last."""
     names = {name for method in results["methods"].values() for name in method["figures"]}
-    speed = ["frames_per_s"] if results["times"]["frames_per_s"] else []
-    return [*(name for name in FIGURES if name in names), *speed]
+    cost = [name for name in OF_RUNS if results["times"][name]]
+    return [*(name for name in FIGURES if name in names), *cost]
 
 
 def cell(results: Mapping[str, Any], method: str, figure: str, *, spread: bool = True) -> str:
     """A figure to read, with its interval; a dash where it was not measured."""
     digits = FIGURES[figure].digits
-    if figure == "frames_per_s":
-        speed = results["times"]["frames_per_s"].get(method)
-        return "–" if speed is None else f"{speed:.{digits}f}"
+    if figure in OF_RUNS:
+        cost = results["times"][figure].get(method)
+        return "–" if cost is None else f"{cost:.{digits}f}"
     value = results["methods"][method]["figures"].get(figure)
     if value is None:
         return "–"
     text = f"{value['mean']:.{digits}f}"
-    return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]" if spread and value["clips"] > 1 else text
+    if not spread or value["clips"] < 2 or value["low"] is None:
+        return text
+    return f"{text} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
 
 
 def best(results: Mapping[str, Any], figure: str) -> str | None:
@@ -106,7 +108,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     size, every = results["options"]["size"], results["options"]["every"]
     lines += ["", f"{results['kind']}-reenactment at {size} px, every {_ordinal(every)} frame; mean over clips and 95 %"
               " interval of a bootstrap over clips."]  # fmt: skip
-    lines += [f"{name}: not measured here; `{command}`." for name, command in results["not_measured"].items()]
+    lines += [f"{FIGURES[name].title}: not measured here; {why}." for name, why in results["not_measured"].items()]
     return "\n".join(lines) + "\n"
 
 

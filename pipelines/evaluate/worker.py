@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import write_json
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.atomic import write_json, write_whole
 from avatarkit.errors import AvatarkitError
 from avatarkit.geometry.crop import Crop
 from avatarkit.pipelines.evaluate.cases import Case
@@ -20,6 +25,7 @@ from avatarkit.work.task import MOST_CRASHES, Deferred, Link, Result, Turn
 
 STEP = "case"
 LIMIT_S = 600.0
+FEATURES = ".npz"
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,26 @@ class EvaluateWorker:
                 raise Deferred(((STEP, type(error).__name__, str(error)),)) from error
             return {"kind": type(error).__name__, "reason": " ".join(str(error).split())}
         value["choices"] = self._measurer.choices
+        if self._measurer.features is not None:
+            write_features(self._setup.marks / f"{todo.key}{FEATURES}", *self._measurer.features)
         write_json(self._setup.marks / f"{todo.key}.json", value)
         return value
+
+
+def write_features(path: Path, output: NDArray[np.float32], driver: NDArray[np.float32]) -> None:
+    """Keep what FID is computed from: features (N, 2048) of a case's output, and of its driver."""
+    content = io.BytesIO()
+    np.savez(content, output=output, driver=driver)
+    write_whole(path, content.getvalue())
+
+
+def read_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """What `write_features` kept; None where nothing is, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return content["output"], content["driver"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def read_mark(marks: Path, key: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from avatarkit.errors import InputError, UsageError
 from avatarkit.pipelines.evaluate import tables
 from avatarkit.pipelines.evaluate.cases import read_pairs
 from avatarkit.pipelines.evaluate.figures import interval, paired_p
-from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, compare, evaluate, read_results
+from avatarkit.pipelines.evaluate.results import read_results
+from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, compare, evaluate
 from avatarkit.runtime import NullProgress
 
 SIZE = 256
@@ -52,6 +54,9 @@ def test_self_reenactment_has_all_figures_and_files(own: tuple[EvaluateConfig, d
     assert figures["face_psnr_db"]["mean"] > 22
     assert figures["ssim"]["low"] <= figures["ssim"]["mean"] <= figures["ssim"]["high"] <= 1
     assert figures["akd"]["mean"] < 0.05
+    # Seen between successive frames, though every fourth alone is measured.
+    assert {"flicker", "specks_excess_ppm", "iqa"} <= set(figures)
+    assert 0.3 < figures["flicker"]["mean"] < 3
     # What has no weights here is not measured, with the command, and never zero.
     for name, command in results["not_measured"].items():
         assert name not in figures
@@ -68,6 +73,33 @@ def test_the_same_again_measures_nothing_and_is_the_same(
     config, results = own
     monkeypatch.setattr("avatarkit.pipelines.evaluate.run.Pool", None)  # whoever measured would fail
     assert without_times(dict(evaluate(config).results)) == without_times(results)
+
+
+def comparable(results: dict[str, Any]) -> dict[str, Any]:
+    """Without times, and the folders that runs differ in."""
+    kept = ("name", "method", "figures", "frames", "counted")
+    return {**without_times(results), "clips": [{key: clip[key] for key in kept} for clip in results["clips"]]}
+
+
+def test_an_array_of_jobs_and_two_workers_give_the_same(
+    own: tuple[EvaluateConfig, dict[str, Any]], clips: Path, tmp_path: Path
+) -> None:
+    config, results = own
+    shutil.copytree(clips, tmp_path / "clips")
+    (tmp_path / "clips" / "c.mp4").write_bytes(b"no video")  # costs itself alone
+    array = replace(config, clips=str(tmp_path / "clips"), output=tmp_path / "array", runner="slurm")
+    advice = evaluate(array, environment={}).summary_lines()
+    assert "3 cases planned" in advice[0]
+    assert "sbatch --array=0-2" in advice[1]
+    job = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "2"}
+    part: Any = evaluate(array, environment=job)
+    assert [clip["name"] for clip in part.results["clips"]] == ["b"]
+    assert not (array.output / "results.json").exists()
+    # The rest, and b once more, by two workers.
+    shutil.rmtree(array.output / ".evaluate" / "measured")
+    summed: Any = evaluate(replace(array, runner="local", workers=2))
+    assert [one["name"] for one in summed.results["refused"]] == ["c"]
+    assert comparable({**summed.results, "refused": []}) == comparable(results)
 
 
 def test_a_damaged_mark_is_measured_again(own: tuple[EvaluateConfig, dict[str, Any]]) -> None:
@@ -119,7 +151,8 @@ def test_results_measured_differently_are_not_compared(
 ) -> None:
     path = own[0].output / "results.json"
     both = compare([path, path], tmp_path / "both").results
-    assert len(both["methods"]) == 1 or set(both["methods"]) == {f"{own[0].output.name}/warp"}
+    name = own[0].output.name
+    assert set(both["methods"]) == {f"{name}/warp", f"{name}-2/warp"}
     values = read_results(path)
     values["options"]["size"] = 512
     (tmp_path / "large.json").write_text(json.dumps(values))
@@ -146,6 +179,7 @@ def test_tables_that_cannot_be_read(text: str, message: str, tmp_path: Path) -> 
         ({"protocol": "paper"}, "--protocol paper: use one of"),
         ({"protocol": "megaportraits-cross-512"}, "belongs to evaluate cross"),
         ({"size": 63}, "--size 63"),
+        ({"fid": True}, "--fid: belongs to evaluate cross"),
         ({"methods": (Method("a", "warp"), Method("a", "warp"))}, "two are called a"),
     ],
 )
@@ -183,7 +217,7 @@ def test_tables_show_the_best_and_no_formulas() -> None:
     clips = [clip("a_b", "=1+1", 0.9), clip("c", "=1+1", 0.8)]
     results = {
         "kind": "self", "options": {"size": 256, "every": 1}, "methods": tables.summary(clips, 0), "clips": clips,
-        "not_measured": {}, "times": {"frames_per_s": {"a_b": 12.0}},
+        "not_measured": {}, "times": {"frames_per_s": {"a_b": 12.0}, "peak_mb": {}},
     }  # fmt: skip
     assert tables.best(results, "ssim") == "a_b"
     assert "| a_b | 1 | **0.900** | 12.0 |" in tables.markdown(results)

@@ -1,0 +1,60 @@
+"""What shows between two successive frames, or in one alone without a target: flicker, specks, quality."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatarkit.metrics.artefacts import compensated_difference, matte_difference, specks_per_million
+from avatarkit.pipelines.evaluate.networks import Networks, Picture
+
+__all__ = ["Moments"]
+
+LEAST_LEVELS = 0.05
+"""Mean grey levels of difference below which a driver stands still, and a ratio to it says nothing."""
+LEAST_MATTE = 1e-4
+
+Pair = tuple[Picture, Picture]
+
+
+class Moments:
+    """Gathers successive frames of an output, and of its driver at the same moments."""
+
+    def __init__(self, nets: Networks) -> None:
+        self._nets = nets
+        self._specks: list[tuple[float, float]] = []
+        self._differences: list[tuple[float, float]] = []
+        self._mattes: list[tuple[float, float]] = []
+        self._quality: list[float] = []
+
+    def add(self, output: Pair, driver: Pair) -> None:
+        """Take in two frames of each, RGB uint8 (H, W, 3) of one size."""
+        self._specks.append((specks_per_million(*output), specks_per_million(*driver)))
+        self._differences.append((compensated_difference(*output), compensated_difference(*driver)))
+        self._quality.append(float(self._nets.quality.score(output[0][None])[0]))
+        if self._nets.segmenter is not None:
+            self._mattes.append((self._flicker(output), self._flicker(driver)))
+
+    def figures(self) -> dict[str, float | None]:
+        """specks_excess_ppm: per million pixels, above the driver's. flicker, matte_flicker: ratios to the driver's.
+
+        None without a moment, or against a driver that stands still. iqa: mean score.
+        """
+        if not self._specks:
+            return {}
+        figures: dict[str, float | None] = {
+            "iqa": float(np.mean(self._quality)),
+            "specks_excess_ppm": float(np.subtract(*np.mean(self._specks, axis=0))),
+            "flicker": _ratio(self._differences, LEAST_LEVELS),
+        }
+        if self._mattes:
+            figures["matte_flicker"] = _ratio(self._mattes, LEAST_MATTE)
+        return figures
+
+    def _flicker(self, frames: Pair) -> float:
+        first, second = (self._nets.person(frame) for frame in frames)
+        return matte_difference(*frames, first, second)
+
+
+def _ratio(pairs: list[tuple[float, float]], least: float) -> float | None:
+    own, driver = np.mean(pairs, axis=0)
+    return float(own / driver) if driver > least else None

@@ -1,0 +1,179 @@
+"""What an evaluation measures with, opened once per process: the tracker, and the networks whose weights are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.errors import DependencyError
+from avatarkit.face.landmarks import MESH
+from avatarkit.face.open import open_tracker
+from avatarkit.face.tracker import FaceTracker
+from avatarkit.quality.choice import open_quality
+from avatarkit.quality.protocol import QualityModel
+from avatarkit.weights.load import present
+
+if TYPE_CHECKING:
+    from avatarkit.background.multiclass_matting import MulticlassMatting
+    from avatarkit.metrics.face_embedding import FaceEmbedding
+    from avatarkit.metrics.inception import InceptionFeatures
+    from avatarkit.metrics.lpips import LPIPS
+
+__all__ = ["NOT_MEASURED", "WEIGHTS", "Networks"]
+
+Picture = NDArray[np.uint8]
+Points = NDArray[np.float64]
+Net = TypeVar("Net")
+NOT_HERE = "not here"
+NOT_MEASURED: Mapping[str, str] = {
+    "lpips": "avatarkit weights fetch alexnet lpips-alexnet",
+    "identity_distance": "avatarkit weights fetch face-embedding",
+    "identity_leak": "avatarkit weights fetch face-embedding",
+    "matte_flicker": "avatarkit weights fetch selfie-multiclass",
+    "fid": "avatarkit weights fetch inception-fid (and pip install 'avatarkit[evaluate]')",
+}
+"""Figures that need weights, and the command that brings them."""
+WEIGHTS = ("alexnet", "lpips-alexnet", "face-embedding", "selfie-multiclass", "inception-fid", "hyperiqa")
+"""Of the registry; figures depend on which are here."""
+_CHIN = 152
+_LIKELY = 0.5
+_EAR_REACH = 0.35
+"""Ears are looked for so far beside the face, in widths of the face."""
+
+
+class Networks:
+    """Tracker and networks; what has no weights here is None, and its figures are left out."""
+
+    def __init__(self, *, lpips: bool, masked: bool, fid: bool) -> None:
+        """Open them; lpips, masked and fid: whether those figures are wanted at all."""
+        self.tracker: FaceTracker = open_tracker()
+        self.quality: QualityModel = open_quality().model
+        self.embedding: FaceEmbedding | None = _if_present(_embedding, "face-embedding")
+        self.segmenter: MulticlassMatting | None = _if_present(_segmenter, "selfie-multiclass")
+        self.lpips: LPIPS | None = _if_present(_lpips, "alexnet", "lpips-alexnet") if lpips else None
+        self.inception: InceptionFeatures | None = _if_present(_inception, "inception-fid") if fid else None
+        self._masked = masked
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """What the figures depend on beside the code: tracker and networks with the hashes of their weights."""
+        nets = {"lpips": self.lpips, "embedding": self.embedding, "iqa": self.quality, "fid": self.inception}
+        chosen = {"tracker": self.tracker.name}
+        for name, net in nets.items():
+            chosen[name] = f"{net.name} {net.weights_sha256 or ''}".strip() if net is not None else NOT_HERE
+        chosen["mask"] = "raw" if not self._masked else "hull of the face" if self.segmenter is None else "head"
+        return chosen
+
+    def close(self) -> None:
+        """Release the tracker."""
+        self.tracker.close()
+
+    def landmarks(self, picture: Picture) -> Points | None:
+        """Landmarks (478, 3) of the largest face in pixels; None without one."""
+        faces = self.tracker.detect(picture)
+        return max(faces, key=lambda face: face.extent_px).landmarks.astype(np.float64) if faces else None
+
+    def perceived(self, output: Picture, target: Picture) -> float:
+        """LPIPS of two pictures."""
+        import torch
+
+        assert self.lpips is not None
+        pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (output, target)]
+        with torch.no_grad():
+            return float(self.lpips(*pair))
+
+    def person(self, picture: Picture) -> NDArray[np.float32]:
+        """Matte of the person at the picture's size, as the segmenter sees it; no snapping to edges steadies it."""
+        import cv2
+
+        assert self.segmenter is not None
+        small = np.asarray(1 - self.segmenter.classes(picture)[0], np.float32)
+        return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def mask(self, picture: Picture, points: Points) -> NDArray[np.float32]:
+        """Where masked figures are measured, (H, W) of 0 and 1: face, ears and hair.
+
+        Without the segmenter's weights: the hull of the face's landmarks.
+        """
+        if self.segmenter is None:
+            return face_hull(points, *picture.shape[:2])
+        return head_mask(self.segmenter.classes(picture), points, *picture.shape[:2])
+
+
+def face_hull(points: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
+    """The convex hull of landmarks (N, 2 or 3) as a mask (H, W) of 0 and 1."""
+    import cv2
+
+    mask = np.zeros((height, width), np.uint8)
+    hull = cv2.convexHull(np.round(points[:, :2]).astype(np.int32))
+    cv2.fillConvexPoly(mask, hull, [1])
+    return mask.astype(np.float32)
+
+
+def head_mask(
+    classes: NDArray[np.floating[Any]], points: NDArray[np.floating[Any]], height: int, width: int
+) -> NDArray[np.float32]:
+    """Face, ears and hair as a mask (H, W) of 0 and 1.
+
+    Hair and the face's skin as the segmenter sees them, the hull of the landmarks, and skin that it takes for the
+    body's beside the face and above the chin: the ears.
+
+    Args:
+        classes: (6, h, w) likelihoods, see `multiclass_matting.CLASSES`, of the whole picture.
+        points: landmarks (478, 2 or 3) in pixels of the picture.
+    """
+    import cv2
+
+    hair, body, skin = (
+        cv2.resize(np.asarray(classes[number], np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        for number in (1, 2, 3)
+    )
+    head = np.asarray(hair + skin > _LIKELY)
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    face = points[:MESH, :2]
+    (left, top), (right, _) = face.min(axis=0), face.max(axis=0)
+    reach = _EAR_REACH * (right - left)
+    beside = (x > left - reach) & (x < right + reach) & (y > top) & (y < points[_CHIN, 1])
+    head |= beside & (body + skin > _LIKELY)
+    return np.maximum(head.astype(np.float32), face_hull(points, height, width))
+
+
+def _if_present(open_net: Callable[[], Net], *weights: str) -> Net | None:
+    if not all(present(name) for name in weights):
+        return None
+    try:
+        return open_net()
+    except DependencyError:
+        return None
+
+
+def _lpips() -> LPIPS:
+    from avatarkit.metrics.lpips import LPIPS
+
+    return LPIPS.from_registry()
+
+
+def _embedding() -> FaceEmbedding:
+    from avatarkit.metrics.face_embedding import FaceEmbedding
+
+    return FaceEmbedding.from_registry()
+
+
+def _segmenter() -> MulticlassMatting:
+    from avatarkit.background.multiclass_matting import MulticlassMatting
+
+    return MulticlassMatting.from_registry()
+
+
+def _inception() -> InceptionFeatures:
+    from avatarkit.metrics.inception import InceptionFeatures
+
+    return InceptionFeatures.from_registry()
+
+
+def embedded(embedding: FaceEmbedding, samples: Sequence[tuple[Picture, Points]]) -> NDArray[np.floating[Any]]:
+    """Codes (N, 128) of faces given as pictures with landmarks."""
+    return embedding.embed([picture for picture, _ in samples], [points for _, points in samples])

@@ -1,0 +1,197 @@
+"""results.json: what it holds, how it is written and read, and several side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from avatarkit.atomic import write_json, write_whole
+from avatarkit.errors import InputError, OutputError
+from avatarkit.metrics.frechet import Gaussian, frechet_distance
+from avatarkit.metrics.inception import FEATURES_LENGTH, FEWEST_PICTURES
+from avatarkit.pipelines.evaluate import tables
+from avatarkit.pipelines.evaluate.cases import PROTOCOLS
+from avatarkit.pipelines.evaluate.config import EvaluateConfig
+from avatarkit.pipelines.evaluate.drawing import Given
+from avatarkit.pipelines.evaluate.figures import OF_SETS
+from avatarkit.pipelines.evaluate.networks import NOT_MEASURED
+from avatarkit.pipelines.evaluate.page import page
+from avatarkit.pipelines.evaluate.worker import FEATURES, read_features
+from avatarkit.pipelines.program import program_digest
+from avatarkit.reading import read_json
+from avatarkit.runtime import versions
+
+__all__ = ["EvaluateReport", "compare", "read_results", "results_of", "write_results"]
+
+FORMAT, VERSION = "avatarkit-evaluation", 2
+OWN = ("choices", "key")
+"""What a measured case carries that its row in results.json does not."""
+
+
+@dataclass(frozen=True)
+class EvaluateReport:
+    """How an evaluation ended; `results` is results.json."""
+
+    output: Path
+    results: Mapping[str, Any]
+
+    @property
+    def refused(self) -> int:
+        """Cases without figures."""
+        return len(self.results["refused"])
+
+    def summary_lines(self) -> list[str]:
+        """What a person wants to know, a line each."""
+        results = self.results
+        lines = [f"{len(results['clips'])} cases measured, {self.refused} refused; {self.output / 'index.html'}"]
+        lines += [f"{name}: not measured: {command}" for name, command in results["not_measured"].items()]
+        lines += [f"refused: {item['method']}: {item['name']}: {item['reason']}" for item in results["refused"][:10]]
+        return lines
+
+
+def results_of(config: EvaluateConfig, given: Given, clips: Sequence[Mapping[str, Any]], marks: Path) -> dict[str, Any]:
+    """Everything that is reported, but for times; equal for equal inputs, however many workers measured."""
+    protocol = PROTOCOLS.get(config.protocol or "")
+    known = {name for clip in clips for name, value in clip["figures"].items() if value is not None}
+    wanted = set(NOT_MEASURED) if config.kind == "self" else set(NOT_MEASURED) - {"lpips"}
+    if config.kind == "self":
+        wanted -= {"identity_leak"}
+    missing = {name: NOT_MEASURED[name] for name in sorted(wanted - known - set(OF_SETS))}
+    methods = tables.summary(clips, config.seed)
+    if config.measured.fid:
+        missing |= add_fid(methods, clips, marks)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": config.kind,
+        "protocol": asdict(protocol) if protocol else None,
+        "options": asdict(config.measured),
+        "seed": config.seed,
+        "choices": dict(clips[0]["choices"]) if clips else {},
+        "versions": {name: version for name, version in versions().items() if name in ("avatarkit", "python", "numpy")},
+        "program": program_digest(),
+        "methods": methods,
+        "tests": tables.tests(clips),
+        "not_measured": missing,
+        "clips": [{key: value for key, value in clip.items() if key not in OWN} for clip in clips],
+        "refused": [asdict(one) for one in sorted(given.refused, key=lambda one: (one.method, one.name))],
+        "times": {
+            "frames_per_s": dict(sorted(given.speed.items())),
+            "peak_mb": {name: round(value / 1e6) for name, value in sorted(given.peak_bytes.items())},
+        },
+    }
+
+
+def add_fid(methods: dict[str, dict[str, Any]], clips: Sequence[Mapping[str, Any]], marks: Path) -> dict[str, str]:
+    """Put FID into the figures of each method: its frames against those of the drivers, each driver once.
+
+    Args:
+        methods: see `tables.summary`; changed. marks: folder with the features of each case.
+
+    Returns:
+        Why it is not measured, by the figure's name; nothing where it is.
+    """
+    missing: dict[str, str] = {}
+    for method, values in methods.items():
+        own, real, drivers = Gaussian(FEATURES_LENGTH), Gaussian(FEATURES_LENGTH), set()
+        for clip in clips:
+            features = read_features(marks / f"{clip['key']}{FEATURES}") if clip["method"] == method else None
+            if features is None:
+                continue
+            own.add(features[0])
+            if clip["driver"] not in drivers:
+                real.add(features[1])
+                drivers.add(clip["driver"])
+        fewest = min(own.count, real.count)
+        if fewest == 0:
+            return {"fid": NOT_MEASURED["fid"]}
+        if fewest < FEWEST_PICTURES:
+            missing["fid"] = f"{fewest} pictures of {method} or its drivers; FID needs {FEWEST_PICTURES} of each"
+            continue
+        value = frechet_distance(own.mean, own.covariance, real.mean, real.covariance)
+        values["figures"]["fid"] = {"mean": value, "low": None, "high": None, "clips": values["clips"]}
+    return missing
+
+
+def write_results(output: Path, results: dict[str, Any], seconds: float) -> None:
+    """results.json, csv, tables and the page, each whole or not at all; OutputError where they cannot be written."""
+    results["times"]["seconds"] = round(seconds, 1)
+    try:
+        write_json(output / "results.json", results)
+        write_whole(output / "results.csv", tables.csv_text(results).encode())
+        write_whole(output / "table.md", tables.markdown(results).encode())
+        write_whole(output / "table.tex", tables.latex(results).encode())
+        write_whole(output / "index.html", page(results, output).encode())
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """results.json of an evaluation; InputError for anything else."""
+    try:
+        values = read_json(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give the results.json of an evaluation") from error
+    if values.get("format") != FORMAT or values.get("version") != VERSION:
+        raise InputError(f"{path}: is not the results.json of an evaluation by this avatarkit")
+    return values
+
+
+def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
+    """Several results side by side.
+
+    Raises:
+        InputError: results that were measured differently: protocol, size, tracker or networks; the message says which.
+    """
+    loaded = [(path, read_results(path)) for path in paths]
+    first_path, first = loaded[0]
+    for path, other in loaded[1:]:
+        for key in ("kind", "options", "choices"):
+            if other[key] != first[key]:
+                raise InputError(f"{path}: {key} {other[key]}, and {first_path}: {first[key]}; they cannot be compared")
+    labels = _labels(paths)
+    clips = [
+        {**clip, "method": f"{label}/{clip['method']}", "choices": first["choices"]}
+        for label, (_, values) in zip(labels, loaded, strict=True)
+        for clip in values["clips"]
+    ]
+    methods = tables.summary(clips, first["seed"])
+    for label, (_, values) in zip(labels, loaded, strict=True):
+        for name, value in values["methods"].items():
+            of_sets = {figure: value["figures"][figure] for figure in OF_SETS if figure in value["figures"]}
+            methods[f"{label}/{name}"]["figures"] |= of_sets
+    results = {
+        **first,
+        "methods": methods,
+        "tests": tables.tests(clips),
+        "clips": [{key: value for key, value in clip.items() if key not in OWN} for clip in clips],
+        "refused": [item for _, values in loaded for item in values["refused"]],
+        "times": {
+            kind: {
+                f"{label}/{name}": value
+                for label, (_, values) in zip(labels, loaded, strict=True)
+                for name, value in values["times"][kind].items()
+            }
+            for kind in ("frames_per_s", "peak_mb")
+        },
+    }
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--output {output}: cannot be made: {error.strerror or error}") from error
+    write_results(output, results, 0.0)
+    return EvaluateReport(output, results)
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """The folders' names, numbered where two are alike."""
+    seen: Counter[str] = Counter()
+    labels = []
+    for path in paths:
+        name = path.resolve().parent.name or path.stem
+        seen[name] += 1
+        labels.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return labels
