@@ -38,7 +38,7 @@ NOT_MEASURED: Mapping[str, str] = {
 """Figures that need weights, and the command that brings them."""
 WEIGHTS = ("alexnet", "lpips-alexnet", "face-embedding", "selfie-multiclass", "inception-fid", "hyperiqa")
 """Of the registry; figures depend on which are here."""
-_CHIN = 152
+_MOUTH = 13
 _LIKELY = 0.5
 _EAR_REACH = 0.35
 """Ears are looked for so far beside the face, in widths of the face."""
@@ -119,7 +119,7 @@ def head_mask(
     """Face, ears and hair as a mask (H, W) of 0 and 1.
 
     Hair and the face's skin as the segmenter sees them, the hull of the landmarks, and skin that it takes for the
-    body's beside the face and above the chin: the ears.
+    body's beside the face and above the mouth: the ears.
 
     Args:
         classes: (6, h, w) likelihoods, see `multiclass_matting.CLASSES`, of the whole picture.
@@ -136,7 +136,7 @@ def head_mask(
     face = points[:MESH, :2]
     (left, top), (right, _) = face.min(axis=0), face.max(axis=0)
     reach = _EAR_REACH * (right - left)
-    beside = (x > left - reach) & (x < right + reach) & (y > top) & (y < points[_CHIN, 1])
+    beside = (x > left - reach) & (x < right + reach) & (y > top) & (y < points[_MOUTH, 1])
     head |= beside & (body + skin > _LIKELY)
     return np.maximum(head.astype(np.float32), face_hull(points, height, width))
 
