@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -44,6 +44,11 @@ def given_checkpoints(paths: tuple[Path, ...]) -> dict[str, Checkpoint | Path]:
             raise UsageError(f"--checkpoint {path}: another one of train {stage} is given already; give one of each")
         result[stage] = opened
     return result
+
+
+def checkpoint_hashes(given: Given, digest: Callable[[Path], str]) -> dict[str, str]:
+    """SHA-256 that stands for each checkpoint or exported file, by stage; `digest` gives a file's."""
+    return {stage: digest(item) if isinstance(item, Path) else item.sha256 for stage, item in given.items()}
 
 
 def choose_engine(name: str, given: Given) -> EngineInfo:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.background.choice import INPAINTERS
+from avatarkit.background.spec import parse_background
 from avatarkit.errors import OutputError
 from avatarkit.media.containers import output_kind
 from avatarkit.media.encode import LARGE_PX, FrameWriter
@@ -18,7 +20,7 @@ from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
 from avatarkit.motion.turntable import turntable
 from avatarkit.pipelines.driver import Driver, driver_kind
-from avatarkit.pipelines.engines import AUTO, check_engine, choose_engine, given_checkpoints
+from avatarkit.pipelines.engines import AUTO, check_engine, checkpoint_hashes, choose_engine, given_checkpoints
 from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
 from avatarkit.pipelines.label import labelled
 from avatarkit.pipelines.layer_files import LayerFiles
@@ -101,7 +103,8 @@ def reenact(
         with timer.stage("render"):
             named = (("source", config.source), ("driver", config.driver))
             inputs = [Input(kind, path, studio.digest(path)) for kind, path in named if path is not None]
-            size, audio = _write(config, source, driver, engine, moves, render, progress, shown, inputs)
+            weights = tuple(checkpoint_hashes(given, studio.digest).values())
+            size, audio = _write(config, source, driver, engine, moves, render, progress, shown, inputs, weights)
             for line in engine.notices():
                 progress.notice(line)
     cut_out_by = None if render.matting is None else render.matting.name
@@ -192,9 +195,10 @@ def _write(
     progress: Progress,
     shown_to: Callable[[Picture], None] | None,
     inputs: Sequence[Input],
+    weights: Sequence[str],
 ) -> tuple[tuple[int, int], str]:
     """Render and write; returns width and height of the output, and what became of the sound."""
-    marks = Marks.of(engine.name, (), real_pixels=config.background not in ("transparent",))
+    marks = _marks(config, engine, source, weights)
     kind = output_kind(config.output)
     shown = moments(driver.motion, moves.references[0]) if config.preview else []
     progress.stage("render", len(shown) or len(moves))
@@ -229,6 +233,17 @@ def _write(
         if config.signer is not None:
             sign(temporary, config.signer, marks, inputs, config.output.name)
         return result
+
+
+def _marks(config: ReenactConfig, engine: Engine, source: Shown, weights: Sequence[str]) -> Marks:
+    behind = parse_background(config.background).kind
+    own = isinstance(source, Source) and (behind == "plate" or config.preview)
+    return Marks.of(
+        engine.name,
+        weights,
+        real_pixels=own or behind == "image" or config.paste_back or config.side_by_side,
+        painted=any(item.name == source.inpainting and item.weights is not None for item in INPAINTERS),
+    )
 
 
 def _kept(finished: Iterator[Finished], files: LayerFiles) -> Iterator[Finished]:

@@ -26,7 +26,7 @@ from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
-from avatarkit.pipelines.engines import Given, open_engine
+from avatarkit.pipelines.engines import Given, checkpoint_hashes, open_engine
 from avatarkit.pipelines.framing import drawn_part, drawn_square
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -199,8 +199,8 @@ class Studio:
         """An engine with its networks on their device; it may be ready for another source."""
         if not info.checkpoints:
             return open_engine(info, given, config)
-        files = [self.digest(item) if isinstance(item, Path) else item.sha256 for item in given.values()]
-        key = (info.name, *files, config.avatar, config.device, config.precision, config.compile)
+        weights = checkpoint_hashes(given, self.digest).values()
+        key = (info.name, *weights, config.avatar, config.device, config.precision, config.compile)
         return self._remembered("networks", key, lambda: open_engine(info, given, config))
 
     def engine(

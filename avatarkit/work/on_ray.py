@@ -8,31 +8,29 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from avatarkit.errors import AvatarkitError, DependencyError
 from avatarkit.work.pool import Pool
-from avatarkit.work.task import MOST_CRASHES, Crew, Result, Task, Watcher
+from avatarkit.work.task import Crew, Result, Task, Watcher
+from avatarkit.work.watcher import QuietWatcher
 
 BUSY_PATIENCE_S = 60.0
 """A task that was begun elsewhere may hold its lock until its machine is known to be dead."""
 RETRIES = 10
 
 
-@dataclass
-class Record:
+class Record(QuietWatcher):
     """Watches over a lot where it is done, and brings home what happened.
 
     known: poisoned steps of each task. calls: method and arguments of each report, for the run's own watcher.
     """
 
-    known: dict[str, dict[str, str]]
-    calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
-    crashes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    def __init__(self, known: dict[str, dict[str, str]]) -> None:
+        super().__init__()
+        self.known = known
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
 
     def opened(self, advice: tuple[str, ...]) -> None:
         """Note it."""
@@ -48,21 +46,12 @@ class Record:
 
     def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
         """Note it, and count."""
-        self.crashes[task, step] += 1
-        self.reasons[task, step] = reason
+        super().crashed(task, step, reason, worker, detail)
         self.calls.append(("crashed", (task, step, reason, worker, detail)))
 
     def poisoned(self, task: str) -> Mapping[str, str]:
         """Steps that have crashed too often, here or before."""
-        here = {
-            step: self.reasons[name, step]
-            for (name, step), count in self.crashes.items()
-            if name == task and count >= MOST_CRASHES
-        }
-        return {**self.known.get(task, {}), **here}
-
-    def alive(self, task: str, progress: Any, worker: str) -> None:
-        """Old news by the time it would come home."""
+        return {**self.known.get(task, {}), **super().poisoned(task)}
 
     def done(self, task: str, step: str, value: Any, worker: str) -> None:
         """Note it."""
@@ -71,13 +60,6 @@ class Record:
     def ended(self, result: Result, worker: str) -> None:
         """Note it."""
         self.calls.append(("ended", (result, worker)))
-
-    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
-        """There is no quota on a cluster."""
-        return True
-
-    def tick(self) -> None:
-        """Nothing is due."""
 
 
 def do_on_node(tasks: Sequence[Task], known: dict[str, dict[str, str]], crew: Crew) -> Record:

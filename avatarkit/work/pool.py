@@ -26,6 +26,8 @@ MOST_TASK_DEATHS = 5
 """Deaths of workers in one task outside of any step; then something is wrong with the machine."""
 MOST_NETWORK_FAILURES = 10
 TICK_S = 0.5
+SHORT_S = 5.0
+"""A worker whose last task took less gets its next one before it has ended this one, where the crew allows that."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class _Worker:
     limit_s: float = START_LIMIT_S
     ready: bool = False
     turn: _Turn | None = None
+    ahead: _Turn | None = None
+    last_s: float = SHORT_S
     order: int = 0
     step: str | None = None
     reserved: dict[str, int] = field(default_factory=dict)
@@ -113,12 +117,23 @@ class Pool:
     def _assign(self) -> None:
         for item in self._workers:
             if item.ready and item.turn is None and self._queue:
-                turn = self._queue.popleft()
-                self._orders += 1
-                item.turn, item.step, item.order = turn, None, self._orders
-                self._alive(item, START_LIMIT_S)
-                self._watcher.started(turn.task.name, item.name)
-                item.process.send(Turn(turn.task, self._watcher.poisoned(turn.task.name), turn.last_chance))
+                self._started(item, self._send(item))
+        for item in self._workers:
+            # Waiting for this process, which the workers keep from the processor, takes longer than its answer.
+            short = self._crew.ahead and item.last_s < SHORT_S
+            if short and item.turn is not None and item.ahead is None and len(self._queue) > self._count:
+                item.ahead = self._send(item)
+
+    def _send(self, one: _Worker) -> _Turn:
+        turn = self._queue.popleft()
+        one.process.send(Turn(turn.task, self._watcher.poisoned(turn.task.name), turn.last_chance))
+        return turn
+
+    def _started(self, one: _Worker, turn: _Turn) -> None:
+        self._orders += 1
+        one.turn, one.step, one.order = turn, None, self._orders
+        self._alive(one, START_LIMIT_S)
+        self._watcher.started(turn.task.name, one.name)
 
     def _listen(self) -> None:
         pipes: dict[Any, _Worker] = {item.process.pipe: item for item in self._workers}
@@ -159,10 +174,16 @@ class Pool:
             self._ended(one, turn, message)
 
     def _ended(self, one: _Worker, turn: _Turn, result: Result) -> None:
-        one.turn, one.step, one.reserved, one.asks = None, None, {}, None
+        one.turn, one.step, one.reserved, one.asks, one.last_s = None, None, {}, None, result.seconds
         if result.how == "busy":
             self._busy.append(turn.task)
-            return
+        else:
+            self._judge(one, turn, result)
+        if one.ahead is not None:
+            following, one.ahead = one.ahead, None
+            self._started(one, following)
+
+    def _judge(self, one: _Worker, turn: _Turn, result: Result) -> None:
         self._watcher.ended(result, one.name)
         if result.how == "done":
             self._network_failures = 0
@@ -215,6 +236,8 @@ class Pool:
         """A worker is gone; its task goes back to the front of the queue."""
         self._workers.remove(one)
         turn = one.turn
+        if one.ahead is not None:
+            self._queue.appendleft(one.ahead)
         if turn is None:
             self._failed_starts += not one.ready
             if self._failed_starts >= MOST_FAILED_STARTS:

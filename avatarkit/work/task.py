@@ -111,7 +111,8 @@ class Crew:
     """What every worker of a run opens; it pickles.
 
     opener: "module:function", called with `setup`, gives a `Worker`. names: that each must have. environments: of the
-    processes, dealt out in turn. task: what one is called in messages, step: the same.
+    processes, dealt out in turn. task: what one is called in messages, step: the same. ahead: whether a worker may be
+    sent a task before it has ended another, which saves a moment between short ones; not if its tasks reserve room.
     """
 
     opener: str
@@ -120,6 +121,7 @@ class Crew:
     environments: tuple[Mapping[str, str], ...] = (ONE_THREAD,)
     task: str = "task"
     step: str = "step"
+    ahead: bool = False
 
 
 class Watcher(Protocol):

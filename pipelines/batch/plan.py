@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from avatarkit.background.spec import parse_background
 from avatarkit.cache import LIMIT_BYTES, digest_of
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
+from avatarkit.pipelines.engines import checkpoint_hashes, given_checkpoints
 from avatarkit.pipelines.layer_tools import method
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -23,7 +25,7 @@ from avatarkit.work.task import Runner
 WORK = ".batch"
 """The folder inside of OUT with marks, locks, status and what was made of sources and drivers."""
 MARKS, LOCKS, FAILED, CACHE, POSTERS = "done", "locks", "failed", "cache", "posters"
-_NOT_CONTENT = frozenset({"source", "driver", "output", "overwrite", "report", "cache", "audio"})
+_NOT_CONTENT = frozenset({"source", "driver", "output", "overwrite", "report", "cache", "audio", "checkpoint"})
 """Options that decide nothing about the output's bytes, or count by the content of a file."""
 
 
@@ -90,6 +92,7 @@ def make_plan(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOpt
     """Look at every job's inputs and output; nothing is written."""
     plan = Plan(refused=list(refused))
     names: dict[Path, Job] = {}
+    given_once = cache(given_checkpoints)
     with Studio() as files:
         for job in jobs:
             try:
@@ -99,7 +102,12 @@ def make_plan(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOpt
                     where = f"of row {first}" if first else "of another pair"
                     raise OutputError(f"{job.config.output}: is the output {where}, too; give it another name")
                 names[place] = job
-                pair = Pair(_name(job.config.output, options.out), job, state_of(job.config, files))
+                given = given_once(job.config.checkpoint)
+                # A training that goes on may give its run newer checkpoints while the batch is made.
+                folders = tuple(item if isinstance(item, Path) else item.folder for item in given.values())
+                settled = Job(replace(job.config, checkpoint=folders), job.row)
+                state = state_of(job.config, files, checkpoint_hashes(given, files.digest))
+                pair = Pair(_name(job.config.output, options.out), settled, state)
                 mark = read_mark(options, pair)
                 if mark is None and job.config.output.exists() and not job.config.overwrite:
                     what = "exists already and is not of this batch; move it away or pass --overwrite"
@@ -117,8 +125,8 @@ def make_plan(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOpt
     return plan
 
 
-def state_of(config: ReenactConfig, files: Studio) -> dict[str, Any]:
-    """All that decides an output's bytes: contents of the inputs, options, program.
+def state_of(config: ReenactConfig, files: Studio, checkpoints: Mapping[str, str]) -> dict[str, Any]:
+    """All that decides an output's bytes: contents of the inputs and checkpoints, options, program.
 
     Raises:
         InputError: an input cannot be read. UsageError: a background that cannot be.
@@ -131,6 +139,7 @@ def state_of(config: ReenactConfig, files: Studio) -> dict[str, Any]:
         "source": files.digest(config.source) if config.source else "",
         "driver": files.digest(config.driver) if config.driver else "",
         "sound": files.digest(config.audio) if config.audio else "",
+        "checkpoints": dict(checkpoints),
         "methods": [method(config.matting, MATTINGS), method(config.inpaint, INPAINTERS)],
         "options": json.loads(json.dumps(values, default=str)),
         "program": program_digest(),

@@ -168,7 +168,7 @@ def _make(plan: Plan, options: BatchOptions, book: Book) -> list[str]:
         return []
     environments: tuple[Mapping[str, str], ...] = tuple({"CUDA_VISIBLE_DEVICES": str(gpu)} for gpu in options.gpus)
     # A process keeps the user's settings of threads, so that sums have the same order as in a single reenactment.
-    crew = Crew(WORKER, options, environments=environments or ({},), task="pair", step="pair")
+    crew = Crew(WORKER, options, environments=environments or ({},), task="pair", step="pair", ahead=True)
     tasks = [*_inputs(plan.todo), *(Task(pair.key, pair) for pair in plan.todo)]
     if options.runner == "ray":
         # Inputs first and alone: a lot's workers on other nodes would wait for them.

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from avatarkit.pipelines.batch.jobs import Refusal
 from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
 from avatarkit.pipelines.batch.worker import Made, Ready
 from avatarkit.runtime import Progress
-from avatarkit.work.task import MOST_CRASHES, Result
+from avatarkit.work.task import Result
+from avatarkit.work.watcher import QuietWatcher
 
 JOURNAL = "batch.jsonl"
 WRITE_EVERY_S = 0.5
@@ -99,7 +100,7 @@ def journal(out: Path) -> Iterator[dict[str, Any]]:
                         yield value
 
 
-class Book:
+class Book(QuietWatcher):
     """Watches over a run: the journal, the status, progress. Close it with how the run ended.
 
     Args:
@@ -110,11 +111,9 @@ class Book:
     def __init__(
         self, plan: Plan, options: BatchOptions, part: str, progress: Progress, show: Callable[[Status], None] | None
     ) -> None:
-        self._options, self._progress, self._show = options, progress, show
+        super().__init__()
+        self._progress, self._show = progress, show
         self._pairs = {pair.key: pair for pair in plan.todo}
-        self._crashes: Counter[str] = Counter()
-        self._crash_kind: dict[str, str] = {}
-        self._pending: dict[str, int] = {}
         self.made: Counter[str] = Counter()
         self.refusals: list[Refusal] = []
         self.work_s = 0.0
@@ -143,15 +142,9 @@ class Book:
         self.status.reasons[refusal.kind] = self.status.reasons.get(refusal.kind, 0) + 1
         self._note("refused", **asdict(refusal))
 
-    def opened(self, advice: tuple[str, ...]) -> None:
-        """Nothing to say."""
-
     def started(self, task: str, worker: str) -> None:
         """A worker begins a task."""
         self.status.workers[worker] = WorkerStatus(self._called(task))
-
-    def begun(self, task: str, step: str, worker: str) -> None:
-        """A task is one step."""
 
     def alive(self, task: str, progress: tuple[str, int, int], worker: str) -> None:
         """A worker says how far it is."""
@@ -159,21 +152,11 @@ class Book:
 
     def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
         """A worker died; the user is told, and the pair is tried once more."""
-        self._crashes[task] += 1
-        self._crash_kind[task] = reason
+        super().crashed(task, step, reason, worker, detail)
         self.status.workers.pop(worker, None)
-        what = "tried once more" if self._crashes[task] < MOST_CRASHES else f"refused as {reason}"
+        what = f"refused as {reason}" if self.poisoned(task) else "tried once more"
         self._note(reason, pair=self._called(task), reason=detail, worker=worker)
         self._progress.notice(f"{self._called(task)}: the worker {detail}; it is {what}")
-
-    def poisoned(self, task: str) -> Mapping[str, str]:
-        """Pairs that crashed too often."""
-        from avatarkit.pipelines.batch.worker import STEP
-
-        return {STEP: self._crash_kind[task]} if self._crashes[task] >= MOST_CRASHES else {}
-
-    def done(self, task: str, step: str, value: Any, worker: str) -> None:
-        """A task is one step, which ends with it."""
 
     def ended(self, result: Result, worker: str) -> None:
         """A task has ended."""
@@ -203,10 +186,6 @@ class Book:
             "done", pair=pair.name, row=pair.job.row, source=str(config.source), driver=str(config.driver),
             frames=made.frames, seconds=round(made.seconds, 3), engine=made.engine, worker=worker,
         )  # fmt: skip
-
-    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
-        """Nothing is reserved."""
-        return True
 
     def tick(self) -> None:
         """Write and show the status when it is due."""

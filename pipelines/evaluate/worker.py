@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.measure import MeasureOptions, Measurer
 from avatarkit.reading import read_json
 from avatarkit.runtime import Progress
-from avatarkit.work.task import MOST_CRASHES, Deferred, Link, Result, Turn
+from avatarkit.work.task import Deferred, Link, Result, Turn
+from avatarkit.work.watcher import QuietWatcher
 
 STEP = "case"
 LIMIT_S = 600.0
@@ -105,49 +105,21 @@ def read_mark(marks: Path, key: str) -> dict[str, Any] | None:
     return value if {"figures", "frames", "notes", "choices"} <= value.keys() else None
 
 
-class Collector:
+class Collector(QuietWatcher):
     """Watches over the measuring: what came of each case."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__()
         self.values: dict[str, dict[str, Any]] = {}
         self._progress = progress
-        self._crashes: Counter[str] = Counter()
-        self._reasons: dict[str, str] = {}
-
-    def opened(self, advice: tuple[str, ...]) -> None:
-        """Nothing to say."""
-
-    def started(self, task: str, worker: str) -> None:
-        """Nothing to say."""
-
-    def begun(self, task: str, step: str, worker: str) -> None:
-        """Nothing to say."""
-
-    def alive(self, task: str, progress: Any, worker: str) -> None:
-        """Nothing to say."""
 
     def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
-        """Count it: a case gets two tries."""
-        self._crashes[task] += 1
-        self._reasons[task] = reason
+        """Count it and say it: a case gets two tries."""
+        super().crashed(task, step, reason, worker, detail)
         self._progress.notice(f"{task}: the worker {detail}")
-
-    def poisoned(self, task: str) -> Mapping[str, str]:
-        """Cases that crashed too often."""
-        return {STEP: self._reasons[task]} if self._crashes[task] >= MOST_CRASHES else {}
-
-    def done(self, task: str, step: str, value: Any, worker: str) -> None:
-        """A case has one step."""
 
     def ended(self, result: Result, worker: str) -> None:
         """Keep what came of it."""
         if result.how == "done":
             self.values[result.task.name] = result.value
             self._progress.advance()
-
-    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
-        """Nothing is reserved."""
-        return True
-
-    def tick(self) -> None:
-        """Nothing to do."""

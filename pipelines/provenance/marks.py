@@ -28,18 +28,19 @@ class Marks:
     source_type: str = "composite"
 
     @staticmethod
-    def of(engine: str, checkpoints: Sequence[str], *, real_pixels: bool) -> Marks:
+    def of(engine: str, checkpoints: Sequence[str], *, real_pixels: bool, painted: bool = False) -> Marks:
         """The marks of an output.
 
         Args:
             engine: its name and version.
             checkpoints: SHA-256 of the weights that it drew with; an engine without any moves the photo's own pixels.
             real_pixels: whether parts of the output, such as the background, are taken from a picture.
+            painted: whether a network has painted what the person hid of the background.
         """
-        if not checkpoints:
-            kind = "composite"
+        if checkpoints and not real_pixels:
+            kind = "trainedAlgorithmicMedia"
         else:
-            kind = "compositeWithTrainedAlgorithmicMedia" if real_pixels else "trainedAlgorithmicMedia"
+            kind = "compositeWithTrainedAlgorithmicMedia" if checkpoints or painted else "composite"
         return Marks(engine, tuple(checkpoints), kind)
 
     @property

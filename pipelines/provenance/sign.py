@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import avatarkit
-from avatarkit.atomic import temporary_name
+from avatarkit.atomic import begun, left_over_of
 from avatarkit.errors import DependencyError, InputError, OutputError, UsageError
 from avatarkit.pipelines.provenance.marks import SOURCE_TYPE, Marks
 
@@ -71,21 +71,20 @@ def sign(path: Path, signer: Signer, marks: Marks, inputs: Sequence[Input], titl
         OutputError: it cannot be signed, with the library's reason; InputError, DependencyError as `check_signer`.
     """
     library = c2pa()
-    signed = temporary_name(path)
+    # Named after the output itself, so that what a killed program left is swept by the next one.
+    final = path.with_name(left_over_of(path.name) or path.name)
     try:
         settings = library.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}})
-        with library.Context(settings) as context, _native(signer) as native:
+        with begun(final) as signed, library.Context(settings) as context, _native(signer) as native:
             extra, files = _ingredients(inputs)
             with library.Builder(_manifest(marks, inputs, title, extra), context) as builder:
                 for about, kind, file in files:
                     with file.open("rb") as stream:
                         builder.add_ingredient(about, kind, stream)
                 builder.sign_file(path, signed, native)
-        signed.replace(path)
-    except library.C2paError as error:
+            signed.replace(path)
+    except (library.C2paError, OSError) as error:
         raise OutputError(f"{title}: cannot be signed: {_line(error)}") from error
-    finally:
-        signed.unlink(missing_ok=True)
 
 
 def _manifest(marks: Marks, inputs: Sequence[Input], title: str, ingredients: list[dict[str, Any]]) -> dict[str, Any]:

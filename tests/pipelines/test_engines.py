@@ -17,7 +17,10 @@ from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
 from avatarkit.nets.plain import to_plain
+from avatarkit.pipelines.batch import BatchOptions, Job
+from avatarkit.pipelines.batch.plan import make_plan
 from avatarkit.pipelines.export import export
+from avatarkit.pipelines.provenance.inspection import inspect_file
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
@@ -114,6 +117,29 @@ def test_a_student_needs_no_source_and_takes_the_plate_of_one(run: Run, tmp_path
     alone, over = (read_image(sorted((tmp_path / name).iterdir())[0]) for name in ("alone", "over"))
     assert alone.shape == over.shape == (64, 64, 3)
     assert np.abs(alone.astype(int) - over).max() > 0
+
+
+def test_outputs_name_their_weights_and_batches_know_them_by_content(
+    run: Run, tmp_path: Path, checkpoints: dict[str, Checkpoint], grace_hopper_path: Path, driver: Path
+) -> None:
+    base = checkpoints["base"]
+    for name, behind, kind in (("plate", "plate", "compositeWithTrained"), ("green", "#0f0", "trained")):
+        run("base", out=f"{name}.mp4", background=behind)
+        marks = inspect_file(tmp_path / f"{name}.mp4").xmp
+        assert marks["avatarkit:Checkpoint"] == base.sha256
+        assert marks["Iptc4xmpExt:DigitalSourceType"].endswith(f"/{kind}AlgorithmicMedia")
+    older, newer = (tmp_path / "run" / "checkpoints" / f"step-{number:09d}" for number in (1, 2))
+    shutil.copytree(base.folder, older)
+    job = Job(ReenactConfig(grace_hopper_path, driver, tmp_path / "o.mp4", checkpoint=(tmp_path / "run",)))
+    (pair,) = make_plan([job], [], BatchOptions(tmp_path / "out")).todo
+    assert pair.job.config.checkpoint == (older,)
+    assert pair.state["checkpoints"] == {"base": base.sha256}
+    shutil.copytree(base.folder, newer)
+    meta = newer / "meta.json"
+    meta.write_text(meta.read_text(encoding="utf-8").replace('"step": 1', '"step": 2'), encoding="utf-8")
+    (later,) = make_plan([job], [], BatchOptions(tmp_path / "out")).todo
+    assert later.job.config.checkpoint == (newer,)
+    assert {key for key in pair.state if pair.state[key] != later.state[key]} == {"checkpoints"}
 
 
 def test_an_exported_student_draws_the_same_video(

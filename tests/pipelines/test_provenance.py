@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avatarkit.atomic import begun, left_over_of
 from avatarkit.cli.app import run as command
 from avatarkit.errors import InputError, UsageError
 from avatarkit.media.image import read_image, write_image
 from avatarkit.media.tags import read_tags
 from avatarkit.media.xmp import add_xmp, find_xmp, packet
 from avatarkit.pipelines.label import Label
+from avatarkit.pipelines.provenance import sign as sign_module
 from avatarkit.pipelines.provenance.inspection import EXIT_CODES, inspect_file
 from avatarkit.pipelines.provenance.marks import Marks
+from avatarkit.pipelines.provenance.sign import Signer, sign
 
 from .conftest import Run, frames_of, run_ffmpeg
 
@@ -110,6 +113,10 @@ def test_weights_are_named() -> None:
     marks = Marks.of("megaportraits 1", ["ab" * 32], real_pixels=True)
     assert marks.source_type == "compositeWithTrainedAlgorithmicMedia"
     assert Marks.of("megaportraits 1", ["ab" * 32], real_pixels=False).source_type == "trainedAlgorithmicMedia"
+    assert Marks.of("warp 1", [], real_pixels=True).source_type == "composite"
+    # As IPTC has it: a composite that a network has painted a part of.
+    painted = Marks.of("warp 1", [], real_pixels=True, painted=True)
+    assert painted.source_type == "compositeWithTrainedAlgorithmicMedia"
     assert "ab" * 32 in marks.generator
     assert f'avatarkit:Checkpoint="{"ab" * 32}"' in marks.xmp().decode()
 
@@ -165,6 +172,20 @@ def test_every_altered_byte_is_seen(signed: dict[str, Path], identity: Identity,
         except InputError:
             continue  # no picture any more
         assert state in ("altered", "none"), at
+
+
+def test_what_a_killed_signing_left_is_swept(
+    signed: dict[str, Path], identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr(sign_module, "_manifest", lambda *_: seen.extend(tmp_path.iterdir()) or 1 / 0)
+    with begun(tmp_path / "out.png") as unsigned:
+        unsigned.write_bytes(signed["png"].read_bytes())
+        with pytest.raises(ZeroDivisionError):
+            sign(unsigned, Signer(identity.certificate, identity.key), Marks("warp 1"), [], "out.png")
+    assert len(seen) == 2
+    assert {left_over_of(path.name) for path in seen} == {"out.png"}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stripped_metadata_is_none(signed: dict[str, Path], tmp_path: Path) -> None:

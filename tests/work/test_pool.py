@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,17 @@ from avatarkit.errors import AvatarkitError, DependencyError, OutputError, Usage
 from avatarkit.work import pool as pool_module
 from avatarkit.work.claims import claim
 from avatarkit.work.pool import Pool
-from avatarkit.work.task import MOST_CRASHES, Busy, Crew, Result, Task, find
+from avatarkit.work.task import Busy, Crew, Result, Task, find
+from avatarkit.work.watcher import QuietWatcher
 
 HERE = str(Path(__file__).resolve().parent)
 
 
-class Keeper:
+class Keeper(QuietWatcher):
     """Keeps what it hears."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.results: dict[str, Result] = {}
         self.steps: list[tuple[str, str, Any]] = []
         self.crashes: Counter[tuple[str, str]] = Counter()
@@ -38,15 +39,10 @@ class Keeper:
     def started(self, task: str, worker: str) -> None:
         self.order.append(task)
 
-    def begun(self, task: str, step: str, worker: str) -> None:
-        pass
-
     def crashed(self, task: str, step: str, reason: str, worker: str, detail: str) -> None:
+        super().crashed(task, step, reason, worker, detail)
         self.crashes[task, step] += 1
         self.reasons[step] = reason
-
-    def poisoned(self, task: str) -> Mapping[str, str]:
-        return {s: self.reasons[s] for (t, s), count in self.crashes.items() if t == task and count >= MOST_CRASHES}
 
     def alive(self, task: str, progress: Any, worker: str) -> None:
         self.progress.append((task, progress))
@@ -57,12 +53,6 @@ class Keeper:
     def ended(self, result: Result, worker: str) -> None:
         self.results[result.task.name] = result
         self.workers[result.task.name] = worker
-
-    def may_reserve(self, size: int, reserved: int, *, oldest: bool) -> bool:
-        return True
-
-    def tick(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -105,6 +95,33 @@ def test_death_outside_of_steps_ends_the_run_in_time(tmp_path: Path, keeper: Kee
     monkeypatch.setattr(pool_module, "MOST_TASK_DEATHS", 2)
     with pytest.raises(AvatarkitError, match=r"pair t0: its worker died 2 times outside of any step \(ended with"):
         Pool(crew(tmp_path, task="pair"), workers=1, watcher=keeper).run(tasks("quiet-crash"))
+
+
+def test_task_sent_ahead_survives_the_death_of_its_worker(tmp_path: Path, keeper: Keeper) -> None:
+    words = ["upper a", "crash x", *(f"upper {n}" for n in range(4))]
+    Pool(crew(tmp_path, ahead=True), workers=1, watcher=keeper).run(tasks(*words))
+    assert keeper.order == ["t0", "t1", "t1", "t1", "t2", "t3", "t4", "t5"]  # t2 waited at each worker that died
+    assert keeper.crashes == {("t1", "first"): 2}
+    assert [keeper.results[f"t{n}"].value for n in range(6)] == ["A", "X", "0", "1", "2", "3"]
+
+
+def test_long_tasks_are_not_sent_ahead(tmp_path: Path, keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    send = Pool._send
+
+    def noted(self: Pool, one: Any) -> Any:
+        turn = send(self, one)
+        sent.append(f"{turn.task.name} {'ahead' if one.turn else 'in time'}")
+        return turn
+
+    monkeypatch.setattr(Pool, "_send", noted)
+    Pool(crew(tmp_path, ahead=True), workers=1, watcher=keeper).run(tasks(*["upper a"] * 4))
+    # Nobody knows of the first how long it takes, and the last is left to whoever has time.
+    assert sent == ["t0 in time", "t1 in time", "t2 ahead", "t3 in time"]
+    sent.clear()
+    monkeypatch.setattr(pool_module, "SHORT_S", 0.0)
+    Pool(crew(tmp_path, ahead=True), workers=1, watcher=keeper).run(tasks(*["upper a"] * 4))
+    assert {text.partition(" ")[2] for text in sent} == {"in time"}
 
 
 def test_deferred_task_has_a_last_chance_after_the_others(tmp_path: Path, keeper: Keeper) -> None:
