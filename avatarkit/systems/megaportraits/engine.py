@@ -178,10 +178,15 @@ class StudentEngine(AvatarEngine):
         self._inference = inference
         self._size = student.config.size
         self._label = label
-        self._student = inference.ready(student)
+        # On a CPU convolutions are half as fast again where a pixel's channels lie together.
+        self._layout = torch.channels_last if inference.device == "cpu" else torch.contiguous_format
+        self._student = inference.ready(student).to(memory_format=self._layout)
         with inference.running():
             number = torch.tensor([avatar], device=inference.device)
-            self._modulations = self._student.modulations(number)
+            self._modulations = [
+                tuple(tuple(tensor.contiguous(memory_format=self._layout) for tensor in pair) for pair in block)
+                for block in self._student.modulations(number)
+            ]
         self._draw = inference.compiled(self._student.draw)
         blank = np.zeros((self._size, self._size, 3), np.uint8)
         self._at_once = frames_at_once(inference, self._size, lambda: self.frames([blank]))
@@ -189,7 +194,8 @@ class StudentEngine(AvatarEngine):
     def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The avatar as drivers' squares (S, S, 3) move it."""
         with self._inference.running():
-            return self._inference.pictures(self._draw(self._inference.batch(pictures), self._modulations))
+            drivers = self._inference.batch(pictures).contiguous(memory_format=self._layout)
+            return self._inference.pictures(self._draw(drivers, self._modulations))
 
 
 def open_base(options: EngineOptions) -> BaseEngine:
