@@ -21,13 +21,22 @@ def window_frames(seconds: float, rate: float, available: int) -> int:
 
 
 def savitzky_golay(rows: NDArray[np.floating[Any]], window: int) -> NDArray[np.float64]:
-    """Rows (N, ...) smoothed along the first axis by a centred second-order fit; the ends use their own."""
-    from scipy.signal import savgol_filter
+    """Rows (N, ...) smoothed along the first axis by a centred second-order fit; the ends use their own.
 
+    As scipy's `savgol_filter`, whose import takes longer than tracking a hundred frames.
+    """
     values = np.asarray(rows, np.float64)
-    if window <= ORDER or len(values) < window:
+    count, half = len(values), window // 2
+    if window <= ORDER or count < window:
         return values.copy()
-    return np.asarray(savgol_filter(values, window, ORDER, axis=0, mode="interp"), np.float64)
+    powers = np.arange(-half, half + 1.0)[:, None] ** np.arange(ORDER + 1)
+    # Row k: what the fit to a window says at its place k.
+    fit = powers @ np.linalg.pinv(powers)
+    flat = values.reshape(count, -1)
+    result = np.empty_like(flat)
+    result[half : count - half] = sum(fit[half, k] * flat[k : count - window + 1 + k] for k in range(window))
+    result[:half], result[count - half :] = fit[:half] @ flat[:window], fit[half + 1 :] @ flat[-window:]
+    return result.reshape(values.shape)
 
 
 def gap_ends(present: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

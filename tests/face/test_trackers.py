@@ -189,3 +189,14 @@ def test_follow_does_not_jump_to_another_face(tested: FaceTracker, pair: np.ndar
     left_only[:, 512:] = 128
     assert tested.follow(pair, right) is not None
     assert tested.follow(left_only, right) is None
+
+
+@pytest.mark.parametrize("more", [{}, {"visibility": 0.5}])
+def test_points_are_read_off_a_message_as_one_by_one(more: dict[str, float]) -> None:
+    formats = pytest.importorskip("mediapipe.framework.formats.landmark_pb2")
+    from avatarkit.face.mediapipe_tracker import _points
+
+    expected = np.random.default_rng(3).normal(size=(LANDMARKS, 3)).astype(np.float32)
+    expected[0] = 0.0
+    points = [formats.NormalizedLandmark(x=x, y=y, z=z, **more) for x, y, z in expected.tolist()]
+    np.testing.assert_array_equal(_points(formats.NormalizedLandmarkList(landmark=points)), expected)

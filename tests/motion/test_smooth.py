@@ -112,3 +112,13 @@ def test_chunks_cover_everything_once(start: int, length: int, size: int) -> Non
     covered = [row for low, high in ranges for row in range(low, high)]
     assert covered == list(range(start, start + length))
     assert all(0 < high - low <= size for low, high in ranges)
+
+
+@pytest.mark.parametrize("window", [3, 5, 13])
+@pytest.mark.parametrize("shape", [(13,), (40, 3), (25, 4, 2)])
+def test_as_scipy_smooths(window: int, shape: tuple[int, ...]) -> None:
+    from scipy.signal import savgol_filter
+
+    rows = np.random.default_rng(window).normal(size=shape)
+    expected = savgol_filter(rows, window, 2, axis=0, mode="interp")
+    np.testing.assert_allclose(savitzky_golay(rows, window), expected, atol=1e-12)
