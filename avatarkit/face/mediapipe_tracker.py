@@ -78,7 +78,7 @@ def _points(landmarks: Any) -> NDArray[np.float32]:
     if len(wire) != len(landmarks.landmark) * _POINT.itemsize:
         return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
     points = np.frombuffer(wire, _POINT)
-    return np.stack([points["x"], points["y"], points["z"]], axis=1).astype(np.float32)
+    return np.asarray(np.stack([points["x"], points["y"], points["z"]], axis=1), np.float32)
 
 
 def _detections(detector: Any, part: NDArray[np.uint8]) -> list[Scored]:

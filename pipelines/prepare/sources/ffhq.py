@@ -62,7 +62,7 @@ class FFHQ(DataSource):
         for key in limited(sorted(matches), job.limit, job.split.seed):
             self._add(draft, job, matches[key])
             progress.advance()
-        settle_duplicates(draft, job, self.roots, look_at_photo if self.json is None else None)
+        settle_duplicates(draft, job, self.roots, look_at_photo if self.json is None else None, progress)
         if job.limit is not None:
             draft.dropped = [item for item in draft.dropped if item.reason != "no-original"]
         return draft

@@ -85,7 +85,7 @@ class Videos(DataSource):
                 split = split_of(planned.tracks[0].identity, job.split)
                 draft.items.append((split, planned, planned.frames * frame_bytes(job.config.size)))
                 progress.advance()
-        settle_duplicates(draft, job, self.paths, look_at_video)
+        settle_duplicates(draft, job, self.paths, look_at_video, progress)
         return draft
 
     def job(self, item: PlannedItem, split: Split, path: Path, note: Note | None) -> VideoJob:

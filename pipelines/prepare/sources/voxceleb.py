@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avatarkit.data.clip import Split
-from avatarkit.data.plan import Dropped, PlannedItem, PlannedTrack, sample_id
-from avatarkit.data.split import split_of
+from avatarkit.data.plan import ALIKE, Dropped, Original, PlannedItem, PlannedTrack, sample_id
+from avatarkit.data.split import SplitConfig, split_of
 from avatarkit.data.voxceleb import (
     VIDEO,
     Problem,
@@ -28,6 +28,14 @@ from avatarkit.errors import InputError, UsageError
 from avatarkit.pipelines.prepare.config import DataSource, PrepareJob, Refused
 from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find, original_of
 from avatarkit.pipelines.prepare.sources.draft import Draft, frame_bytes, limited
+from avatarkit.pipelines.prepare.sources.duplicates import (
+    Duplicates,
+    Groups,
+    copy_dropped,
+    find_duplicates,
+    look_at_video,
+    notes_of,
+)
 from avatarkit.prepare.fetch.config import video_url
 from avatarkit.prepare.job import Track, VideoJob
 from avatarkit.runtime import Progress
@@ -90,14 +98,19 @@ class VoxCeleb2(DataSource):
         progress.stage("read metadata", None, "utterances")
         files = list(walk(self.metadata, draft.problems))
         known = _originals(self.originals, draft.problems) if self.originals is not None else None
-        groups = _groups(files, job, official, draft.problems)
+        if official is not None:
+            unnamed = dict.fromkeys(file.identity for file in files if file.identity not in official)
+            draft.problems += [Problem(name, 0, "is not in the table of people; taken as dev") for name in unnamed]
         if known is not None and job.limit is not None:
-            groups = [group for group in groups if group[1] in known]
-        chosen = set(limited(sorted({video for _, video, _ in groups}), job.limit, job.split.seed))
-        for split, video, members in groups:
-            if video in chosen:
-                self._add(draft, job, known, split, video, members)
-                progress.advance(len(members))
+            files = [file for file in files if file.video in known]
+        chosen = set(limited(sorted({file.video for file in files}), job.limit, job.split.seed))
+        files = [file for file in files if file.video in chosen]
+        originals = self._chosen_originals(files, known)
+        same = self._duplicates(files, originals, official, progress)
+        progress.stage("read utterances", len(files), "utterances")
+        for split, video, members in _groups(files, job.split, official, same.groups):
+            self._add(draft, job, originals, same, split, video, members)
+            progress.advance(len(members))
         return draft
 
     def job(self, item: PlannedItem, split: Split, path: Path, note: Note | None) -> VideoJob:
@@ -140,19 +153,49 @@ class VoxCeleb2(DataSource):
             raise Refused("plan", "metadata-changed", detail)
         return result
 
+    def _chosen_originals(
+        self, files: Iterable[UtteranceFile], known: Mapping[str, str] | None
+    ) -> dict[str, Original] | None:
+        """The originals of the videos that are planned; None where they will be fetched."""
+        if known is None or self.originals is None:
+            return None
+        videos = dict.fromkeys(file.video for file in files)
+        return {video: original_of(0, self.originals, known[video]) for video in videos if video in known}
+
+    def _duplicates(
+        self,
+        files: Iterable[UtteranceFile],
+        originals: Mapping[str, Original] | None,
+        official: Mapping[str, str] | None,
+        progress: Progress,
+    ) -> Duplicates:
+        people: dict[str, list[str]] = {}
+        for file in files:
+            people.setdefault(file.video, []).append(file.identity)
+        fixed = {identity for identity, place in (official or {}).items() if place == "test"}
+        return find_duplicates(originals or {}, people, self.roots, look_at_video, progress, fixed)
+
     def _add(
         self,
         draft: Draft,
         job: PrepareJob,
-        known: dict[str, str] | None,
+        originals: Mapping[str, Original] | None,
+        same: Duplicates,
         split: Split,
         video: str,
         members: list[UtteranceFile],
     ) -> None:
-        if known is not None and video not in known:
-            tracks = tuple((file.identity, file.utterance) for file in members)
+        tracks = tuple((file.identity, file.utterance) for file in members)
+        if originals is not None and video not in originals:
             detail = f"no file named {video} with a video's ending in the folder of originals"
             draft.dropped.append(Dropped(video, split, tracks, "no-original", detail))
+            return
+        if video in same.copies:
+            draft.dropped.append(copy_dropped(video, split, tracks, same.copies[video]))
+            return
+        if split != "test" and video in same.beside_fixed:
+            detail = f"looks the same as {same.beside_fixed[video]}, which is in the test set"
+            draft.dropped.append(Dropped(video, split, tracks, ALIKE, detail))
             return
         digest, tracks_made, expected = hashlib.sha256(), [], 0.0
         for file in members:
@@ -174,22 +217,19 @@ class VoxCeleb2(DataSource):
             expected += frames * (1.0 if large else SMALL_WEIGHT)
         if not tracks_made:
             return
-        original = None
-        if known is not None and self.originals is not None:
-            original = original_of(0, self.originals, known[video])
-        item = PlannedItem(video, tuple(tracks_made), original, digest.hexdigest()[:32])
+        original = None if originals is None else originals[video]
+        digest_text, notes = digest.hexdigest()[:32], notes_of(video, same)
+        item = PlannedItem(video, tuple(tracks_made), original, digest_text, notes=notes)
         draft.items.append((split, item, round(expected * frame_bytes(job.config.size))))
 
 
 def _groups(
-    files: Iterable[UtteranceFile], job: PrepareJob, official: dict[str, str] | None, problems: list[Problem]
+    files: Iterable[UtteranceFile], config: SplitConfig, official: Mapping[str, str] | None, people: Groups
 ) -> list[Group]:
     """Utterances of one video and split together, in the order of people: each video is decoded once per split."""
     result: dict[tuple[Split, str], list[UtteranceFile]] = {}
     for identity, own in groupby(files, key=lambda file: file.identity):
-        if official is not None and identity not in official:
-            problems.append(Problem(identity, 0, "is not in the table of people; taken as dev"))
-        split = split_of(identity, job.split, official)
+        split = split_of(people.head(identity), config, official)
         for file in own:
             result.setdefault((split, file.video), []).append(file)
     return [(split, video, members) for (split, video), members in result.items()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from prepare_kit import job_of, write_videos
+from prepare_kit import VIDEO_IDS, job_of, write_utterance, write_videos
 
 from avatarkit.data.plan import ALIKE, Plan
 from avatarkit.data.split import SplitConfig
@@ -17,6 +18,7 @@ from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.planning import make_plan
 from avatarkit.pipelines.prepare.sources.duplicates import alike, look_at_photo, look_at_video, video_id
 from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
+from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
 
 # Halves, so that two names are as likely as not in two splits.
 HALVES = SplitConfig(val_share=0.5, test_share=0.0)
@@ -105,6 +107,46 @@ def test_photos_too(tmp_path: Path, astronaut: np.ndarray, grace_hopper: np.ndar
     assert [one.key for one in plan.dropped] == ["copy"]
     assert len({split for key, split in splits.items() if key != "other"}) == 1
     assert notes_of(plan) == dict.fromkeys(("q40", "q60", "q80", "q90", "small"), "a")
+
+
+@pytest.fixture
+def reposted(tmp_path: Path, photo: np.ndarray, grace_hopper: np.ndarray) -> VoxCeleb2:
+    """Four VoxCeleb2 videos, a person each: a video, its copy, another encoding of it, and another video."""
+    originals = tmp_path / "originals"
+    originals.mkdir()
+    paths = [originals / f"{video}.mp4" for video in VIDEO_IDS]
+    film(paths[0], photo)
+    paths[1].write_bytes(paths[0].read_bytes())
+    film(paths[2], photo, "other")
+    film(paths[3], grace_hopper[100:400, 150:400])
+    for number, video in enumerate(VIDEO_IDS):
+        write_utterance(tmp_path / "txt", f"id0000{number + 1}", video, "00001")
+    # The third person's other video goes where the person goes.
+    write_utterance(tmp_path / "txt", "id00003", VIDEO_IDS[3], "00002")
+    return VoxCeleb2(tmp_path / "txt", originals=originals)
+
+
+def test_a_reposted_video_of_voxceleb_is_one(reposted: VoxCeleb2, tmp_path: Path) -> None:
+    for seed in range(5):
+        split = SplitConfig(seed, val_share=0.5, test_share=0.0)
+        plan = make_plan(PrepareJob(reposted, tmp_path / "out", split=split), {})
+        assert [(one.key, one.reason) for one in plan.dropped] == [(VIDEO_IDS[1], "duplicate")]
+        where = {(t.identity, shard.split) for shard in plan.shards for item in shard.items for t in item.tracks}
+        assert len(where) == 3
+        assert len({split for identity, split in where if identity in ("id00001", "id00003")}) == 1
+        assert notes_of(plan) == {VIDEO_IDS[2]: VIDEO_IDS[0]}
+
+
+@pytest.mark.parametrize("tested", ["id00001", "id00003"])
+def test_what_looks_like_a_test_video_is_not_trained_on(reposted: VoxCeleb2, tmp_path: Path, tested: str) -> None:
+    table = tmp_path / "meta.csv"
+    people = [f"id0000{number}" for number in range(1, 5)]
+    table.write_text("VoxCeleb2 ID ,Set \n" + "".join(f"{p} ,{'test' if p == tested else 'dev'} \n" for p in people))
+    plan = make_plan(PrepareJob(replace(reposted, meta_csv=table), tmp_path / "out", split=HALVES), {})
+    left = {one.key: one.reason for one in plan.dropped}
+    first, again = (VIDEO_IDS[0], VIDEO_IDS[2]) if tested == "id00001" else (VIDEO_IDS[2], VIDEO_IDS[0])
+    assert left == {VIDEO_IDS[1]: "duplicate", again: "alike"}
+    assert {key for key, split in splits_of(plan).items() if split == "test"} >= {first}
 
 
 def test_alike_is_said_of_one_picture_only(astronaut: np.ndarray, grace_hopper_path: Path, tmp_path: Path) -> None:

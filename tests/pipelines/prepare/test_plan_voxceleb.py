@@ -20,8 +20,8 @@ def tree(tmp_path: Path) -> Path:
     """Metadata in txt, and a folder of three of the four originals."""
     voxceleb_tree(tmp_path / "txt")
     (tmp_path / "originals" / "more").mkdir(parents=True)
-    for folder, video in zip(("", "more", ""), VIDEO_IDS, strict=False):
-        (tmp_path / "originals" / folder / f"{video}.mp4").write_text("ok 1")
+    for number, (folder, video) in enumerate(zip(("", "more", ""), VIDEO_IDS, strict=False)):
+        (tmp_path / "originals" / folder / f"{video}.mp4").write_text("ok 1" + " " * number)
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_tracks_of_a_video_lie_together(tree: Path) -> None:
     assert [one.identity for one in items[VIDEO_IDS[1]].tracks] == ["id00001", "id00002"]
     original = items[VIDEO_IDS[1]].original
     assert original is not None
-    assert (original.path, original.bytes) == (f"more/{VIDEO_IDS[1]}.mp4", 4)
+    assert (original.path, original.bytes) == (f"more/{VIDEO_IDS[1]}.mp4", 5)
 
 
 def test_text_without_its_video_is_dropped_with_a_reason(tree: Path) -> None:
@@ -83,7 +83,7 @@ def test_malformed_files_are_dropped_and_lines_told(tree: Path) -> None:
 
 def test_links_to_originals_are_followed(tree: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.mp4"
-    elsewhere.write_text("ok 1")
+    elsewhere.write_text("ok 1" + " " * 3)
     (tree / "originals" / f"{VIDEO_IDS[3]}.mp4").symlink_to(elsewhere)
     (tree / "originals" / "again").mkdir()
     (tree / "originals" / "again" / f"{VIDEO_IDS[0]}.webm").symlink_to(f"../{VIDEO_IDS[0]}.mp4")
@@ -135,7 +135,7 @@ def test_metadata_that_changed_is_refused(tree: Path) -> None:
     for path in (tree / "out" / "shards").glob("*"):
         path.unlink()
     write_utterance(tree / "txt", "id00001", VIDEO_IDS[0], "00001", frames=31)
-    (tree / "originals" / f"{VIDEO_IDS[2]}.mp4").write_text("ok 1")
+    (tree / "originals" / f"{VIDEO_IDS[2]}.mp4").write_text("ok 1  ")
     progress = Notices()
     prepare(job, progress)
     reasons = {row["sample"]: row["reason"] for row in read_table(tree / "out" / "ledger.sqlite", "samples")}
