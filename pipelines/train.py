@@ -101,9 +101,10 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
         raise UsageError(f"--max-minutes {job.max_minutes}: give a number of minutes")
     recipe, config = registry.recipe(job.stage), configured(job)
     needed_px = recipe.size_px(config.preset)
-    data = open_data(job.data, job.stage, recipe.sample, needed_px, config.seed, config.preset)
-    config = recipe.with_options(config, job.options, data)
     parents = open_parents(recipe, job.parents, config.preset)
+    sample = recipe.sample_of(config, parents)
+    data = open_data(job.data, job.stage, sample, needed_px, config.seed, config.preset)
+    config = recipe.with_options(config, job.options, data)
     frozen = recipe.frozen(config, parents, False)
     accelerator = open_accelerator(job.device, config)
     is_main = accelerator.is_main_process

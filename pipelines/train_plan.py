@@ -123,6 +123,9 @@ class _Blank:
 
     def __getitem__(self, position: int) -> Mapping[str, Any]:
         frame = _blank_frame(self._size)
+        if self._sample.lines:
+            side = self._size // self._sample.lines_shrink
+            frame["lines"] = torch.zeros(2, 3, side, side, dtype=torch.uint8)
         if self._sample.kind == "photos":
             return {**frame, "partner": frame}
         pair = {"source": _stacked(frame, self._sample.sources), "driver": _stacked(frame, self._sample.window)}
@@ -147,13 +150,13 @@ def _blank_frame(size: int) -> dict[str, torch.Tensor]:
 
 
 def _blank_data(recipe: Recipe, config: TrainConfig) -> TrainData:
-    size = recipe.size_px(config.preset)
+    size, sample = recipe.size_px(config.preset), recipe.sample_of(config, {})
     avatars: tuple[str, ...] = getattr(config, "avatars", ())
     return TrainData(
-        recipe.sample.kind,
+        sample.kind,
         size,
         "",
-        _Blank(recipe.sample, size),
+        _Blank(sample, size),
         clips=tuple((clip, clip) for clip in (*avatars, "a", "b")),
         first_frame=lambda clip: _blank_frame(size),
     )

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.pictures import Pixels, reduction, resize
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, UsageError
+from avatarkit.face.mirror import mirrored
+from avatarkit.head.landmark_picture import draw_landmarks, landmark_lines
 from avatarkit.head.matrix import head_matrix, resized_px
 
 Frame = dict[str, torch.Tensor]
 """A frame of side S: "image" uint8 (3, S, S) RGB; "matte" uint8 (1, S, S); "landmarks" float32 (478, 3) in pixels of S;
 "head" float32 (4, 4), see head/matrix.py; "gaze" float32 (2, 2); "eye_opening" float32 (2,); "mouth_opening"
-float32 (); and the side-car columns asked for, by name."""
+float32 (); the side-car columns asked for, by name; and "lines" where asked for, uint8 (2, 3, s, s): the landmark
+pictures of the frame, and of the frame in a mirror, whose lines have other colours than the picture turned over."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,15 @@ class FrameLoader:
 
     size: side of the tensors' pictures in pixels; a smaller one than stored is an area average, and JPEG decodes to a
     half, a quarter or an eighth where that is still large enough. matte: read mattes too. columns: of side-car files.
+    lines, lines_shrink: of landmark pictures, as `SampleSpec` has them.
     """
 
     dataset: Dataset
     size: int
     matte: bool = True
     columns: tuple[str, ...] = ()
+    lines: str = ""
+    lines_shrink: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 1 << 14:
@@ -55,7 +62,15 @@ class FrameLoader:
             frame[name] = torch.from_numpy(np.array(reader.row(name, number), np.float32))
         for name in self.columns:
             frame[name] = torch.from_numpy(np.array(self.dataset.sidecar(name).row(entry.shard, number)))
+        if self.lines:
+            frame["lines"] = torch.from_numpy(self._lines(landmarks))
         return frame
+
+    def _lines(self, landmarks: NDArray[np.float32]) -> Pixels:
+        side = self.size // self.lines_shrink
+        points = resized_px(landmarks, self.size, side)
+        drawn = [draw_landmarks(face, side, landmark_lines(self.lines)) for face in (points, mirrored(points, side))]
+        return np.ascontiguousarray(np.stack(drawn).transpose(0, 3, 1, 2))
 
     def _image(self, reader: ShardReader, number: int, stored: int) -> Pixels:
         reduce = reduction(stored, self.size)

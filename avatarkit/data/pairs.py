@@ -66,7 +66,10 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
                 f" ({self._entries[0].info.identity}), two people are needed; prepare {sample.kind} of more people"
             )
         stored = self.dataset.manifest.size
-        self._loader = FrameLoader(self.dataset, stored if size is None else size, with_matte, sample.columns)
+        self._loader = FrameLoader(
+            self.dataset, stored if size is None else size, with_matte, sample.columns, sample.lines,
+            sample.lines_shrink,
+        )
 
     @property
     def clips(self) -> list[ClipInfo]:

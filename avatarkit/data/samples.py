@@ -19,6 +19,8 @@ class SampleSpec:
     window: drivers, consecutive frames of the clip; more than one are stacked likewise.
     other: the same of another person comes along: "other_source" and "other_driver", or a photo's "partner".
     columns: stored columns of the dataset beside those that every frame has, such as those of side-car files.
+    lines: of the landmark pictures that are drawn of each frame, one of `landmark_picture.LINE_SETS`; "" for none.
+    lines_shrink: how much smaller than the frame's pictures they are, a whole number.
     """
 
     kind: DataKind = "videos"
@@ -26,6 +28,8 @@ class SampleSpec:
     window: int = 1
     other: bool = True
     columns: tuple[str, ...] = ()
+    lines: str = ""
+    lines_shrink: int = 1
 
     def __post_init__(self) -> None:
         if self.sources < 1 or self.window < 1:

@@ -7,6 +7,8 @@ triangles between the points confirm each pair.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,10 @@ def _table() -> NDArray[np.int64]:
 
 MIRROR = _table()
 """(478,): landmark `i` of a mirrored picture is landmark `MIRROR[i]` of the picture."""
+
+
+def mirrored(landmarks: NDArray[np.floating[Any]], width: int) -> NDArray[np.floating[Any]]:
+    """Landmarks (478, 2 or 3), pixels, as they lie in the picture of this width turned over."""
+    turned = landmarks[MIRROR].copy()
+    turned[:, 0] = width - 1 - turned[:, 0]
+    return turned

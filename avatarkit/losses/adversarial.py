@@ -1,6 +1,7 @@
-"""Hinge adversarial loss and feature matching, with a discriminator that looks at several scales.
+"""Adversarial losses and feature matching, with a discriminator that looks at several scales.
 
-Hinge: J. H. Lim, J. C. Ye, "Geometric GAN", arXiv:1705.02894. Feature matching: T.-C. Wang et al., "High-Resolution
+Hinge: J. H. Lim, J. C. Ye, "Geometric GAN", arXiv:1705.02894. Least squares: X. Mao et al., "Least Squares Generative
+Adversarial Networks", ICCV 2017. Feature matching: T.-C. Wang et al., "High-Resolution
 Image Synthesis and Semantic Manipulation with Conditional GANs", CVPR 2018. Both average over scales and layers
 (choice), so that their weights do not depend on the discriminator's depth.
 """
@@ -18,7 +19,10 @@ from torch.nn import functional as F
 from avatarkit.losses.foreground import at_least_single, check_same, foreground
 from avatarkit.nets.convs import decay_groups
 
-__all__ = ["AdversarialLoss", "OptimiserConfig", "feature_matching", "hinge_d", "hinge_g"]
+__all__ = [
+    "FORMS", "AdversarialLoss", "OptimiserConfig", "feature_matching", "hinge_d", "hinge_g", "least_squares_d",
+    "least_squares_g",
+]  # fmt: skip
 
 Scales = Sequence[tuple[Tensor, Sequence[Tensor]]]
 """What a discriminator returns: for each scale its logits, and the feature maps on the way there."""
@@ -43,6 +47,24 @@ def hinge_d(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
 def hinge_g(fake: Sequence[Tensor]) -> Tensor:
     """The generator's loss: less the mean logit, averaged over scales; a scalar. Logits as in `hinge_d`."""
     return torch.stack([-at_least_single(logits).mean() for logits in fake]).mean()
+
+
+def least_squares_d(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """The discriminator's loss: logits of real pictures should be 1, of others 0; shapes and means as `hinge_d`."""
+    parts = [
+        ((1 - at_least_single(good)) ** 2).mean() + (at_least_single(bad) ** 2).mean()
+        for good, bad in zip(real, fake, strict=True)
+    ]
+    return torch.stack(parts).mean()
+
+
+def least_squares_g(fake: Sequence[Tensor]) -> Tensor:
+    """The generator's loss: logits should be 1; a scalar."""
+    return torch.stack([((1 - at_least_single(logits)) ** 2).mean() for logits in fake]).mean()
+
+
+FORMS = {"hinge": (hinge_d, hinge_g), "least-squares": (least_squares_d, least_squares_g)}
+"""The discriminator's and the generator's loss, by name."""
 
 
 def feature_matching(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -85,9 +107,12 @@ class AdversarialLoss:
         optimiser: of its parameters; a schedule may change its learning rate.
     """
 
-    def __init__(self, discriminator: nn.Module, config: OptimiserConfig | None = None) -> None:
-        """Take a discriminator, already on its device."""
+    def __init__(
+        self, discriminator: nn.Module, config: OptimiserConfig | None = None, form: str = "hinge"
+    ) -> None:
+        """Take a discriminator, already on its device; form: one of `FORMS`."""
         config = config or OptimiserConfig()
+        self._d, self._g = FORMS[form]
         self.discriminator = discriminator
         self.optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             decay_groups(discriminator),
@@ -122,7 +147,7 @@ class AdversarialLoss:
         scales: Scales = self.discriminator(torch.cat([real, fake]))
         good = [logits[: len(real)] for logits, _ in scales]
         bad = [logits[len(real) :] for logits, _ in scales]
-        loss = hinge_d(good, bad)
+        loss = self._d(good, bad)
         if backward is None:
             torch.autograd.backward(loss)
         else:
@@ -147,7 +172,7 @@ class AdversarialLoss:
         with _frozen(self.discriminator):
             seen: Scales = self.discriminator(fake)
         return {
-            "adversarial": hinge_g([logits for logits, _ in seen]),
+            "adversarial": self._g([logits for logits, _ in seen]),
             "feature_matching": feature_matching([maps for _, maps in wanted], [maps for _, maps in seen]),
         }
 

@@ -73,12 +73,12 @@ class Identity(nn.Module):
         Args:
             image_B3HW: RGB in [0, 1]. landmarks: B x 478 x 2 or 3, pixels of it; they get no gradient.
         """
-        chips = self._chips(image_B3HW, landmarks)
+        chips = self.chips(image_B3HW, landmarks)
         code = self.net(255 * chips) if self.config.kind == DLIB else self.head(self.net(chips))
         z_id: Tensor = F.normalize(code.float(), dim=1)
         return z_id
 
-    def _chips(self, image_B3HW: Tensor, landmarks: Tensor) -> Tensor:
+    def chips(self, image_B3HW: Tensor, landmarks: Tensor) -> Tensor:
         """Faces with level eyes and their five points at the mean places; see `metrics.face_embedding.face_chip`."""
         height, width = image_B3HW.shape[-2:]
         with full_precision(image_B3HW.device):

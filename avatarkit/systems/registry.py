@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SYSTEMS: Mapping[str, str] = {
     "landmark-warp": "avatarkit.systems.landmark_warp:SYSTEM",
     "megaportraits": "avatarkit.systems.megaportraits:SYSTEM",
+    "metaportrait": "avatarkit.systems.metaportrait:SYSTEM",
 }
 """Systems by name, and where each one's `SYSTEM` is."""
 

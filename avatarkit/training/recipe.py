@@ -60,7 +60,8 @@ def _no_options(config: Any, options: Mapping[str, str], data: TrainData | None)
 class Recipe:
     """How a stage is made.
 
-    stage: its name. presets: its training, by the presets' names. sample: what it reads.
+    stage: its name. presets: its training, by the presets' names. sample: what it reads; or a function to it from the
+    configuration and the checkpoints built upon.
     net_configs: from a preset's name, each trained net's configuration, a dataclass; checkpoints keep it.
     size_px: from a preset's name, side of the pictures that it takes.
     count: from a preset's name, what it trains and with which discriminator, for `--dry-run`.
@@ -73,7 +74,7 @@ class Recipe:
 
     stage: str
     presets: Mapping[str, TrainConfig]
-    sample: SampleSpec
+    sample: SampleSpec | Callable[[Any, Parents], SampleSpec]
     net_configs: Callable[[str], Mapping[str, Any]]
     size_px: Callable[[str], int]
     count: Callable[[str], Iterable[NetCount]]
@@ -91,6 +92,10 @@ class Recipe:
             raise UsageError(f"--preset {name}: there is no such preset; {hint}they are {', '.join(self.presets)}")
         return replace(self.presets[name], stage=self.stage, preset=name)
 
+    def sample_of(self, config: Any, parents: Parents) -> SampleSpec:
+        """What a training with this configuration, built upon these checkpoints, reads."""
+        return self.sample if isinstance(self.sample, SampleSpec) else self.sample(config, parents)
+
     def make(self, config: Any, given: Ingredients) -> Stage:
         """The stage, ready to be trained."""
         stage = self.build(config, given)
@@ -98,10 +103,13 @@ class Recipe:
         return stage
 
     def describe(self, preset: str, stage: Stage) -> dict[str, Any]:
-        """Each trained net's whole configuration and number of parameters: a checkpoint rebuilds its nets from them."""
+        """Each trained net's whole configuration and number of parameters: a checkpoint rebuilds its nets from them.
+
+        A net that builds on a parent's may differ from the preset's; its own `config` tells.
+        """
         return {
             name: {
-                "config": to_plain(config),
+                "config": to_plain(getattr(stage.nets[name], "config", config)),
                 "parameters": sum(parameter.numel() for parameter in stage.nets[name].parameters()),
             }
             for name, config in self.net_configs(preset).items()

@@ -41,7 +41,7 @@ def test_chips_are_those_of_the_recogniser() -> None:
     y, x = np.mgrid[:size, :size]
     picture = np.stack([127 + 100 * np.sin(x / 17), 127 + 100 * np.cos(y / 23), (x + y) / 2], -1).astype(np.uint8)
     points = placed(size, 0.3, 0.8)
-    chip = Identity(IdentityConfig())._chips(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, points)
+    chip = Identity(IdentityConfig()).chips(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, points)
     wanted = face_chip(picture, points[0].numpy())
     assert np.abs(255 * chip[0].permute(1, 2, 0).numpy() - wanted).max() < 3
 

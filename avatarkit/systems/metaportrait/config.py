@@ -99,12 +99,13 @@ class FlowConfig:
 class PortraitConfig:
     """All networks of a frame: flow, source encoder, generator, and the frozen identity vector.
 
-    source_widths: of the source encoder's steps down, each of which halves the map. full_width: at full size.
-    width: of the generator's blocks before its maps are as large as the source encoder's smallest.
-    up_widths: of the blocks from there on; the last at full size. hidden: of the fused norms' side branch.
-    style: of the generator's convolutions.
+    size: of frames, pixels; the flow's. source_widths: of the source encoder's steps down, each of which halves the
+    map. full_width: at full size. width: of the generator's blocks before its maps are as large as the source
+    encoder's smallest. up_widths: of the blocks from there on; the last at full size. hidden: of the fused norms'
+    side branch. style: of the generator's convolutions.
     """
 
+    size: int = 256
     flow: FlowConfig = FlowConfig()
     identity: IdentityConfig = _DLIB
     source_widths: tuple[int, ...] = (128, 256, 512)
@@ -117,12 +118,9 @@ class PortraitConfig:
     def __post_init__(self) -> None:
         if len(self.up_widths) != len(self.source_widths) + 1:
             raise UsageError("portrait: the generator needs a block for each size of the source encoder's maps")
+        if self.size != self.flow.size:
+            raise UsageError(f"portrait of {self.size} px with a flow of {self.flow.size} px: give them one size")
         doublings(8 << len(self.source_widths), self.size)
-
-    @property
-    def size(self) -> int:
-        """Of frames, pixels."""
-        return self.flow.size
 
 
 @dataclass(frozen=True)
@@ -183,6 +181,7 @@ _SMALL = Preset(
 _TINY = Preset(
     "tiny-64",
     PortraitConfig(
+        size=64,
         flow=FlowConfig(
             size=64,
             lines=lines("contours"),

@@ -18,8 +18,9 @@ def flip_frame(frame: Mapping[str, Tensor], flipped: Tensor) -> dict[str, Tensor
 
     Args:
         frame: columns of a frame, each with the batch in front: "image" and "matte" (B x C x H x W), "landmarks"
-            (B x 478 x 2 or 3, pixels), "head" (B x 4 x 4), "gaze" (B x 2 x 2), "eye_opening" (B x 2), and columns
-            that a mirror leaves as they are. Eyes come right, left: the person's, who is another one in a mirror.
+            (B x 478 x 2 or 3, pixels), "head" (B x 4 x 4), "gaze" (B x 2 x 2), "eye_opening" (B x 2), "lines"
+            (B x 2 x 3 x s x s), and columns that a mirror leaves as they are. Eyes come right, left: the person's,
+            who is another one in a mirror.
         flipped: B bool.
 
     Returns:
@@ -74,6 +75,7 @@ _RULES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "head": _head,
     "gaze": _gaze,
     "eye_opening": _eyes,
+    "lines": _eyes,  # the frame's, then those of its mirror image
     "mouth_opening": _same,
     "time_s": _same,
     "score": _same,

@@ -9,6 +9,7 @@ import pytest
 
 # Drawn heads and stages of tiny nets, which the loop's tests share.
 sys.path.insert(0, str(Path(__file__).parents[2] / "training"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from avatarkit.nets.convs import Style
 from avatarkit.nets.identity import IdentityConfig
@@ -28,8 +29,8 @@ def portrait_config() -> PortraitConfig:
         hidden=6, style=style,
     )  # fmt: skip
     return PortraitConfig(
-        flow=flow, identity=IDENTITY, source_widths=(6, 8), full_width=4, width=10, up_widths=(8, 6, 4), hidden=6,
-        style=style,
+        size=32, flow=flow, identity=IDENTITY, source_widths=(6, 8), full_width=4, width=10, up_widths=(8, 6, 4),
+        hidden=6, style=style,
     )  # fmt: skip
 
 

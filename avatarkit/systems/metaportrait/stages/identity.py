@@ -1,0 +1,58 @@
+"""A recogniser of our own: faces of one person should give one direction (CosFace over the dataset's people)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avatarkit.losses.regions import cosface
+from avatarkit.nets.identity import Identity
+from avatarkit.systems.metaportrait.stages.config import IdentityTrain
+from avatarkit.systems.metaportrait.stages.frames import look
+from avatarkit.training.stage import Batch, Columns, Outcome, Stage
+
+
+class IdentityStage(Stage):
+    """Trains a recogniser, with a direction for each person of the data.
+
+    Args:
+        config: of the training. identity: the net. people: identity of each clip of the data, by clip number.
+    """
+
+    def __init__(self, config: IdentityTrain, identity: Identity, people: Sequence[str]) -> None:
+        known = sorted(set(people))
+        directions = nn.Linear(identity.config.code, len(known), bias=False)
+        with torch.no_grad():
+            # One-hot rows and noise by a rule: no generator is asked.
+            rows = torch.arange(directions.weight.numel(), dtype=torch.float32).view_as(directions.weight)
+            directions.weight.copy_(torch.sin(rows * 12.9898 + 1.0))
+        super().__init__({"identity": identity, "directions": directions})
+        self._config = config
+        self._labels = torch.tensor([known.index(name) for name in people])
+
+    def forward(self, batch: Batch) -> Outcome:
+        """CosFace of sources and drivers."""
+        config = self._config
+        shown = look(batch, config.seed if config.augment else None)
+        frames = [shown[name] for name in ("source", "driver")]
+        vectors = [self.nets["identity"](one["image"], one["landmarks"]) for one in frames]
+        weight = self.nets["directions"].weight
+        cosines = torch.cat(vectors) @ F.normalize(weight.float(), dim=1).T  # type: ignore[arg-type]
+        labels = self._labels[batch["clip"].cpu()].to(cosines.device).repeat(2)
+        return {"terms": {"cosface": cosface(cosines, labels, config.scale, config.margin)}, "fakes": {}}
+
+    def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
+        """What it sees of both frames."""
+        shown = look(batch, None)
+        identity = nets["identity"]
+        assert isinstance(identity, Identity)
+        return {name: identity.chips(one["image"], one["landmarks"]) for name, one in shown.items()}
+
+    def measure(self, batch: Batch, nets: nn.ModuleDict) -> dict[str, Tensor]:
+        """Cosines of two frames of one clip, and of frames of neighbouring samples."""
+        shown = look(batch, None)
+        first, second = (nets["identity"](one["image"], one["landmarks"]) for one in shown.values())
+        return {"same_cosine": (first * second).sum(1), "next_cosine": (first * second.roll(1, 0)).sum(1)}

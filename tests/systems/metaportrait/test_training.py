@@ -1,0 +1,103 @@
+"""Every stage from the command's job to a checkpoint, each on the one before it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from synthetic_dataset import write_dataset
+
+from avatarkit.checkpoint import Checkpoint, open_checkpoint
+from avatarkit.errors import InputError
+from avatarkit.pipelines.train import TrainJob, train
+from avatarkit.systems.metaportrait.config import PRESETS, check_lines, lines
+from avatarkit.systems.metaportrait.load import load_enhancer, load_flow, load_portrait
+
+QUICK = (
+    "batch=1", "validation_samples=1", "validate_every=1", "pictures_every=1", "checkpoint_every=0", "log_every=1",
+)  # fmt: skip
+SMALL_META = ("inner_steps=1", "inner_batch=1")
+PARENTS = {
+    "flow": (), "identity": (), "portrait": ("flow", "identity"), "meta": ("portrait",), "enhancer": ("portrait",),
+    "temporal": ("portrait", "enhancer"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One step of each stage."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = write_dataset(folder / "data", people=2, frames=6, size=128)
+    for stage, parents in PARENTS.items():
+        more = SMALL_META if stage == "meta" else ("frames=2",) if stage == "temporal" else ()
+        given = {name: folder / name for name in parents}
+        name, sets = f"metaportrait/{stage}", (*QUICK, *more)
+        job = TrainJob(name, data, folder / stage, "tiny-64", None, sets, given, steps=1, device="cpu", workers=0)
+        report = train(job)
+        assert report.ended.reason == "finished", stage
+    return folder
+
+
+def test_every_stage_leaves_a_checkpoint_pictures_and_figures(runs: Path) -> None:
+    for stage in PARENTS:
+        checkpoint = open_checkpoint(runs / stage)
+        assert checkpoint.meta.stage == f"metaportrait/{stage}"
+        assert list((runs / stage).rglob("*.jpg")) + list((runs / stage).rglob("*.png")), stage
+
+
+def test_portraits_start_at_the_flow_and_carry_the_recogniser_unchanged(runs: Path) -> None:
+    flow, portrait = load_flow(open_checkpoint(runs / "flow")), load_portrait(open_checkpoint(runs / "portrait"))
+    adapted = load_portrait(open_checkpoint(runs / "meta"))
+    step = max(
+        (one - other).abs().max().item()
+        for one, other in zip(flow.parameters(), portrait.flow.parameters(), strict=True)
+    )
+    assert 0 < step < 1e-3
+    own = open_checkpoint(runs / "identity").tensors("identity.ema")
+    for net in (portrait, adapted):
+        for name, value in net.identity.state_dict().items():
+            torch.testing.assert_close(value, own[name])
+    moved = [not torch.equal(a, b) for a, b in zip(portrait.parameters(), adapted.parameters(), strict=True)]
+    assert any(moved)
+
+
+def test_the_temporal_net_keeps_the_enhancer(runs: Path) -> None:
+    alone = load_enhancer(open_checkpoint(runs / "enhancer"))
+    windowed = load_enhancer(open_checkpoint(runs / "temporal"))
+    assert windowed.config == replace(alone.config, windows=True)
+    known = windowed.state_dict()
+    for name, value in alone.state_dict().items():
+        assert torch.equal(known[name], value), name
+
+
+def forged(checkpoint: Checkpoint, folder: Path, change: dict[str, str]) -> Checkpoint:
+    """The checkpoint with other lines in its configuration."""
+    meta = json.loads((checkpoint.folder / "meta.json").read_text())
+    meta["nets"]["portrait"]["config"]["flow"]["lines"].update(change)
+    (folder / checkpoint.folder.name).mkdir()
+    (folder / checkpoint.folder.name / "meta.json").write_text(json.dumps(meta))
+    return open_checkpoint(folder / checkpoint.folder.name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"landmarks": "dlib-68"}, "landmarks of another tracker .dlib-68."),
+        ({"sha256": "0" * 64}, "other edges or colours of contours"),
+        ({"name": "thin"}, "use one of dense, contours, sparse"),
+    ],
+)
+def test_a_checkpoint_of_other_landmark_pictures_is_refused(
+    runs: Path, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        load_portrait(forged(open_checkpoint(runs / "portrait"), tmp_path, change))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_know_the_lines_of_this_program(preset: str) -> None:
+    check_lines(PRESETS[preset].portrait.flow.lines, preset)
+    assert lines("dense") != lines("contours")
