@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 _LONGEST_NAME = 255  # bytes, of every usual file system
 _unfinished: set[Path] = set()
@@ -51,10 +52,28 @@ def write_quickly(path: Path, data: bytes) -> None:
     """
     temporary = temporary_name(path)
     try:
-        temporary.write_bytes(data)
+        with temporary.open("xb") as file:
+            file.write(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_journal(path: Path) -> TextIO:
+    """A text file to append lines to, made where there is none; a line that a kill has cut off is ended first.
+
+    Raises:
+        OSError: it cannot be written, or is a link or no regular file.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    if about.st_size and os.pread(descriptor, 1, about.st_size - 1) != b"\n":
+        os.write(descriptor, b"\n")
+    return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 @contextlib.contextmanager

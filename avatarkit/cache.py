@@ -120,7 +120,7 @@ class Cache:
             return None
         try:
             value = read(entry)
-        except (OSError, ValueError, KeyError, EOFError, AvatarkitError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, AvatarkitError):
             # Damaged, or gone meanwhile: it is made again.
             _remove(entry)
             return None

@@ -22,12 +22,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from avatarkit.atomic import replaced
 from avatarkit.errors import InputError, OutputError
-from avatarkit.reading import parse_json, read_bytes
-from avatarkit.runtime import sha256_file
+from avatarkit.reading import open_file, parse_json, read_bytes
 
 FORMAT = "avatarkit-checkpoint"
 VERSION = 1
@@ -89,30 +88,37 @@ class Checkpoint:
         Raises:
             InputError: the checkpoint has none of this name, or the file is missing or damaged.
         """
-        path = self._checked(f"{name}.safetensors")
+        file = f"{name}.safetensors"
+        data = self._checked(file)
         try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: cannot be read: {error}") from error
+            return load(data)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise InputError(f"{self.folder / file}: cannot be read: {error}") from error
 
     def trainer(self) -> dict[str, Any]:
         """The plain values of the trainer's state; InputError as `tensors`."""
-        result = _read_json(self._checked(f"{TRAINER}.json"))
-        return result
+        file = f"{TRAINER}.json"
+        return _parsed(self._checked(file), self.folder / file)
 
-    def _checked(self, name: str) -> Path:
+    def _checked(self, name: str) -> bytes:
+        """The bytes of a file, those very ones that its hash vouches for."""
         path = self.folder / name
         wanted = self.meta.files.get(name)
         if wanted is None:
             raise InputError(f"{self.folder}: the checkpoint of stage {self.meta.stage} has no {name}")
-        if path.is_symlink() or not path.is_file():
-            raise InputError(f"{path}: is missing or a link, the checkpoint is damaged; use another checkpoint")
-        if sha256_file(path) != wanted:
+        try:
+            with open_file(path) as file:
+                data = file.read()
+        except (OSError, InputError) as error:
+            raise InputError(
+                f"{path}: is missing, a link or unreadable, the checkpoint is damaged; use another checkpoint"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != wanted:
             raise InputError(
                 f"{path}: is damaged, its bytes are not those that {META} names; use another checkpoint,"
                 " or delete this folder and the training goes on from the one before"
             )
-        return path
+        return data
 
 
 def list_checkpoints(run: Path) -> list[Path]:
@@ -141,7 +147,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
     meta_path = folder / META
     if not meta_path.is_file():
         raise InputError(f"{folder}: has no {META}, so it is no complete checkpoint; use another one")
-    values = _read_json(meta_path)
+    try:
+        data = read_bytes(meta_path)
+    except FileNotFoundError as error:
+        raise InputError(f"{meta_path}: cannot be read: {error.strerror}") from error
+    values = _parsed(data, meta_path)
     known = values.pop("format", None)
     if known != FORMAT:
         raise InputError(f"{meta_path}: is not a checkpoint of avatarkit (its format is {known!r}, not {FORMAT!r})")
@@ -156,7 +166,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except TypeError as error:
         raise InputError(f"{meta_path}: is damaged: {error}") from error
     _check_values(meta, meta_path)
-    return Checkpoint(folder, meta, sha256_file(meta_path))
+    return Checkpoint(folder, meta, hashlib.sha256(data).hexdigest())
 
 
 def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer: tuple[Tensors, Any]) -> Checkpoint:
@@ -217,11 +227,9 @@ def _write(path: Path, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _parsed(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        result = parse_json(read_bytes(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        result = parse_json(data)
     except ValueError as error:
         raise InputError(f"{path}: is damaged, it is not JSON; use another checkpoint") from error
     if not isinstance(result, dict):

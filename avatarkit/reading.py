@@ -6,17 +6,24 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from avatarkit.errors import InputError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MOST_JSON_BYTES = 64 << 20
 """Of json whose reader names no other limit."""
+LONGEST_LINE = 1 << 20
+"""Bytes, of json lines."""
 DEEPEST_JSON = 64
 LONGEST_NUMBER = 40
 """Characters of a number in json; ours have 25 at most."""
@@ -99,6 +106,47 @@ def read_json(path: Path, most: int = MOST_JSON_BYTES) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path}: is damaged: not a json object")
     return value
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file that has one a line; a line that holds none, as a kill may leave it, is left out.
+
+    Raises:
+        FileNotFoundError: there is none. InputError: it cannot be read.
+    """
+    with open_file(path) as file:
+        while line := file.readline(LONGEST_LINE):
+            with suppress(ValueError):
+                value = parse_json(line)
+                if isinstance(value, dict):
+                    yield value
+
+
+def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """The array of numbers in a .npy file; its size is that of the file before anything is allocated.
+
+    Args:
+        path: the file. mapped: its numbers stay on the disk; the array is then read-only.
+
+    Raises:
+        FileNotFoundError: there is none. InputError: it cannot be read, or holds something else.
+    """
+    import numpy as np
+
+    with open_file(path) as file:
+        try:
+            form: Any = np.lib.format
+            header = form.read_array_header_1_0 if form.read_magic(file) == (1, 0) else form.read_array_header_2_0
+            shape, by_columns, dtype = header(file)
+            start, order = file.tell(), cast(Any, "F" if by_columns else "C")
+            size = os.fstat(file.fileno()).st_size - start
+            if dtype.kind not in "biuf" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
+                raise ValueError(f"{dtype} {shape} in {size} bytes"[:80])
+            if mapped and size:
+                return np.memmap(file, dtype, "r", start, shape, order)
+            return np.frombuffer(bytearray(file.read(size)), dtype).reshape(shape, order=order)
+        except (ValueError, TypeError, OSError, EOFError, RecursionError, MemoryError) as error:
+            raise InputError(f"{path}: is damaged: {error}") from error
 
 
 def check_id(name: object, what: str = "clip id") -> str:

@@ -163,8 +163,9 @@ def interrupted(case: Case, out: Path, number: signal.Signals, after_s: float) -
         faults.append(f"exit code {code} for {number.name}: {errors.strip()[-200:]}")
     if took_s > SOON_S and not case.saves:
         faults.append("slow")
-    if any(word in errors for word in NOISE):
-        faults.append("not quiet: " + errors.strip().splitlines()[-1][:100])
+    noise = [line for line in errors.splitlines() if any(word in line for word in NOISE)]
+    if noise:
+        faults.append("not quiet: " + noise[0][:100])
     until = time.monotonic() + 2
     while any(map(alive, helpers)) and time.monotonic() < until:
         time.sleep(0.05)

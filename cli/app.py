@@ -34,10 +34,17 @@ from avatarkit.cli import (
 from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.signals import INTERRUPTED, Interrupts, leave, line
 from avatarkit.cli.text import collapse
-from avatarkit.errors import AvatarkitError, OutputError, UsageError
+from avatarkit.errors import AvatarkitError, DependencyError, InputError, Interrupted, OutputError, UsageError
 
 EXIT_INTERNAL = AvatarkitError.exit_code
 EXIT_OUTPUT_CLOSED = 141
+_NO_ROOM = {
+    errno.ENOSPC: "free some space or write elsewhere",
+    errno.EDQUOT: "free some space or write elsewhere",
+    errno.EFBIG: "raise the limit (ulimit -f), or write elsewhere",
+}
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "not enough memory", "nsufficient memory", "bad_alloc",
+              "can't start new thread", "Failed to allocate")
 
 app = typer.Typer(name="avatarkit", add_completion=False, pretty_exceptions_enable=False)
 cache_app = typer.Typer(help="Look at or clear what reenact and batch keep by --cache.", add_completion=False)
@@ -148,7 +155,7 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OUTPUT_CLOSED
     except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
-        if interrupts.number is not None and not isinstance(error, AvatarkitError):
+        if interrupts.number is not None and not isinstance(error, Interrupted):
             console.failure(line())  # what libraries make of an interruption within them
             return INTERRUPTED
         code, message = _explain(error)
@@ -180,15 +187,44 @@ def _explain(error: Exception) -> tuple[int, str]:
     """Exit code and message of an error that ended a command."""
     if isinstance(error, AvatarkitError):
         return error.exit_code, str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
         where = f"{error.filename}: " if error.filename else ""
-        return OutputError.exit_code, f"{where}{error.strerror}; free some space or write elsewhere"
+        return OutputError.exit_code, f"{where}{error.strerror}; {_NO_ROOM[error.errno]}"
+    if _out_of_memory(error):
+        what = "there is not enough memory; end other programs, raise the limit (ulimit -v), or use a smaller --size"
+        return DependencyError.exit_code, what
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        return InputError.exit_code, "the folder in which this was started is gone; change to another one"
     what = collapse(f"{type(error).__name__}: {error}").rstrip(": ")
     return EXIT_INTERNAL, f"internal error: {what} (set AVATARKIT_DEBUG=1 for the traceback)"
 
 
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, says so in any of the ways in which libraries do."""
+    while error is not None:
+        text = str(error)
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        library = isinstance(error, (ImportError, RuntimeError)) or type(error).__module__ == "cv2"
+        if library and any(part in text for part in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _folder_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _settle_process() -> None:
     """Let any file name be printed in any locale, keep other packages' chatter off the terminal, yield idle cores."""
+    while (unused := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # streams that are closed: files of ours must not take their place
+    os.close(unused)
     # Before torch loads: its threads would spin while they wait, which on a busy machine costs tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  closed by the shell

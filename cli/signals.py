@@ -38,12 +38,14 @@ class Interrupts:
         self.over = False
         """Set when the command has ended: a request that comes later changes nothing, and the process ends anyway."""
         self._previous: dict[int, object] = {}
+        self._hook = sys.unraisablehook
         self._ended = threading.Event()
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> Interrupts:
         forget_promises()
         if threading.current_thread() is threading.main_thread():
+            self._hook, sys.unraisablehook = sys.unraisablehook, _say_nothing_of_requests
             self._pipe = os.pipe()
             os.set_blocking(self._pipe[1], False)
             threading.Thread(target=self._listen, args=(self._pipe[0],), name="signals", daemon=True).start()
@@ -61,6 +63,7 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         if self._pipe is not None:
+            sys.unraisablehook = self._hook
             signal.set_wakeup_fd(-1)
             os.close(self._pipe[1])
 
@@ -88,6 +91,12 @@ class Interrupts:
                 discard_all()
                 leave(128 + self.number, line())
         os.close(pipe)
+
+
+def _say_nothing_of_requests(event: sys.UnraisableHookArgs) -> None:
+    """A request that came within a destructor or callback is lost there, and told by the thread that hears of each."""
+    if event.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(event)
 
 
 def leave(code: int, last: str = "") -> None:

@@ -18,6 +18,7 @@ from avatarkit.background.inpaint import Inpainter
 from avatarkit.background.matting import Matting
 from avatarkit.background.plate import make_plate
 from avatarkit.cache import Cache
+from avatarkit.reading import read_array, read_json
 from avatarkit.weights.choice import AUTO, Candidate
 from avatarkit.weights.load import present
 
@@ -104,7 +105,16 @@ class LayerTools:
             array, name, advice = compute()
         else:
             key = {"method": way, "inputs": [digest(array) for array in inputs]}
-            array, name, advice = self._cache.fetch(kind, key, lambda folder: _save(folder, *compute()), _load)
+
+            def read(folder: Path) -> tuple[NDArray[Any], str, str]:
+                kept = _load(folder)
+                # Mattes are float32 (H, W), foregrounds and plates pictures, of the picture's size.
+                shape = inputs[0].shape[:2] if kind == "mattes" else inputs[0].shape
+                if kept[0].shape != shape or kept[0].dtype != (np.float32 if kind == "mattes" else np.uint8):
+                    raise ValueError(f"{kind} of another form")
+                return kept
+
+            array, name, advice = self._cache.fetch(kind, key, lambda folder: _save(folder, *compute()), read)
         if advice and advice not in self.advice:
             self.advice.append(advice)
         return array, name
@@ -128,5 +138,5 @@ def _save(folder: Path, array: NDArray[Any], name: str, advice: str) -> None:
 
 
 def _load(folder: Path) -> tuple[NDArray[Any], str, str]:
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    return np.load(folder / ARRAY, allow_pickle=False), str(about["name"]), str(about["advice"])
+    about = read_json(folder / ABOUT)
+    return read_array(folder / ARRAY), str(about["name"]), str(about["advice"])

@@ -21,7 +21,7 @@ from avatarkit.background.spec import BackgroundSpec
 from avatarkit.cache import Cache
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import Face
+from avatarkit.face.types import LANDMARKS, Face
 from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
@@ -31,6 +31,7 @@ from avatarkit.pipelines.framing import drawn_part, drawn_square
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.source import Portrait, Source, Unseen, open_portrait, read_portrait
+from avatarkit.reading import read_array, read_json
 from avatarkit.runtime import Progress, sha256_file
 from avatarkit.systems.protocol import Engine
 from avatarkit.systems.registry import EngineInfo
@@ -112,9 +113,11 @@ class Studio:
             (folder / ABOUT).write_text(json.dumps({**values, "tracker": portrait.tracker}), encoding="utf-8")
 
         def read(folder: Path) -> Portrait:
-            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            about = read_json(folder / ABOUT)
             left, top, right, bottom = map(float, about["box"])
-            landmarks = np.load(folder / FACE, allow_pickle=False)
+            landmarks = read_array(folder / FACE)
+            if landmarks.shape != (LANDMARKS, 3) or not np.isfinite(landmarks).all():
+                raise ValueError("no landmarks")
             face = Face(landmarks, (left, top, right, bottom), float(about["score"]))
             return read_portrait(path, face, int(about["faces"]), str(about["tracker"]))
 
@@ -153,7 +156,7 @@ class Studio:
             (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
         def read(folder: Path) -> Driver:
-            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            about = read_json(folder / ABOUT)
             kind, info = driver_kind(path)
             motion = replace(read_motion(folder / MOTION), driver=path.name)
             part = None if about["part"] is None else (int(about["part"][0]), int(about["part"][1]))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from avatarkit.data.clip import Split
 from avatarkit.errors import InputError
-from avatarkit.reading import open_file, parse_json, read_bytes
+from avatarkit.reading import LARGEST_WHOLE, LONGEST_NUMBER, open_file, parse_json, read_bytes
 
 PIECE_BYTES = 1 << 20
 LARGEST_RECORD = 1 << 20
@@ -205,8 +205,8 @@ def _file(values: Any, where: str) -> PhotoFile:
     path, size, landmarks = table.get("file_path"), table.get("file_size"), table.get("face_landmarks")
     if not isinstance(path, str) or not path or path.startswith("/") or ".." in path.split("/") or "\\" in path:
         raise InputError(f"{where}: file_path is {str(path)[:60]!r}, expected a path inside the folder of photos")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise InputError(f"{where}: file_size is {size!r}")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < LARGEST_WHOLE:
+        raise InputError(f"{where}: file_size is {repr(size)[:60]}")
     try:
         points = np.array(landmarks, np.float64)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -291,7 +291,12 @@ class _Window:
             return value, text, start
 
 
-_DECODER = json.JSONDecoder()
+def _whole(text: str) -> float:
+    """A whole number; one too long to be meant is infinite, which its record alone is refused for."""
+    return int(text) if len(text) <= LONGEST_NUMBER else float("inf")
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole)
 
 
 def _end_of_space(text: str, at: int) -> int:

@@ -20,7 +20,7 @@ from avatarkit.atomic import replaced, write_json
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError, UsageError
-from avatarkit.reading import open_file, read_json
+from avatarkit.reading import read_array, read_json
 
 if TYPE_CHECKING:
     from avatarkit.data.dataset import Dataset
@@ -64,10 +64,9 @@ class SideCar:
     def _open(self, shard: str) -> NDArray[Any]:
         path = self._folder / f"{shard}.npy"
         try:
-            open_file(path).close()  # neither a link nor a pipe
-            rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read: {error}; make the column again") from error
+            rows = read_array(path, mapped=True)
+        except (OSError, InputError) as error:
+            raise InputError(f"{str(error) or path}; make the column again") from error
         frames = len(self._dataset.reader(shard))
         if rows.ndim < 1 or len(rows) != frames:
             raise InputError(f"{path}: has no row for each of {frames} frames; make the column again")

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from avatarkit.errors import InputError
-from avatarkit.media.image import ImageArray, decode_image, open_image, over_white
+from avatarkit.media.image import ImageArray, decode_image, frame_count, open_image, over_white
 from avatarkit.media.rate import RateEstimate, RateEstimator, round_half_up
 
 MOST_FRAME_PIXELS = 20_000_000
@@ -40,7 +40,7 @@ def animation_times(path: Path) -> AnimationTimes:
     now = 0
     until = time.monotonic() + MOST_SECONDS
     with open_image(path) as image:
-        frames = int(getattr(image, "n_frames", 1))
+        frames = frame_count(image, path)
         if image.width * image.height > MOST_FRAME_PIXELS or image.width * image.height * frames > MOST_PIXELS:
             raise InputError(
                 f"{path}: is an animation of {frames} frames of {image.width} x {image.height}; at most"

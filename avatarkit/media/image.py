@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from avatarkit.errors import InputError, OutputError
 from avatarkit.media.files import check_readable
+from avatarkit.media.gif import gif_frames
 from avatarkit.media.pixel_depth import deep_pixels
 
 ImageArray = npt.NDArray[np.uint8]
@@ -28,6 +29,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000
 ANIMATED_FORMATS = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 MAX_PIXELS = 300_000_000
+STRIP_PIXELS = 4_000_000
 _BLACK_POINT_COMPENSATION: Any = 0x2000  # a flag of Little CMS; Pillow names it from 10.3 on
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BROKEN = (OSError, zlib.error, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
@@ -55,13 +57,20 @@ def image_header(path: Path) -> ImageHeader | None:
     try:
         with open_image(path) as image:
             codec = (image.format or "").lower()
-            frames = int(getattr(image, "n_frames", 1)) if image.format in ANIMATED_FORMATS else 1
+            frames = frame_count(image, path)
             width, height = _upright_size(image)
             return ImageHeader(codec, width, height, frames)
     except UnidentifiedImageError:
         return None
     except _BROKEN as error:
         raise _unreadable(path, error) from error
+
+
+def frame_count(image: Image.Image, path: Path) -> int:
+    """Frames of an opened animation, 1 for a still; Pillow would look through all of a GIF without a limit of time."""
+    if image.format == "GIF":
+        return gif_frames(path)
+    return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED_FORMATS else 1
 
 
 def is_image(path: Path | str) -> bool:
@@ -107,9 +116,17 @@ def read_image_rgba(path: Path | str) -> tuple[ImageArray, AlphaArray | None]:
 
 def over_white(rgb: ImageArray, alpha: AlphaArray) -> ImageArray:
     """Composite straight `rgb` (H x W x 3) over white by `alpha` (H x W in [0, 1])."""
-    weight = alpha[..., None]
-    blended: ImageArray = np.rint(rgb * weight + np.float32(255) * (1 - weight)).astype(np.uint8)
+    blended = np.empty_like(rgb)
+    for rows in strips(*alpha.shape):
+        weight = alpha[rows, :, None]
+        blended[rows] = np.rint(rgb[rows] * weight + np.float32(255) * (1 - weight))
     return blended
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of a picture, a few megapixels at a time: what is computed so needs no second whole picture."""
+    step = max(1, STRIP_PIXELS // max(width, 1))
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 @contextlib.contextmanager
@@ -136,27 +153,47 @@ def decode_image(image: Image.Image, path: Path | None = None) -> tuple[ImageArr
     """Pixels of an opened Pillow image (its current frame) as `read_image_rgba` gives them."""
     profile = image.info.get("icc_profile")
     deep = deep_pixels(image, path)  # first: asking for the orientation makes Pillow load a PNG at 8 bits
-    if deep is not None:
-        # OpenCV turns TIFFs by itself and nothing else.
-        orientation = 1 if image.format == "TIFF" and len(deep[0].shape) == 3 else _orientation(image)
-        colour, alpha = deep
-        upright = _turn(Image.fromarray(colour), orientation)
-        rgb = _to_srgb(upright, profile)
-        turned = None if alpha is None else np.asarray(_turn(Image.fromarray(alpha), orientation))
-        return np.array(rgb), _as_alpha(turned)
-    upright = ImageOps.exif_transpose(image)
-    alpha_8: npt.NDArray[np.uint8] | None = None
-    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
-        upright = upright.convert("RGBA")
-        alpha_8 = np.asarray(upright.getchannel("A"))
-        upright = upright.convert("RGB")
-    return np.array(_to_srgb(upright, profile)), _as_alpha(alpha_8)
+    if deep is None:
+        image.load()  # turns a TIFF
+        width, height = image.size
+    else:
+        height, width = deep[0].shape[:2]
+    # OpenCV turns TIFFs by itself and nothing else.
+    turned = 1 if deep is not None and image.format == "TIFF" and deep[0].ndim == 3 else _orientation(image)
+    shape = (width, height) if turned in (5, 6, 7, 8) else (height, width)
+    rgb, alpha = np.empty((*shape, 3), np.uint8), np.full(shape, 255, np.uint8)
+    rgb_as_stored, alpha_as_stored = _as_stored(rgb, turned), _as_stored(alpha, turned)
+    for rows in strips(height, width):
+        if deep is None:
+            part, opacity = _split(image.crop((0, rows.start, width, rows.stop)))
+        else:
+            part, opacity = Image.fromarray(deep[0][rows]), None if deep[1] is None else deep[1][rows]
+        rgb_as_stored[rows] = np.asarray(_to_srgb(part, profile))
+        if opacity is not None:
+            alpha_as_stored[rows] = opacity
+    return rgb, _as_alpha(alpha)
 
 
-def _as_alpha(alpha_8: npt.NDArray[np.uint8] | None) -> AlphaArray | None:
-    if alpha_8 is None or int(alpha_8.min()) == 255:
+def _split(image: Image.Image) -> tuple[Image.Image, npt.NDArray[np.uint8] | None]:
+    """A picture without its alpha, and that."""
+    if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
+        return image, None
+    image = image.convert("RGBA")
+    return image.convert("RGB"), np.asarray(image.getchannel("A"))
+
+
+def _as_alpha(alpha_8: npt.NDArray[np.uint8]) -> AlphaArray | None:
+    if int(alpha_8.min()) == 255:
         return None
-    return alpha_8.astype(np.float32) / np.float32(255)
+    alpha = alpha_8.astype(np.float32)
+    alpha /= np.float32(255)
+    return alpha
+
+
+def _as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """A view of an upright picture whose pixels lie as a file of that EXIF orientation stores them."""
+    swapped = upright.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else upright
+    return swapped[:: -1 if orientation in (3, 4, 6, 7) else 1, :: -1 if orientation in (2, 3, 7, 8) else 1]
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -212,21 +249,6 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> int:
     return int(image.getexif().get(ExifTags.Base.Orientation, 1) or 1)
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _refuse_heif(path: Path) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+MOST_BOXES = 100_000
+"""Looked at in one place; a file of nothing but empty boxes would take minutes."""
+
 
 def declared_samples(path: Path) -> int | None:
     """Number of samples that the index lists for the first video track.
@@ -71,7 +74,9 @@ def _find(file: BinaryIO, start: int, stop: int, *names: bytes) -> tuple[int, in
 def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, start of the body and end of every box between two offsets."""
     position = start
-    while position + 8 <= stop:
+    for _ in range(MOST_BOXES):
+        if position + 8 > stop:
+            return
         file.seek(position)
         size, kind = struct.unpack(">I4s", file.read(8))
         body = position + 8

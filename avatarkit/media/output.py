@@ -5,6 +5,7 @@ touch.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -96,6 +97,10 @@ def pending_output(path: Path | str, *, overwrite: bool, directory: bool = False
         except OutputError as error:
             # Whoever wrote there knows the temporary name alone.
             raise OutputError(str(error).replace(str(temporary), str(path))) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
         if not overwrite and os.path.lexists(path):
             raise OutputError(f"{path}: has appeared meanwhile; choose another name or pass --overwrite")
         try:

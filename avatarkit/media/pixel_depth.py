@@ -32,10 +32,8 @@ def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteA
     data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None or data.dtype != np.uint16 or data.ndim != 3:
         return None  # Pillow reads it too, with the low bits dropped
-    channels = words_to_bytes(data)
-    if channels.shape[2] == 4:
-        return np.ascontiguousarray(channels[..., 2::-1]), np.ascontiguousarray(channels[..., 3])
-    return np.ascontiguousarray(channels[..., ::-1]), None
+    color, alpha = words_to_bytes(data[..., 2::-1]), words_to_bytes(data[..., 3]) if data.shape[2] == 4 else None
+    return color, alpha
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -56,7 +54,10 @@ def _unpacked_bytes(path: Path) -> int:
 
 def words_to_bytes(values: npt.NDArray[Any]) -> ByteArray:
     """uint16 to uint8 with 65535 -> 255 and rounding: the nearest of v / 257."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    result = np.empty(values.shape, np.uint8)
+    for row, words in enumerate(values):  # row by row: the sums are twice as wide
+        result[row] = (words.astype(np.uint32) + 128) // 257
+    return result
 
 
 def _grey_to_8_bit(values: npt.NDArray[Any]) -> ByteArray:

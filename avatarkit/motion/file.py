@@ -6,7 +6,7 @@ import os
 import re
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,8 @@ def is_motion_file(path: Path) -> bool:
     if path.suffix.lower() == SUFFIX:
         return True
     try:
-        return _about(_header(path)).get("format") == FORMAT
+        with open_file(path, links=True) as file:
+            return _about(_header(file, path)).get("format") == FORMAT
     except (OSError, InputError):
         return False
 
@@ -89,11 +90,18 @@ def read_motion(path: Path) -> Motion:
         InputError: missing, damaged, not a motion file, or of an unknown version.
     """
     try:
-        header = _header(path)
+        with open_file(path, links=True) as file:
+            motion = _read(file, path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
+    _check(path, motion)
+    return motion
+
+
+def _read(file: BinaryIO, path: Path) -> Motion:
+    header = _header(file, path)
     about = _about(header)
     if about.get("format") != FORMAT:
         raise InputError(f"{path}: is not a motion file; make one with avatarkit motion extract")
@@ -103,7 +111,7 @@ def read_motion(path: Path) -> Motion:
             " extract it again, or use the program that wrote it"
         )
     try:
-        columns = {name: _column(path, header, name) for name in COLUMNS}
+        columns = {name: _column(file, header, name) for name in COLUMNS}
         if not _RATE.fullmatch(check_text(about["rate"], "rate")):
             raise ValueError(f"rate is {about['rate'][:40]!r}")
         width, height = (_side(about[name], name) for name in ("width", "height"))
@@ -111,22 +119,19 @@ def read_motion(path: Path) -> Motion:
         rate = Fraction(about["rate"])
     except (KeyError, ValueError, ArithmeticError, TypeError) as error:
         raise _damaged(path, str(error)) from error
-    motion = Motion(rate=rate, width=width, height=height, tracker=tracker, driver=driver, **columns)
-    _check(path, motion)
-    return motion
+    return Motion(rate=rate, width=width, height=height, tracker=tracker, driver=driver, **columns)
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(file: BinaryIO, path: Path) -> dict[str, Any]:
     """The json header of a safetensors file; `__start__` is added: where the data begins, in bytes."""
-    with open_file(path, links=True) as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if size < 10 or length > min(size - 8, 1 << 24):
-            raise InputError(f"{path}: is not a motion file, or is cut off")
-        try:
-            header = parse_json(file.read(length))
-        except ValueError as error:
-            raise InputError(f"{path}: is not a motion file") from error
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 10 or length > min(size - 8, 1 << 24):
+        raise InputError(f"{path}: is not a motion file, or is cut off")
+    try:
+        header = parse_json(file.read(length))
+    except ValueError as error:
+        raise InputError(f"{path}: is not a motion file") from error
     if not isinstance(header, dict):
         raise InputError(f"{path}: is not a motion file")
     header["__start__"] = 8 + length
@@ -147,7 +152,7 @@ def _about(header: dict[str, Any]) -> dict[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def _column(path: Path, header: dict[str, Any], name: str) -> NDArray[Any]:
+def _column(file: BinaryIO, header: dict[str, Any], name: str) -> NDArray[Any]:
     dtype = _dtype(name)
     entry = header[name]
     shape = tuple(check_whole(rows, name) for rows in check_list(entry["shape"], name))
@@ -155,9 +160,9 @@ def _column(path: Path, header: dict[str, Any], name: str) -> NDArray[Any]:
     if entry["dtype"] != _CODES[dtype.name] or shape[1:] != _ROW_SHAPES[name] or not shape:
         raise ValueError(f"column {name} is {entry['dtype']} {shape}")
     whole = stop - start == math.prod(shape) * dtype.itemsize
-    if not whole or start < 0 or header["__start__"] + stop > path.stat().st_size:
+    if not whole or start < 0 or header["__start__"] + stop > os.fstat(file.fileno()).st_size:
         raise ValueError(f"column {name} is cut off")
-    mapped = np.memmap(path, dtype=dtype, mode="r", offset=header["__start__"] + start, shape=shape)
+    mapped = np.memmap(file, dtype=dtype, mode="r", offset=header["__start__"] + start, shape=shape)
     return mapped if name == "expression" else np.array(mapped)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.atomic import write_whole
+from avatarkit.atomic import open_journal, replaced, write_whole
+from avatarkit.errors import InputError, OutputError
 from avatarkit.media.image import write_image
+from avatarkit.reading import read_json_lines
 
 LOG_NAME = "log.jsonl"
 
@@ -21,16 +23,22 @@ class RunLog:
 
     Args:
         folder: of the run. first_step: the first step that this process does, from 0.
+
+    Raises:
+        OutputError: the log cannot be written, or is a link. InputError: the log of before cannot be read.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._pictures = folder / "pictures"
-        self._pictures.mkdir(parents=True, exist_ok=True)
-        self._path = folder / LOG_NAME
-        _cut(self._path, first_step)
-        self._lines = self._path.open("a", encoding="utf-8")
+        path = folder / LOG_NAME
+        try:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            _cut(path, first_step)
+            self._lines = open_journal(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
         self._board = SummaryWriter(folder / "tensorboard", purge_step=first_step)
 
     def figures(self, kind: str, step: int, images: int, values: Mapping[str, float]) -> None:
@@ -44,7 +52,8 @@ class RunLog:
     def picture(self, step: int, images: int, sheet: NDArray[np.uint8]) -> Path:
         """Write a picture (H, W, 3); the file is named after the images seen."""
         path = self._pictures / f"images-{images:09d}.png"
-        write_image(path, sheet)
+        with replaced(path) as temporary:
+            write_image(temporary, sheet)
         self._board.add_image("pictures", sheet, step, dataformats="HWC")
         return path
 
@@ -56,20 +65,17 @@ class RunLog:
 
 def read_log(folder: Path) -> list[dict[str, object]]:
     """All lines of a run's log, the oldest first; a last line that was cut off is left out."""
-    path = folder / LOG_NAME
-    if not path.is_file():
+    try:
+        return list(read_json_lines(folder / LOG_NAME))
+    except FileNotFoundError:
         return []
-    result = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            result.append(json.loads(line))
-        except ValueError:
-            continue  # the process ended while it wrote this line
-    return result
 
 
 def _cut(path: Path, first_step: int) -> None:
-    lines = [line for line in read_log(path.parent) if int(str(line["step"])) < first_step]
+    lines = read_log(path.parent)
+    if any(not isinstance(line.get("step"), int) for line in lines):
+        raise InputError(f"{path}: is damaged: a line has no step; remove the file, and the training goes on")
+    lines = [line for line in lines if int(str(line["step"])) < first_step]
     if path.exists():
         write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 

@@ -119,7 +119,8 @@ def _collect(found: _Found, out: Path, folder: Path, *, several: bool) -> None:
     """Results of one folder; with several folders their names tell apart what the engine's name does not."""
     latest: dict[str, dict[str, Any]] = {}
     for row in journal(folder):
-        if row.get("state") in ("done", "refused") and row.get("source"):
+        usable = all(_is_path(row.get(key)) for key in ("pair", "source", "driver"))
+        if row.get("state") in ("done", "refused") and usable:
             name = str(row["pair"])
             name = name if row["state"] == "done" else _inside(name, folder)
             latest[name] = row
@@ -129,8 +130,8 @@ def _collect(found: _Found, out: Path, folder: Path, *, several: bool) -> None:
         driver = _side(found.drivers, out, Path(str(row["driver"])))
         if row["state"] == "refused":
             found.items.append(Item(source, driver, reason=f"{row.get('kind')}: {row.get('reason')}"))
-        elif (folder / name).exists():
-            engine = f"{folder.name}: {row['engine']}" if several else str(row["engine"])
+        elif os.path.isfile(folder / name):
+            engine = f"{folder.name}: {row.get('engine')}" if several else str(row.get("engine"))
             found.items.append(_item(out, folder, folder / name, source, driver, engine))
     for path in _results(folder):
         match = _NAME.fullmatch(path.stem)
@@ -141,6 +142,17 @@ def _collect(found: _Found, out: Path, folder: Path, *, several: bool) -> None:
         generator = read_tags(path).get("generator", "")
         engine = generator.partition("engine ")[2].partition(";")[0] or "unknown"
         found.items.append(_item(out, folder, path, source, driver, f"{folder.name}: {engine}" if several else engine))
+
+
+def _is_path(value: object) -> bool:
+    """Whether a journal's value can be a file's name."""
+    if not isinstance(value, str) or not 0 < len(value) <= 4096 or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _inside(name: str, folder: Path) -> str:
@@ -164,7 +176,7 @@ def _side(sides: dict[str, Side], out: Path, path: Path) -> str:
         name = f"{path.parent.name}/{path.stem}" if "/" not in name else f"{name}'"
     if name not in sides:
         poster = out / WORK / POSTERS / f"{digest_of({'input': str(path.resolve())})[:32]}.jpg"
-        there = path.is_file()
+        there = os.path.isfile(path)
         sides[name] = Side(name, _link(out, path) if there else "", _poster(out, poster, path) if there else "")
     return name
 
@@ -187,6 +199,6 @@ def _glimpse(path: Path) -> Any:
 
 
 def _link(out: Path, path: Path) -> str:
-    return quote(Path(os.path.relpath(path, out)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(path, out)).as_posix()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import io
-import json
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from avatarkit.media.image import IMAGE_SUFFIXES
 from avatarkit.motion.file import SUFFIX as MOTION_SUFFIX
 from avatarkit.pipelines.driver import driver_kind
 from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.reading import check_inside, parse_json, read_bytes
 
 NAME = "{source}--{driver}"
 """Name of an output, from the stems of its source and driver."""
@@ -25,6 +26,10 @@ LIST_SUFFIXES = (".txt", ".lst")
 OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX))
 """What is taken from a folder; a list or a pattern may name anything."""
+
+LONGEST_CELL = 4096
+MOST_BYTES = 256 << 20
+"""Of a list or a jobs file."""
 
 Configure = Callable[[Path, Path, Path, Mapping[str, str]], ReenactConfig]
 """Source, driver, output and further options by name to a configuration; UsageError for what cannot be read."""
@@ -71,8 +76,9 @@ def files_of(text: str, option: str) -> list[Path]:
     if path.is_dir():
         result = [file for file in sorted(path.iterdir()) if _is_media(file)]
     elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
-        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        result = [path.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        lines = _text(read_bytes(path, MOST_BYTES, links=True)).splitlines()
+        names = [line.strip().replace("\0", "\ufffd") for line in lines]
+        result = [path.parent / name for name in names if name and not name.startswith("#")]
     elif path.is_file():
         result = [path]
     else:
@@ -143,8 +149,8 @@ def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], l
         InputError: the file cannot be read, or has no columns source and driver.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_bytes(path, MOST_BYTES, links=True)
+    except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     text = _text(data)
     rows = _json_rows(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(path, text)
@@ -170,29 +176,42 @@ def _text(data: bytes) -> str:
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=False)
-    columns = [(name or "").strip() for name in reader.fieldnames or []]
+    try:
+        columns = [(name or "").strip() for name in reader.fieldnames or []]
+    except csv.Error as error:
+        raise InputError(f"{path}: its first row is no csv: {error}") from error
     if not {"source", "driver"} <= set(columns):
         raise InputError(f"{path}: the first row must name the columns, source and driver among them")
     reader.fieldnames = columns
-    yield from enumerate(reader, 2)
+    number = 1
+    while True:
+        number += 1
+        try:
+            yield number, next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield number, "no csv"
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, parse_json(line.encode("utf-8", "surrogateescape"))
             except ValueError:
                 yield number, "no json"
 
 
 def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> ReenactConfig:
     if not isinstance(row, dict):
-        raise InputError("is no json object with source and driver; mend or remove the line")
+        raise InputError("is no object or row with source and driver; mend or remove the line")
     if row.pop("", None):
         raise InputError("has more cells than there are columns; put cells with commas into quotes")
     cells = {key: "" if value is None else str(value).strip() for key, value in row.items()}
     for key, value in cells.items():
+        if "\0" in value or len(value) > LONGEST_CELL:
+            raise InputError(f"column {key[:40]}: holds a NUL, or more than {LONGEST_CELL} characters")
         if _printable(value) != value:
             raise InputError(f"column {key}: {_printable(value)} is not UTF-8; save the file as UTF-8")
     source, driver, output = (cells.pop(key, "") for key in ("source", "driver", "output"))
@@ -200,8 +219,11 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
         raise InputError("names no source or no driver")
     source_path, driver_path = folder / source, folder / driver
     name = output or output_name(NAME, source_path, driver_path) + output_suffix(driver_path)
+    check_inside(name, "output")
+    if cells.get("layers"):
+        cells["layers"] = str(out / check_inside(cells["layers"], "layers"))
     for key in ("audio", "background"):
-        if cells.get(key) and (folder / cells[key]).is_file():
+        if cells.get(key) and os.path.isfile(folder / cells[key]):  # False for names that are too long
             cells[key] = str(folder / cells[key])
     config = configure(source_path, driver_path, out / name, {key: value for key, value in cells.items() if value})
     return replace(config, report=None)

@@ -13,13 +13,14 @@ from avatarkit.atomic import write_quickly
 from avatarkit.background.choice import INPAINTERS, MATTINGS
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import LIMIT_BYTES, digest_of
-from avatarkit.errors import AvatarkitError, OutputError, UsageError
+from avatarkit.errors import AvatarkitError, InputError, OutputError, UsageError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
 from avatarkit.pipelines.engines import checkpoint_hashes, given_checkpoints
 from avatarkit.pipelines.layer_tools import method
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.studio import Studio
+from avatarkit.reading import check_table, check_whole, read_json
 from avatarkit.work.task import Runner
 
 WORK = ".batch"
@@ -158,12 +159,12 @@ def why_again(pair: Pair, mark: Mapping[str, Any] | None) -> str | None:
         return "its file is gone"
     if [about.st_size, about.st_mtime_ns] != mark.get("file"):
         return "its file was changed"
-    before = mark.get("state") or {}
+    before = mark.get("state", {})
     changed = [key for key in pair.state if pair.state[key] != before.get(key)]
     if not changed:
         return None
     if changed == ["options"]:
-        now, then = pair.state["options"], before.get("options") or {}
+        now, then = pair.state["options"], before.get("options", {})
         changed = [f"--{key.replace('_', '-')}" for key in now if now[key] != then.get(key)] or changed
     return f"{', '.join(changed)} {'has' if len(changed) == 1 else 'have'} changed"
 
@@ -171,10 +172,13 @@ def why_again(pair: Pair, mark: Mapping[str, Any] | None) -> str | None:
 def read_mark(options: BatchOptions, pair: Pair) -> dict[str, Any] | None:
     """What was noted when the pair was made; None where it was not, or the note is damaged."""
     try:
-        mark = json.loads((options.work / MARKS / f"{pair.key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        mark = read_json(options.work / MARKS / f"{pair.key}.json")
+        state = check_table(mark.get("state", {}), "state")
+        check_table(state.get("options", {}), "options")
+        check_whole(mark.get("frames", 0), "frames")
+    except (OSError, ValueError, InputError):
         return None
-    return mark if isinstance(mark, dict) else None
+    return mark
 
 
 def begin_mark(options: BatchOptions, pair: Pair) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import time
 from collections import Counter
@@ -13,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import write_quickly
-from avatarkit.errors import InputError
+from avatarkit.atomic import open_journal, write_quickly
+from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.batch.jobs import Refusal
 from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
 from avatarkit.pipelines.batch.worker import Made, Ready
+from avatarkit.reading import check_number, check_text, check_whole, read_json, read_json_lines
 from avatarkit.runtime import Progress
 from avatarkit.work.task import Result
 from avatarkit.work.watcher import QuietWatcher
@@ -80,24 +80,39 @@ def read_status(out: Path) -> list[Status]:
     """
     result = []
     for path in sorted((out / WORK).glob("status*.json")):
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            values = json.loads(path.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
+            values = read_json(path)
             workers = {name: WorkerStatus(**about) for name, about in values.pop("workers").items()}
-            result.append(Status(**values, workers=workers))
+            status = Status(**values, workers=workers)
+            _check(status)
+            result.append(status)
     if not result:
         raise InputError(f"{out}: no batch was started here; give the folder that -o named")
     return result
 
 
+def _check(status: Status) -> None:
+    """Raise ValueError where a value is none that `Book` writes."""
+    for name in ("total", "kept", "done", "refused", "frames"):
+        check_whole(getattr(status, name), name)
+    for name in ("frames_per_s", "started_s", "written_s", *(["left_s"] if status.left_s is not None else [])):
+        check_number(getattr(status, name), name)
+    for worker in status.workers.values():
+        check_whole(worker.frames, "frames")
+        check_whole(worker.of, "of")
+        check_text(worker.task, "task")
+        check_text(worker.stage, "stage")
+    for reason, count in status.reasons.items():
+        check_whole(count, reason)
+    check_text(status.state, "state")
+    check_text(status.host, "host")
+
+
 def journal(out: Path) -> Iterator[dict[str, Any]]:
     """What happened, in order; a line that was cut off by a kill is left out."""
     for path in sorted(out.glob("batch*.jsonl")):
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                with suppress(ValueError):
-                    value = json.loads(line)
-                    if isinstance(value, dict):
-                        yield value
+        with suppress(OSError, InputError):
+            yield from read_json_lines(path)
 
 
 class Book(QuietWatcher):
@@ -122,7 +137,11 @@ class Book(QuietWatcher):
         self.status = Status(total, len(plan.kept), host=socket.gethostname(), started_s=time.time())
         ending = f"-{part}" if part else ""
         self._status_path = options.work / f"status{ending}.json"
-        self._file = _appending(options.out / f"batch{ending}.jsonl")
+        journal_path = options.out / f"batch{ending}.jsonl"
+        try:
+            self._file = open_journal(journal_path)
+        except OSError as error:
+            raise OutputError(f"{journal_path}: cannot be written: {error.strerror or error}") from error
         self._last_s = self._start_s = time.monotonic()
         for refusal in plan.refused:
             self.refuse(refusal)
@@ -212,16 +231,3 @@ class Book(QuietWatcher):
     def _note(self, state: str, **values: Any) -> None:
         self._file.write(json.dumps({"state": state, "time": round(time.time(), 3), **values}) + "\n")
         self._file.flush()
-
-
-def _appending(path: Path) -> Any:
-    """A journal to append to; a line that a kill has cut off is ended first."""
-    torn = False
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            torn = file.read(1) != b"\n"
-    handle = path.open("a", encoding="utf-8")
-    if torn:
-        handle.write("\n")
-    return handle

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatarkit.atomic import write_quickly
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import digest_of
-from avatarkit.errors import AvatarkitError
+from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
 from avatarkit.pipelines.batch.plan import (
     FAILED,
@@ -32,6 +32,7 @@ from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.studio import Studio
+from avatarkit.reading import read_json
 from avatarkit.runtime import NullProgress
 from avatarkit.work.claims import claim
 from avatarkit.work.task import Deferred, Link, Turn
@@ -154,11 +155,10 @@ class BatchWorker:
         config = pair.job.config
         for part in ("source", "driver"):
             try:
-                text = (self._options.work / FAILED / f"{input_key(part, config)}.json").read_text(encoding="utf-8")
-            except OSError:
+                what = read_json(self._options.work / FAILED / f"{input_key(part, config)}.json")
+            except (OSError, InputError):
                 continue
-            what = json.loads(text)
-            return Refusal.of(AvatarkitError(what["reason"]), pair.job, what["kind"])
+            return Refusal.of(AvatarkitError(str(what.get("reason"))), pair.job, str(what.get("kind")))
         return None
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.pipelines.batch.jobs import files_of
+from avatarkit.pipelines.batch.jobs import LONGEST_CELL, MOST_BYTES, files_of
+from avatarkit.reading import read_bytes
 
 Kind = Literal["self", "cross", "videos"]
 Item = TypeVar("Item")
 SIZES = (64, 4096)
-LONGEST_CELL = 4096
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,16 @@ def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:
         InputError: it cannot be read, or lacks a column.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
+        text = read_bytes(path, MOST_BYTES, links=True).decode("utf-8-sig")
+    except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     rows = csv.DictReader(io.StringIO(text))
-    missing = {"output", "driver"} - set(rows.fieldnames or ())
+    try:
+        missing = {"output", "driver"} - set(rows.fieldnames or ())
+    except csv.Error as error:
+        raise InputError(f"{path}: its first row is no csv: {error}") from error
     if missing:
         raise InputError(
             f"{path}: has no column {sorted(missing)[0]}; it needs output and driver, and may have source, method, name"
@@ -137,15 +141,15 @@ def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:
 
 
 def _row_case(folder: Path, number: int, row: Mapping[str, str | None], seen: dict[tuple[str, str], int]) -> Case:
-    if None in row or any(value is not None and len(value) > LONGEST_CELL for value in row.values()):
-        raise InputError(f"row {number}: has more cells than the heading, or one that is far too long")
+    if None in row or any(value and (len(value) > LONGEST_CELL or "\0" in value) for value in row.values()):
+        raise InputError(f"row {number}: has more cells than the heading, or one that is far too long or holds a NUL")
     output, driver = ((row.get(key) or "").strip() for key in ("output", "driver"))
     if not output or not driver:
         raise InputError(f"row {number}: needs an output and a driver")
     source = (row.get("source") or "").strip()
     places = [folder / text for text in (output, driver, *([source] if source else []))]
     for place in places:
-        if not place.is_file():
+        if not os.path.isfile(place):  # False for names that are too long
             raise InputError(f"row {number}: {place}: there is no such file")
     method, name = (row.get("method") or "").strip() or "videos", (row.get("name") or "").strip() or Path(output).stem
     if (method, name) in seen:

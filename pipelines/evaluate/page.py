@@ -62,7 +62,7 @@ def _link(path: str, folder: Path) -> str:
         relative = os.path.relpath(path, folder)
     except ValueError:  # another drive
         relative = path
-    return quote(Path(relative).as_posix())
+    return quote(os.fsencode(Path(relative).as_posix()))
 
 
 def _histogram(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -119,12 +119,17 @@ def add_fid(methods: dict[str, dict[str, Any]], clips: Sequence[Mapping[str, Any
 def write_results(output: Path, results: dict[str, Any], seconds: float) -> None:
     """results.json, csv, tables and the page, each whole or not at all; OutputError where they cannot be written."""
     results["times"]["seconds"] = round(seconds, 1)
+    texts = {
+        "results.csv": tables.csv_text(results),
+        "table.md": tables.markdown(results),
+        "table.tex": tables.latex(results),
+        "index.html": page(results, output),
+    }
     try:
+        output.mkdir(parents=True, exist_ok=True)
         write_json(output / "results.json", results)
-        write_whole(output / "results.csv", tables.csv_text(results).encode())
-        write_whole(output / "table.md", tables.markdown(results).encode())
-        write_whole(output / "table.tex", tables.latex(results).encode())
-        write_whole(output / "index.html", page(results, output).encode())
+        for name, text in texts.items():
+            write_whole(output / name, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
 
@@ -146,13 +151,25 @@ def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
     Raises:
         InputError: results that were measured differently: protocol, size, tracker or networks; the message says which.
     """
+    from jinja2 import TemplateError
+
     loaded = [(path, read_results(path)) for path in paths]
+    try:
+        results = _compared(loaded)
+        write_results(output, results, 0.0)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, TemplateError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+        raise InputError(f"{', '.join(map(str, paths))}: one of them is damaged: {what}") from error
+    return EvaluateReport(output, results)
+
+
+def _compared(loaded: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
     first_path, first = loaded[0]
     for path, other in loaded[1:]:
         for key in ("kind", "options", "choices"):
             if other[key] != first[key]:
                 raise InputError(f"{path}: {key} {other[key]}, and {first_path}: {first[key]}; they cannot be compared")
-    labels = _labels(paths)
+    labels = _labels([path for path, _ in loaded])
     clips = [
         {**clip, "method": f"{label}/{clip['method']}", "choices": first["choices"]}
         for label, (_, values) in zip(labels, loaded, strict=True)
@@ -163,7 +180,7 @@ def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
         for name, value in values["methods"].items():
             of_sets = {figure: value["figures"][figure] for figure in OF_SETS if figure in value["figures"]}
             methods[f"{label}/{name}"]["figures"] |= of_sets
-    results = {
+    return {
         **first,
         "methods": methods,
         "tests": tables.tests(clips),
@@ -178,13 +195,6 @@ def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
             for kind in ("frames_per_s", "peak_mb")
         },
     }
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--output {output}: cannot be made: {error.strerror or error}") from error
-    write_results(output, results, 0.0)
-    return EvaluateReport(output, results)
-
 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """The folders' names, numbered where two are alike."""

@@ -14,6 +14,7 @@ from avatarkit.media.files import check_readable
 from avatarkit.media.tags import read_tags
 from avatarkit.media.xmp import find_xmp
 from avatarkit.pipelines.provenance.sign import INPUTS, SIGNED_SUFFIXES, c2pa
+from avatarkit.reading import read_bytes
 
 State = Literal["verified", "marked", "altered", "untrusted", "none"]
 MEANING: dict[State, str] = {
@@ -98,8 +99,8 @@ def _manifest(library: Any, path: Path, trust: Path | None) -> tuple[State, dict
     settings: dict[str, Any] = {"verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False}}
     if trust is not None:
         try:
-            settings["trust"] = {"trust_anchors": trust.read_text(encoding="ascii")}
-        except (OSError, UnicodeDecodeError) as error:
+            settings["trust"] = {"trust_anchors": read_bytes(trust, links=True).decode("ascii")}
+        except (OSError, UnicodeDecodeError, InputError) as error:
             raise InputError(f"--trust {trust}: is no readable PEM file") from error
     try:
         context = library.Context(library.Settings.from_dict(settings))
@@ -112,12 +113,16 @@ def _manifest(library: Any, path: Path, trust: Path | None) -> tuple[State, dict
         return None
     except library.C2paError as error:
         return "altered", {}, (" ".join(str(error).split()),)
-    problems = tuple(dict.fromkeys(item["code"] for item in store.get("validation_status", [])))
+    try:
+        problems = tuple(dict.fromkeys(str(item["code"]) for item in store.get("validation_status", [])))
+        short = _short(store)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        return "altered", {}, (f"manifest of another form: {' '.join(str(error).split())[:80]}",)
     if any(code != _UNTRUSTED for code in problems) or store.get("validation_state") == "Invalid":
         state: State = "altered"
     else:
         state = "verified" if store.get("validation_state") == "Trusted" else "untrusted"
-    return state, _short(store), problems
+    return state, short, problems
 
 
 def _short(store: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def _short(store: dict[str, Any]) -> dict[str, Any]:
     assertions = {item["label"]: item.get("data", {}) for item in active.get("assertions", [])}
     actions = assertions.get("c2pa.actions.v2", {}).get("actions", [])
     signature = active.get("signature_info", {})
-    program = active.get("claim_generator_info", [{}])[0]
+    program = (active.get("claim_generator_info") or [{}])[0]
     return {
         "title": active.get("title", ""),
         "signer": f"{signature.get('common_name', '?')} ({signature.get('issuer', '?')})",

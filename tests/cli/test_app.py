@@ -18,6 +18,8 @@ from avatarkit.face.types import FaceChoice
 from avatarkit.motion.config import MotionConfig
 from avatarkit.pipelines.driver import DriverPart
 
+MEMORY = "error: there is not enough memory; end other programs, raise the limit (ulimit -v), or use a smaller --size"
+
 SUMMARY = SimpleNamespace(summary_lines=lambda: ["wrote out.mp4"], to_json=dict)
 
 
@@ -227,7 +229,10 @@ def test_usage_errors_are_one_line(
             "error: internal error: BrokenPipeError: [Errno 32] Broken pipe "
             "(set AVATARKIT_DEBUG=1 for the traceback)",
         ),
-        (MemoryError(), 70, "error: internal error: MemoryError (set AVATARKIT_DEBUG=1 for the traceback)"),
+        (MemoryError(), 5, MEMORY),
+        (ImportError("x.so: failed to map segment from shared object"), 5, MEMORY),
+        (RuntimeError("can't start new thread"), 5, MEMORY),
+        (OSError(27, "File too large"), 4, "error: File too large; raise the limit (ulimit -f), or write elsewhere"),
     ],
 )  # fmt: skip
 def test_failures_have_a_code_and_one_line(

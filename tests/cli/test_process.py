@@ -170,10 +170,87 @@ def test_native_logs_stay_off_the_terminal(
     assert (process.returncode, out, err) == (0, "done\n", f"{noise}note: two faces\n")
 
 
-@pytest.mark.parametrize("closed", ["1", "2"])
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_streams_are_no_error(closed: str, repo_root: Path) -> None:
-    command = f"exec {sys.executable} -m avatarkit --version {closed}>&-"
+    command = f"exec {sys.executable} -m avatarkit --version {closed}"
     done = subprocess.run(
         ["/bin/sh", "-c", command], cwd=repo_root, capture_output=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_folder_that_is_gone_is_no_internal_error(repo_root: Path, tmp_path: Path) -> None:
+    body = """
+    import os, pathlib
+    def reenact(config, progress):
+        pathlib.Path("x").absolute()
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    os.rmdir(os.getcwd())
+    """
+    (tmp_path / "gone").mkdir()
+    process = start(f"import sys; sys.path.insert(0, {str(repo_root)!r})\n" + textwrap.dedent(body), tmp_path / "gone",
+                    "reenact", "a", "b", "-o", "c")  # fmt: skip
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (
+        3, "error: the folder in which this was started is gone; change to another one\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["in a destructor", "as another error"])
+def test_requests_that_libraries_swallow_still_count(how: str, repo_root: Path) -> None:
+    body = f"""
+    import os, signal
+    from avatarkit.errors import DependencyError
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass
+    def reenact(config, progress):
+        import time
+        if {how!r} == "in a destructor":
+            dying = Dying()
+            del dying
+            time.sleep(30)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(30)
+        except KeyboardInterrupt as error:
+            raise DependencyError("cannot be imported") from error
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
+    assert process.communicate(timeout=20) == ("", "interrupted: nothing was written\n")
+    assert process.returncode == 143
+
+
+def test_ctrl_c_before_the_program_is_loaded_shows_no_traceback(repo_root: Path) -> None:
+    code = "import builtins, os, runpy, signal\nreal = builtins.__import__\n" + textwrap.dedent("""
+    def interrupted(name, *rest, **more):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(name, *rest, **more)
+    builtins.__import__ = interrupted
+    runpy.run_module("avatarkit", run_name="__main__")
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repo_root, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def test_limit_on_file_sizes_names_the_file(tmp_path: Path, repo_root: Path) -> None:
+    code = textwrap.dedent(f"""
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    from avatarkit.media.output import pending_output
+    from avatarkit.errors import OutputError
+    try:
+        with pending_output({str(tmp_path / "o.bin")!r}, overwrite=False) as path:
+            path.write_bytes(bytes(2000))
+    except OutputError as error:
+        print(error)
+    """)
+    done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{tmp_path}/o.bin: cannot be written: File too large\n", done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -91,6 +91,8 @@ def test_other_shapes_are_refused_with_where(tmp_path: Path, text: str, what: st
         ("file_path", "/etc/passwd", "expected a path inside"),
         ("file_path", 5, "expected a path inside"),
         ("file_size", "5", "file_size is '5'"),
+        ("file_size", 10**30, "file_size is 1000"),
+        ("file_size", 10**3000, "file_size is inf"),
         ("face_landmarks", [[0, 0]] * 67, "face_landmarks have shape (67, 2), expected 68 points"),
         ("face_landmarks", [["x", 0]] * 68, "face_landmarks are not numbers"),
         ("face_landmarks", [[1e999, 0]] * 68, "face_landmarks have shape (68, 2)"),

@@ -14,7 +14,8 @@ from typing import Any
 import filelock
 
 from avatarkit.atomic import write_whole
-from avatarkit.errors import OutputError, UsageError
+from avatarkit.errors import InputError, OutputError, UsageError
+from avatarkit.reading import read_json
 
 LONGEST_HOLD_S = 3600.0
 """Sites that ask to try again later mean an hour at most."""
@@ -156,10 +157,10 @@ class Limiter:
         """The shared state; a new or damaged file begins with a full burst."""
         fresh = _State(float(self.burst), self._clock())
         try:
-            values = json.loads(self.path.read_text(encoding="utf-8"))
+            values = read_json(self.path)
             tokens, updated_s, hold_until_s = (float(values[name]) for name in ("tokens", "updated_s", "hold_until_s"))
             strikes = int(values["strikes"])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, InputError):
             return fresh
         # A hold further away than any we set comes from a clock that was wrong.
         sane = hold_until_s - self._clock() <= 1.25 * LONGEST_HOLD_S

@@ -14,10 +14,11 @@ from typing import Any
 import filelock
 
 from avatarkit.atomic import write_whole
-from avatarkit.errors import OutputError
+from avatarkit.errors import InputError, OutputError
 from avatarkit.prepare.fetch.config import FetchConfig, FetchError, video_key, video_url
 from avatarkit.prepare.fetch.failures import SHARED_BACK_OFF
 from avatarkit.prepare.fetch.limiter import Limiter
+from avatarkit.reading import check_text, check_whole, read_json
 from avatarkit.runtime import NullProgress, Progress
 
 __all__ = ["FetchConfig", "FetchError", "Note", "fetch", "fetched", "read_note", "video_key", "video_url"]
@@ -123,9 +124,11 @@ def read_note(video: str, folder: Path) -> Note | None:
     """
     key = video_key(video)
     try:
-        values = json.loads((Path(folder) / WORK_FOLDER / f"{key}.json").read_text(encoding="utf-8"))
+        values = read_json(Path(folder) / WORK_FOLDER / f"{key}.json")
         note = Note(**{field.name: values[field.name] for field in fields(Note)})
-    except (OSError, ValueError, TypeError, KeyError):
+        check_text(note.file, "file")
+        check_whole(note.bytes, "bytes")
+    except (OSError, KeyError, ValueError, InputError):
         return None
     # A note is a file that anyone may have changed; it must not lead out of the folder.
     return note if note.file.startswith(f"{key}.") and Path(note.file).name == note.file else None

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from avatarkit import __version__
 from avatarkit.checkpoint import Checkpoint
-from avatarkit.errors import DependencyError, InputError, UsageError
+from avatarkit.errors import AvatarkitError, DependencyError, InputError, UsageError
 from avatarkit.nets.convs import fold_weights
+from avatarkit.reading import check_list, check_text, check_whole, parse_json, read_bytes
 from avatarkit.systems.megaportraits.engine import AvatarEngine, chosen_avatar
 from avatarkit.systems.megaportraits.load import avatars_of, load_student
 from avatarkit.systems.megaportraits.student import Student
@@ -38,6 +39,13 @@ FORMAT, VERSION = "avatarkit-student", 1
 OPSET = 17
 MOST_BYTES = 2**31 - 2**20
 """An ONNX file is a protobuf message, which ends there."""
+OPERATORS = frozenset({
+    "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Gather", "Identity",
+    "InstanceNormalization", "Mul", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub",
+    "Unsqueeze",
+})  # fmt: skip
+"""What students are made of. Files may come from strangers: others could loop, or read other files."""
+_SMALLEST, _LARGEST = 16, 4096
 _AT_ONCE_PIXELS = 512 * 512
 
 Picture = NDArray[np.uint8]
@@ -127,7 +135,12 @@ class ExportedEngine(AvatarEngine):
     def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
         """The avatar as drivers' squares (S, S, 3) move it."""
         driver = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255.0)
-        (result,) = self._session.run(None, {"driver": np.ascontiguousarray(driver), **self._avatar})
+        try:
+            (result,) = self._session.run(["frame"], {"driver": np.ascontiguousarray(driver), **self._avatar})
+        except Exception as error:  # onnxruntime raises types of its own, of no common base
+            raise InputError(f"the exported file cannot draw: {next(iter(str(error).splitlines()), '')}") from error
+        if result.shape != driver.shape:
+            raise InputError(f"the exported file draws {result.shape}, expected {driver.shape}; export it again")
         levels = np.rint(np.clip(result, 0.0, 1.0) * 255.0).astype(np.uint8)
         return list(np.ascontiguousarray(levels.transpose(0, 2, 3, 1)))
 
@@ -140,9 +153,10 @@ def open_exported(path: Path, options: EngineOptions) -> ExportedEngine:
         DependencyError: package onnxruntime is missing, or it has no such device.
     """
     try:
+        import onnx
         import onnxruntime
     except ImportError as error:
-        raise DependencyError(f"{path}: needs package onnxruntime: pip install 'avatarkit[onnx]'") from error
+        raise DependencyError(f"{path}: needs packages onnx and onnxruntime: pip install 'avatarkit[onnx]'") from error
     if options.precision not in ("auto", "fp32") or options.compile:
         raise UsageError(f"{path}: an exported file runs as it is; leave out --precision and --compile")
     settings = onnxruntime.SessionOptions()
@@ -150,7 +164,9 @@ def open_exported(path: Path, options: EngineOptions) -> ExportedEngine:
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=_providers(onnxruntime, options.device))
+        data = read_bytes(path, MOST_BYTES, links=True)
+        _check_plain(onnx.load_from_string(data), path)
+        session = onnxruntime.InferenceSession(data, settings, providers=_providers(onnxruntime, options.device))
         about = session.get_modelmeta().custom_metadata_map
         if about.get("format") != FORMAT:
             raise InputError(f"{path}: is no file of avatarkit export student")
@@ -158,14 +174,33 @@ def open_exported(path: Path, options: EngineOptions) -> ExportedEngine:
             raise InputError(
                 f"{path}: is an export of version {about.get('version')}, this program reads {VERSION}; export it again"
             )
-        names, size = tuple(json.loads(about["avatars"])), int(about["size"])
-    except InputError:
+        listed = check_list(parse_json(about["avatars"].encode()), "avatars")
+        names = tuple(check_text(name, "avatar") for name in listed)
+        size = check_whole(int(about["size"][:9]), "size", _SMALLEST, _LARGEST)
+    except AvatarkitError:
         raise
     except Exception as error:  # onnxruntime raises types of its own, of no common base
         raise InputError(f"{path}: cannot be read: {next(iter(str(error).splitlines()), '')}") from error
     number = chosen_avatar(names, options.avatar, str(path))
     label = f"exported step {about.get('step')} ({about.get('checkpoint', '')[:12]}), avatar {names[number]}"
     return ExportedEngine(session, size, number if len(names) > 1 else None, label)
+
+
+def _check_plain(model: Any, path: Path) -> None:
+    """Raise InputError unless a model is one graph of a student's operators with all its tensors in the file."""
+    graph = model.graph
+    strange = sorted({node.op_type for node in graph.node if node.domain or node.op_type not in OPERATORS})
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t"))]
+    nested = any(
+        item.HasField("g") or item.graphs or item.tensors or item.HasField("sparse_tensor") for item in attributes
+    )
+    if strange:
+        raise InputError(f"{path}: is no exported student: it uses {strange[0][:40]!r}")
+    if nested or graph.sparse_initializer or model.functions or model.training_info:
+        raise InputError(f"{path}: is no exported student: it holds more than one plain graph")
+    if any(tensor.data_location or tensor.external_data for tensor in tensors):
+        raise InputError(f"{path}: is no exported student: its tensors lie in other files")
 
 
 def _providers(onnxruntime: Any, device: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,11 +194,44 @@ def load_config(student: Checkpoint) -> StudentConfig:
 
 
 def test_other_files_are_no_exports(tmp_path: Path, student: Checkpoint) -> None:
+    import onnx
+
     path = tmp_path / "x.onnx"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="cannot be read"):
         open_exported(path, CPU)
-    path.write_bytes(export_student(student, ["ann"])[0])
+    data = export_student(student, ["ann"])[0]
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(1 << 16))
+
+    def elsewhere(model: Any) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=secret.name)
+
+    def looping(model: Any) -> None:
+        model.graph.node.add(op_type="Loop").attribute.add(name="body", type=onnx.AttributeProto.GRAPH)
+
+    def foreign(model: Any) -> None:
+        model.graph.node[0].domain = "com.microsoft"
+
+    def nested(model: Any) -> None:
+        model.graph.node[0].attribute.add(name="x", type=onnx.AttributeProto.GRAPH).g.name = "inner"
+
+    def endless(model: Any) -> None:
+        next(item for item in model.metadata_props if item.key == "size").value = "9" * 400
+
+    for change, what in (
+        (elsewhere, "its tensors lie in other files"), (looping, "uses 'Loop'"), (foreign, "no exported student"),
+        (nested, "more than one plain graph"), (endless, "size is 999999999"),
+    ):  # fmt: skip
+        model = onnx.load_from_string(data)
+        change(model)
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(InputError, match=what):
+            open_exported(path, CPU)
+    path.write_bytes(data)
     with pytest.raises(UsageError, match="leave out --precision"):
         open_exported(path, replace(CPU, precision="bf16"))
     with pytest.raises(UsageError, match="no such avatar"):
