@@ -5,6 +5,7 @@ subject off, a narrow strip goes on with calm colours (`CONTINUED`); everything 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ Array = NDArray[np.float64]
 CONTINUED = 0.06
 """A head cut off by the picture's edge is continued by this many head units; motion that would show more is eased."""
 _FADE = 0.5
-"""Over this share more, hair that is continued fades out; shoulders go on to the canvas' end."""
+"""Hair that is continued fades out over this share of it, half of it gone at its end; shoulders go on below."""
 _OPAQUE = 0.5
 
 
@@ -25,7 +26,8 @@ class Canvas:
     """Colours and matte, RGBA uint8 (h, w, 4), around the drawn picture.
 
     left, top: position of the drawn picture's first pixel in it. known: left, top, right and bottom edge of what comes
-    from the picture itself, in pixels of the drawn part. reach_px: how far the subject is continued beyond them.
+    from the picture itself, in pixels of the drawn part. reach_px: how far the subject is continued beyond them, to
+    where half of it has faded out.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,7 +46,7 @@ class Canvas:
         left, top = (0, 0) if wider is None else (wider.left, wider.top)
         height, width = alpha.shape
         reach = CONTINUED * unit_px
-        pad = int(np.ceil((1.0 + _FADE) * reach)) + 2
+        pad = int(np.ceil((1.0 + _FADE / 2.0) * reach)) + 2
         layers = np.dstack([colours, np.round(alpha * 255.0).astype(np.uint8)])
         grown = np.asarray(cv2.copyMakeBorder(layers, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
         _calm(grown, pad)
@@ -52,6 +54,29 @@ class Canvas:
         grown[..., 3] = np.round(grown[..., 3] * left_of).astype(np.uint8)
         known = (-0.5 - left, -0.5 - top, width - left - 0.5, height - top - 0.5)
         return Canvas(grown, left + pad, top + pad, known, reach)
+
+    @property
+    def solid_px(self) -> float:
+        """How far the subject is continued before it begins to fade out."""
+        return (1.0 - _FADE / 2.0) * self.reach_px
+
+    @cached_property
+    def _sums(self) -> NDArray[np.int32]:
+        """Number (h + 1, w + 1) of pixels above and to the left that are not wholly transparent."""
+        import cv2
+
+        return np.asarray(cv2.integral((self.pixels[..., 3] > 0).astype(np.uint8)), np.int32)
+
+    def seen(self, nodes: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which cells (h - 1, w - 1) between nodes (h, w, 2), in pixels of the drawn part, may show the subject."""
+        places = nodes + np.array([self.left, self.top], np.float32)
+        corners = np.stack([places[:-1, :-1], places[:-1, 1:], places[1:, :-1], places[1:, 1:]])
+        end = np.array(self.pixels.shape[1::-1]) - 1
+        low = np.clip(np.floor(corners.min(0)).astype(int), 0, end)
+        high = np.clip(np.ceil(corners.max(0)).astype(int), 0, end) + 1
+        (x0, y0), (x1, y1) = np.moveaxis(low, 2, 0), np.moveaxis(high, 2, 0)
+        sums = self._sums
+        return np.asarray(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0, np.bool_)
 
     def cut_points(self) -> tuple[Array, Array]:
         """Where the picture's edges cut the subject off: points (N, 2) on the edges, and the ways inwards (N, 2)."""
@@ -87,9 +112,9 @@ def _calm(grown: NDArray[np.uint8], pad: int) -> None:
 
 
 def _remaining(rows: int, columns: int, pad: int, reach: float) -> NDArray[np.float32]:
-    """Share (H, W) of the matte that is left around a picture: all within `reach` and below, then less and less."""
+    """Share (H, W) of the matte that is left around a picture: half of it at `reach`, all of it below."""
     x = np.maximum(pad - np.arange(columns), np.arange(columns) - (columns - 1 - pad))
     y = pad - np.arange(rows)
     beyond = np.maximum(np.maximum(x[None], y[:, None]), 0.0)
-    left = np.clip(1.0 - (beyond - reach) / (_FADE * reach), 0.0, 1.0)
+    left = np.clip(0.5 - (beyond - reach) / (_FADE * reach), 0.0, 1.0)
     return np.asarray(left, np.float32)

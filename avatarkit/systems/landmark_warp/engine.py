@@ -1,7 +1,7 @@
 """The engine itself: field, mesh, eyes and mouth put together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,10 @@ from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.lids import LidLayer
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits
+from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits, WayLimits
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, Map
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
+from avatarkit.systems.landmark_warp.openings import Region
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 
@@ -38,6 +39,8 @@ class Provenance:
     face_places: NDArray[np.float32]
     face_corners: NDArray[np.float32]
 
+SOFTENED = 2
+"""Rounds of smoothing along edges of the face that hide what lies behind them."""
 LARGE_PX = 2048
 """In frames with a longer side the face's part of the map is made at a third of the size."""
 
@@ -64,6 +67,8 @@ class WarpEngine:
         self._canvas = canvas = Canvas.of(source, head_frame(source.landmarks).scale)
         self._field = HeadField(source, canvas)
         self._edges = EdgeLimits.of(self._field, canvas, source)
+        # A whole picture around the drawn part shows where the head goes; there its way is the driver's.
+        self._ways = None if source.anchored else WayLimits(head_frame(source.landmarks))
         self._mesh = FaceMesh(source.landmarks)
         self._hidden = HiddenSide.of(source, self._mesh)
         self._turns = TurnLimits(head_frame(source.landmarks).rotation, self._hidden)
@@ -74,7 +79,10 @@ class WarpEngine:
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:
         """For each pixel of the frame the source pixel (H, W, 2) that it shows, in pixels of the drawn picture."""
         canvas = self._prepared()
-        columns, rows, _ = self._map(self._eased(motion), canvas)
+        motion = self._eased(motion)
+        lattice = self._field.lattice
+        whole = Region.whole(lattice.width, lattice.height)
+        columns, rows, _ = self._map(motion, self._field.inverse(motion), canvas, whole)
         return np.stack([columns - np.float32(canvas.left), rows - np.float32(canvas.top)], axis=2)
 
     def provenance(self, motion: DriveFrame) -> Provenance:
@@ -100,12 +108,20 @@ class WarpEngine:
         canvas = self._prepared()
         asked, motion = motion, self._eased(motion)
         self._tally.add(asked, motion)
-        columns, rows, face = self._map(motion, canvas)
+        inverse, lattice = self._field.inverse(motion), self._field.lattice
+        frame = np.zeros((lattice.height, lattice.width, 3), np.uint8)
+        alpha = np.zeros((lattice.height, lattice.width), np.uint8)
+        part = self._part(inverse, motion, canvas)
+        if part is None:
+            return frame, alpha
+        columns, rows, face = self._map(motion, inverse, canvas, part)
         drawn = cv2.remap(canvas.pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        frame = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), np.uint8)
-        alpha = np.asarray(cv2.extractChannel(drawn, 3), np.uint8)
+        if face is not None:
+            _soften(np.asarray(drawn), *face.seams(columns, rows))
+        part.of(frame)[:] = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
+        part.of(alpha)[:] = cv2.extractChannel(drawn, 3)
         if self._hidden is not None and face is not None:
-            self._hidden.draw(frame, alpha, motion, self._mesh, face)
+            self._hidden.draw(part.of(frame), part.of(alpha), motion, self._mesh, face)
         self._mouth.draw(frame, motion)
         self._lids.draw(frame, motion)
         self._eyes.draw(frame, motion)
@@ -117,6 +133,8 @@ class WarpEngine:
 
     def _eased(self, motion: DriveFrame) -> DriveFrame:
         """The motion as far as it can be shown."""
+        if self._ways is not None:
+            motion = self._ways.eased(motion)
         return self._edges.eased(self._turns.eased(motion))
 
     def _prepared(self) -> Canvas:
@@ -124,16 +142,39 @@ class WarpEngine:
             raise AvatarkitError("WarpEngine.prepare must be called before frames are drawn")
         return self._canvas
 
-    def _map(self, motion: DriveFrame, canvas: Canvas) -> tuple[Map, Map, Cover | None]:
-        """For each pixel of the frame x and y (H, W) of the canvas pixel that it shows; and what the face covers."""
-        inverse, lattice = self._field.inverse(motion), self._field.lattice
-        columns = lattice.enlarged(inverse[..., 0] + np.float32(canvas.left))
-        rows = lattice.enlarged(inverse[..., 1] + np.float32(canvas.top))
+    def _part(self, inverse: Map, motion: DriveFrame, canvas: Canvas) -> Region | None:
+        """The part of the frame that the subject may be seen in: a sky above it needs no drawing."""
+        lattice = self._field.lattice
+        part = lattice.around(canvas.seen(inverse))
+        face = Region.around(motion.landmarks[:, :2], 2.0, lattice.width, lattice.height)
+        return face if part is None else part.united(face)
+
+    def _map(
+        self, motion: DriveFrame, inverse: Map, canvas: Canvas, part: Region
+    ) -> tuple[Map, Map, Cover | None]:
+        """For each pixel of a part of the frame x and y (H, W) of the canvas pixel that it shows, and the face's cover.
+
+        The cover is in pixels of the part.
+        """
+        lattice = self._field.lattice
+        columns = lattice.enlarged(inverse[..., 0] + np.float32(canvas.left), part)
+        rows = lattice.enlarged(inverse[..., 1] + np.float32(canvas.top), part)
         corner = canvas.left, canvas.top
+        motion = replace(motion, landmarks=motion.landmarks - [part.left, part.top, 0.0])
         if self._hidden is None and max(columns.shape) > LARGE_PX:
             self._mesh.draw_reduced(motion, columns, rows, corner, 3)
             return columns, rows, None
         return columns, rows, self._mesh.draw(motion, columns, rows, corner)
+
+
+def _soften(drawn: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
+    """Smooth the steps of an edge at pixels (N,) of a picture (H, W, C), none of them at its rim, in place."""
+    for _ in range(SOFTENED):
+        total = np.zeros((len(rows), drawn.shape[2]), np.float32)
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                total += np.float32((2 - abs(down)) * (2 - abs(right)) / 16.0) * drawn[rows + down, columns + right]
+        drawn[rows, columns] = np.round(total)
 
 
 def open_warp(options: EngineOptions) -> WarpEngine:

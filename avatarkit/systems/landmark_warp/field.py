@@ -90,6 +90,7 @@ class HeadField:
         margins = canvas.left, canvas.top, columns - canvas.left - width, rows - canvas.top - height
         self.lattice = Lattice.over(width, height, margins)
         self._source, self._pose = source.landmarks, head_frame(source.landmarks)
+        self._lowest = np.float32(canvas.known[3] + canvas.reach_px)
         points, inwards = canvas.cut_points()
         some = np.linspace(0, len(points) - 1, min(len(points), EDGE_POINTS)).astype(int)
         self._points, self._inwards = points[some], inwards[some]
@@ -103,7 +104,10 @@ class HeadField:
 
     def inverse(self, motion: DriveFrame) -> Map:
         """For each of the lattice's `shown` nodes the source pixel (h, w, 2) that the drawn frame has there."""
-        return invert(self.displacement(motion), self.lattice)
+        inverse = invert(self.displacement(motion), self.lattice)
+        # Where folds had to be smoothed away, shoulders may have left the edge that they stand on.
+        np.minimum(inverse[..., 1], self._lowest, out=inverse[..., 1])
+        return inverse
 
     def displacement(self, motion: DriveFrame) -> Map:
         """Where each lattice node of the source moves, in pixels (rows, columns, 2); never folds."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.geometry.sampling import sample
+from avatarkit.systems.landmark_warp.openings import Region
 
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]
@@ -70,13 +71,26 @@ class Lattice:
         index = (points - first.astype(np.float32)) * np.float32(1.0 / self.step)
         return sample(values, index)
 
-    def enlarged(self, values: Map) -> Map:
-        """Values at the `shown` nodes (h, w, C) at each pixel of the picture (height, width, C), bilinear."""
+    def enlarged(self, values: Map, part: Region) -> Map:
+        """Values at the `shown` nodes (h, w, C) at each pixel of a part of the picture (h, w, C), bilinear."""
         import cv2
 
-        size = values.shape[1] * self.step, values.shape[0] * self.step
-        whole = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(whole[self.step : self.step + self.height, self.step : self.step + self.width], np.float32)
+        # With a node to spare on either side; the first of the shown nodes stands a step before the picture's.
+        first = [side // self.step for side in (part.top, part.left)]
+        last = [-(-side // self.step) + 2 for side in (part.bottom, part.right)]
+        near = values[first[0] : last[0], first[1] : last[1]]
+        size = near.shape[1] * self.step, near.shape[0] * self.step
+        whole = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
+        top, left = ((1 - node) * self.step + side for node, side in zip(first, (part.top, part.left), strict=True))
+        return np.asarray(whole[top : top + part.bottom - part.top, left : left + part.right - part.left], np.float32)
+
+    def around(self, cells: NDArray[np.bool_]) -> Region | None:
+        """The part of the picture that these of the cells between `shown` nodes (h - 1, w - 1) cover, if any."""
+        rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
+        return Region.around((corners - 1.0) * self.step + self._first, 0.0, self.width, self.height)
 
 
 def jacobian(displacement: Map, step: float) -> Map:

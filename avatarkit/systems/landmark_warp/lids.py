@@ -24,21 +24,24 @@ Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 # In eye widths. Lashes and make-up reach this far beyond the opening; no skin is taken from there.
-LASHES_ABOVE, LASHES_BELOW = 0.16, 0.08
-LINE_THICKNESS, LINE_STRENGTH = 0.022, 0.9
-LASH_LENGTH, LASHES, LASH_STRENGTH = 0.13, 44, 0.8
+LASHES_ABOVE, LASHES_BELOW = 0.18, 0.08
+LINE_THICKNESS, LINE_STRENGTH = 0.026, 0.9
+LASH_LENGTH, LASHES, LASH_STRENGTH = 0.12, 60, 0.5
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
 LASHES_FROM = 0.7
 """Lashes point at the viewer above this openness, and hang down below it."""
 FADE_IN, FADE_FULL = 0.9, 0.55
 """The lid's skin begins to show below the first openness and is all there below the second."""
+OPEN_LASHES, LASH_WIDTH, LASH_DARK = 0.26, 0.12, (0.06, 0.16)
+"""Lashes of the open eye are taken away up to this far above the crease: what is narrower than the second length and
+darker than what is beside it by more than the first of these shares, altogether from the second on."""
 OWN_LID = 0.24
 """Below the crease the source's own skin runs into the drawn one over this many eye widths."""
 LID_TONE = np.array([1.0, 0.975, 0.97], np.float32)
 """Lids are thin skin: a little redder than what is around them."""
-SKIN_RANGE = (0.7, 1.4)
+SKIN_RANGE = (0.66, 1.4)
 """Light of skin around the eye, over its median; brows, deep shadow and shine lie outside."""
-DARKEST, MOST_LIGHT = 0.9, 1.1
+DARKEST, MOST_LIGHT = 0.9, 1.15
 """A lid is on average at least this share as light as the skin around the eye: what surrounds it is shadow or paint.
 It is lightened by no more than this for it."""
 
@@ -81,7 +84,7 @@ class LidLayer:
         shut = float(np.clip(1.0 - openness / 0.25, 0.0, 1.0))
         rim = edge + shut * (np.maximum(lower - edge, 0.0) + 0.03 * eye_frame.width * eye_frame.across)
         outline = np.concatenate([top, rim[::-1]])
-        region = Region.around(outline, 0.15 * eye_frame.width, frame.shape[1], frame.shape[0])
+        region = Region.around(outline, 1.1 * OPEN_LASHES * eye_frame.width, frame.shape[1], frame.shape[0])
         if region is None:
             return
         local, part = eye_frame.of_region(region), region.of(frame)
@@ -90,13 +93,16 @@ class LidLayer:
         off = b - heights(line, a)
         mask = soft_mask(outline, region, 0.03 * eye_frame.width)
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
-        mask *= rise((b - heights(eye_frame.local(top), a)) / OWN_LID + 0.15) * rise((0.56 - np.abs(a)) / 0.16)
+        below = b - heights(eye_frame.local(top), a)
+        mask *= rise(below / OWN_LID + 0.15) * rise((0.56 - np.abs(a)) / 0.16)
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
         free = np.full(a.shape, share, np.float32)
         if lid.frame is not None:
             free *= 1.0 - lid.frame.at(local)
+        above = rise(below, -OPEN_LASHES, -0.6 * OPEN_LASHES) * rise(-off, -0.01, 0.02) * rise((0.8 - np.abs(a)) / 0.2)
+        _without_lashes(part, free * above, max(3, round(LASH_WIDTH * eye_frame.width) | 1))
         blend(part, lid.skin.at(local), free * mask)
         inside = np.clip((0.5 - np.abs(a)) / 0.22, 0.0, 1.0)
         strength = LINE_STRENGTH * np.exp(-((off / LINE_THICKNESS) ** 2))
@@ -106,6 +112,21 @@ class LidLayer:
             strength = np.maximum(strength, LASH_STRENGTH * sample(self._comb, grid) * (off > 0))
         strength *= free * inside
         blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
+
+
+def _without_lashes(part: NDArray[np.uint8], share: Pixels, width: int) -> None:
+    """Take strands of less than `width` pixels that are darker than what is beside them out of a picture, in place.
+
+    share: (h, w) how far; no more than `LASH_DARK` leaves of it.
+    """
+    import cv2
+
+    clear = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((1, width), np.uint8))
+    light, beside = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (part, clear))
+    dark = 1.0 - light / np.maximum(beside, 1.0)
+    calm = cv2.blur(clear, (width // 2, 3)).astype(np.float32)
+    strands = cv2.dilate(rise(dark, *LASH_DARK), np.ones((3, 3), np.uint8))
+    blend(part, calm, share * np.asarray(cv2.blur(strands, (3, 3)), np.float32))
 
 
 def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Array]:
@@ -146,8 +167,9 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     # A rounded lid: shade in the crease, light on the bulge, shade again towards the lashes.
     down = np.clip((b - crease) / np.maximum(bottom - crease, 0.05), 0.0, 1.0)
     lid = taper * np.clip((b - crease) / 0.04 + 0.5, 0.0, 1.0) * np.clip((bottom - b) / 0.04 + 0.5, 0.0, 1.0)
-    round_light = 0.97 + 0.07 * np.sin(np.pi * np.clip(1.15 * down, 0.0, 1.0)) - 0.05 * down**3
-    fold = 0.08 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
+    round_light = 0.94 + 0.11 * np.sin(np.pi * np.clip(1.1 * down, 0.0, 1.0)) - 0.12 * down**4
+    round_light = round_light - 0.12 * np.clip(np.abs(a) / 0.5, 0.0, 1.0) ** 2
+    fold = 0.12 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
     tone = (round_light[..., None] * LID_TONE - 1.0) * lid[..., None] + 1.0
     skin = skin * tone * (1.0 - fold)[..., None]
     detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / axes.width)

@@ -1,4 +1,4 @@
-"""Motion that the photo cannot show is eased: large turns, and heads that leave the edge that cuts them off."""
+"""Motion that the photo cannot show is eased: large turns, long ways, heads that leave the edge that cuts them off."""
 
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -17,7 +17,7 @@ from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
 
-MOST_TURN_DEG = 50.0
+MOST_TURN_DEG = 42.0
 """Farther than this from the photo's own view the head's sides stretch beyond what looks like a head."""
 MOST_HIDDEN_TURN_DEG = 26.0
 """The same for a turn that brings a hidden side into view: its ear and hair are not known."""
@@ -25,6 +25,10 @@ TOWARDS = 0.12
 """A hidden side that turns towards the viewer by this mean rise of its cosine comes into view."""
 SOFT_START = 0.5
 """From this share of a limit on motion is slowed down, so that it never stops with a jerk."""
+LONGEST_WAY = 1.0
+"""A head moves at most this many head units from where the photo has it: the picture's edge holds its shoulders."""
+LEAST_RATIO = 0.6
+"""For the same reason it shrinks at most to this share of its size, or grows as much."""
 MARGIN = 0.95
 """The share of the room that is used: the edges are looked at in some points alone."""
 ROUNDS = 3
@@ -51,7 +55,7 @@ class EdgeLimits:
         left, top, right, bottom = canvas.known
         beyond = -0.5 - left, -0.5 - top, right - width + 0.5, bottom - height + 0.5
         known = float(source.alpha.min()) < 1.0
-        rooms = tuple(side + canvas.reach_px if known else np.inf for side in beyond)
+        rooms = tuple(side + canvas.solid_px if known else np.inf for side in beyond)
         return EdgeLimits(field, (rooms[0], rooms[1], rooms[2], rooms[3]), head_frame(source.landmarks).scale)
 
     def eased(self, motion: DriveFrame) -> DriveFrame:
@@ -78,6 +82,29 @@ class EdgeLimits:
             float((moved[(inwards == way).all(1)] @ np.array(way, np.float64)).max(initial=0.0))
             for way in ((1, 0), (0, 1), (-1, 0), (0, -1))
         ]
+
+
+@dataclass(frozen=True)
+class WayLimits:
+    """How far a head may go, and how much smaller or larger it may become, while shoulders stay where they are.
+
+    pose: of the photo's head.
+    """
+
+    pose: Similarity
+
+    def eased(self, motion: DriveFrame) -> DriveFrame:
+        """The motion, with less of what is too far."""
+        way = motion.pose.translation - self.pose.translation
+        length = float(np.linalg.norm(way[:2])) / self.pose.scale
+        growth = float(np.log(motion.pose.scale / self.pose.scale))
+        share = soft_limit(length, LONGEST_WAY) / max(length, 1e-9)
+        kept = soft_limit(abs(growth), -float(np.log(LEAST_RATIO))) / max(abs(growth), 1e-9)
+        if min(share, kept) > 1.0 - 1e-6:
+            return motion
+        scale = self.pose.scale * float(np.exp(kept * growth))
+        place = self.pose.translation + share * way
+        return reposed(motion, replace(motion.pose, translation=place, scale=scale))
 
 
 @dataclass(frozen=True)
@@ -157,8 +184,8 @@ class Tally:
         lines = []
         if held:
             lines.append(
-                f"the picture's edge cuts the head off: in {held} of {drawn} frames it is kept at that edge"
-                " instead of moving away from it; a picture with room around the head shows the whole motion"
+                f"the picture's edge cuts head or shoulders off: in {held} of {drawn} frames the head"
+                " is kept near its place instead of moving away; a picture with room around them shows the whole motion"
             )
         if turned:
             lines.append(

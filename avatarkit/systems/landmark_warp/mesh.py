@@ -15,6 +15,10 @@ Map = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 
+TORN_PX = 5.0
+"""Where what is shown jumps by more than this between pixels two apart, an edge hides what lies behind it."""
+
+
 @dataclass(frozen=True)
 class FacePixels:
     """The pixels of a frame that the face covers.
@@ -152,6 +156,25 @@ class Cover:
         result += down
         result += np.take(planes[2], self.numbers)
         return np.asarray(result, np.float32)
+
+    def seams(self, columns: Map, rows: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns (N,) of the frame's pixels where the cover ends and what is shown jumps.
+
+        columns, rows: (H, W) the sampling map of the frame, the cover drawn into it.
+        """
+        import cv2
+
+        inside = (self.numbers > 0).view(np.uint8)
+        ring = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        ring[[0, -1]] = ring[:, [0, -1]] = 0
+        y, x = np.divmod(np.flatnonzero(ring.view(np.bool_)), ring.shape[1])
+        y, x = y + self.window[0].start, x + self.window[1].start
+        jump = np.zeros(len(y), np.float32)
+        for plane in (columns, rows):
+            for down, right in ((1, 0), (0, 1)):
+                jump = np.maximum(jump, np.abs(plane[y + down, x + right] - plane[y - down, x - right]))
+        torn = jump > TORN_PX
+        return y[torn], x[torn]
 
     def pixels(self, these: NDArray[np.bool_] | None = None) -> FacePixels:
         """The pixels of all triangles, or of these (T,)."""

@@ -91,8 +91,10 @@ class MouthLayer:
         colours = np.broadcast_to(self._colours.cavity, (*s.shape, 3)).astype(np.float32)
         # The tongue lies on the floor of an open mouth and takes a little light.
         side = np.clip(np.abs(s - jaw[0]) / 0.3, 0.0, 1.0)
-        tongue = rise(gap, 0.1, 0.28) * rise(0.6 - below / gap, 0.0, 0.45) * (1.0 - side**2) * 0.75
-        colours += tongue[..., None] * (self._colours.tongue - colours)
+        tongue = rise(gap, 0.1, 0.26) * rise(0.72 - below / gap, 0.0, 0.4) * (1.0 - side**2) * 0.9
+        # It is rounded, with a furrow along its middle, and darker towards the throat.
+        form = 1.0 - 0.1 * np.exp(-((side / 0.16) ** 2)) - 0.3 * rise(below / gap, 0.2, 0.7)
+        colours += tongue[..., None] * (form[..., None] * self._colours.tongue - colours)
         own = self._own
         if own is not None:
             own.lay_lower(colours, s, d, jaw)

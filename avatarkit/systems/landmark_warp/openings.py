@@ -21,6 +21,19 @@ class Region:
     bottom: int
 
     @staticmethod
+    def whole(width: int, height: int) -> "Region":
+        """All of a frame."""
+        return Region(0, 0, width, height)
+
+    def united(self, other: "Region | None") -> "Region":
+        """The rectangle around both."""
+        if other is None:
+            return self
+        low, high = np.minimum, np.maximum
+        corner, end = (low(self.left, other.left), low(self.top, other.top)), (self.right, self.bottom)
+        return Region(int(corner[0]), int(corner[1]), int(high(end[0], other.right)), int(high(end[1], other.bottom)))
+
+    @staticmethod
     def around(points: Array, pad: float, width: int, height: int) -> "Region | None":
         """The rectangle around points (N, 2), padded and cut to the frame; None when nothing is left of it."""
         low, high = points.min(0) - pad, points.max(0) + pad

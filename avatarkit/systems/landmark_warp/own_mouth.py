@@ -21,6 +21,8 @@ GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""
 DARK = 0.6
 """Inside a mouth, what is darker than this share of its light parts is no tooth."""
+TOOTH_GAP = 0.035
+"""Dark gaps between teeth are narrower than this."""
 REDDEST = 1.45
 """Red over green of teeth, at most; tongue, gums and lips are redder."""
 PER_UNIT = 400.0
@@ -62,6 +64,8 @@ class OwnMouth:
 
         A single light band is the upper row: lower teeth show without upper ones in wide open mouths alone.
         """
+        import cv2
+
         light = self._inside.mean(2)
         red = self._inside[..., 0] / np.maximum(self._inside[..., 1], 1.0)
         within = (height > 0.04) & (height < 0.96) & (gap > 0.4 * self._gap)
@@ -87,6 +91,9 @@ class OwnMouth:
         if np.count_nonzero(chosen) >= 8:
             self.teeth = np.asarray(np.percentile(self._inside[chosen], 60, axis=0), np.float32)
         self._row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
+        # Gaps between teeth are dark, but no holes.
+        between = np.ones((1, 2 * round(TOOTH_GAP * PER_UNIT / 2.0) + 1), np.uint8)
+        tooth = np.asarray(cv2.morphologyEx(tooth, cv2.MORPH_CLOSE, between), np.float32)
         cover = tooth * rise(height, -0.02, 0.02) * (1.0 - rise(height, 0.97, 1.03))
         cover *= 1.0 - rise(height, self._split, self._split + 0.08) if self._split < 1.0 else 1.0
         return np.asarray(cover * rise(gap, 0.1 * self._gap, 0.3 * self._gap), np.float32)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatarkit.systems.landmark_warp.grid import Lattice, determinant, invert, jacobian, unfolded
+from avatarkit.systems.landmark_warp.openings import Region
 
 LATTICE = Lattice.over(256, 192, (30.0, 30.0, 30.0, 30.0))
 SHOWN = LATTICE.nodes()[LATTICE.shown]
@@ -52,9 +53,28 @@ def test_sampling_is_exact_for_linear_values() -> None:
 @pytest.mark.parametrize(("width", "height"), [(256, 192), (201, 130), (1023, 1024), (9, 7)])
 def test_enlarged_values_lie_between_the_nodes(width: int, height: int) -> None:
     lattice = Lattice.over(width, height, (5.0, 0.0, 40.0, 0.0))
-    whole = lattice.enlarged(lattice.nodes()[lattice.shown].astype(np.float32))
+    nodes = lattice.nodes()[lattice.shown].astype(np.float32)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
-    np.testing.assert_allclose(whole, np.stack([x, y], axis=2), atol=2e-3)
+    pixels = np.stack([x, y], axis=2)
+    for part in (Region.whole(width, height), Region(width // 3, 2, width - 1, height)):
+        shown = lattice.enlarged(nodes, part)
+        np.testing.assert_allclose(shown, pixels[part.top : part.bottom, part.left : part.right], atol=2e-3)
+
+
+def test_a_part_holds_all_that_its_cells_cover() -> None:
+    """Marking the cell that a pixel lies in, by whichever node is nearest above and to the left, finds the pixel."""
+    lattice = Lattice.over(201, 130)
+    rows, columns = (side.stop - side.start for side in lattice.shown)
+    assert lattice.around(np.zeros((rows - 1, columns - 1), bool)) is None
+    nodes = lattice.nodes()[lattice.shown]
+    for x, y in ((0, 0), (200, 129), (77, 31), (3, 128)):
+        cells = np.zeros((rows - 1, columns - 1), bool)
+        cells[np.searchsorted(nodes[:, 0, 1], y, "right") - 1, np.searchsorted(nodes[0, :, 0], x, "right") - 1] = True
+        part = lattice.around(cells)
+        assert part is not None
+        assert part.left <= x < part.right
+        assert part.top <= y < part.bottom
+        assert part.right - part.left <= lattice.step + 2
 
 
 def test_determinant_of_known_maps() -> None:

@@ -12,7 +12,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, soft_limit
+from avatarkit.systems.landmark_warp.limits import EdgeLimits, WayLimits, soft_limit
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
 from ..conftest import SIZE, Move
@@ -111,6 +111,19 @@ def test_limits_are_soft() -> None:
     assert soft_limit(99.0, np.inf) == 99.0
 
 
+def test_a_head_neither_leaves_its_shoulders_nor_shrinks_to_nothing(source: SourceLayers, move: Move) -> None:
+    pose = head_frame(source.landmarks)
+    limits = WayLimits(pose)
+    near = move(dx=0.4 * pose.scale, scale=0.8)
+    assert limits.eased(near) is near
+    far = limits.eased(move(dx=-3.0 * pose.scale, dy=-2.0 * pose.scale, scale=0.3))
+    way = far.pose.translation - pose.translation
+    assert 0.9 * pose.scale < np.linalg.norm(way[:2]) <= pose.scale
+    assert way[0] == pytest.approx(1.5 * way[1], rel=0.05)
+    assert 0.6 * pose.scale <= far.pose.scale < 0.65 * pose.scale
+    np.testing.assert_allclose(head_frame(far.landmarks).scale, far.pose.scale, rtol=0.02)
+
+
 def test_the_summary_says_that_a_head_is_kept_back(
     source: SourceLayers, cut_off: SourceLayers, move: Move
 ) -> None:
@@ -133,10 +146,21 @@ def test_what_the_edge_cuts_is_continued_and_nothing_else(cut_off: SourceLayers)
     alpha = canvas.pixels[..., 3]
     x = canvas.left + round(float(cut_off.landmarks[10, 0]))
     assert canvas.reach_px == pytest.approx(3.0)
-    assert np.all(alpha[canvas.top - 3 : canvas.top, x] == 255)
+    assert np.all(alpha[canvas.top - 2 : canvas.top, x] == 255)
+    assert np.all(alpha[: canvas.top - 3, x] <= 127)
     assert alpha[0, x] == 0
     beside = canvas.left + int(np.flatnonzero(cut_off.alpha[0] == 0.0)[0])
     assert not alpha[: canvas.top, beside].any()
+
+
+def test_cells_that_may_show_the_subject(cut_off: SourceLayers) -> None:
+    """By the four corners' surroundings: none of a part where nothing is opaque, all of one on the face."""
+    canvas = Canvas.of(cut_off, 50.0)
+    clear = np.argwhere(cut_off.alpha == 0.0)[0][::-1].astype(np.float32)
+    corners = np.float32([[[0, 0], [1, 0]], [[0, 1], [1, 1]]])
+    assert not canvas.seen(corners * 0.2 + clear).any()
+    assert canvas.seen(corners * 4.0 + cut_off.landmarks[1, :2].astype(np.float32)).all()
+    assert canvas.seen(corners * 500.0 - 100.0).all()  # around everything
 
 
 def test_what_continues_is_calm_and_no_copy() -> None:

@@ -83,3 +83,16 @@ def test_some_triangles_alone() -> None:
     assert 0 < len(part.places) < len(cover.pixels().places)
     assert these[part.triangles].all()
     assert np.count_nonzero(part.image(np.ones(len(part.places), np.float32))) == len(part.places)
+
+
+def test_seams_are_where_the_cover_ends_and_what_is_shown_jumps() -> None:
+    """A square over the left half of the frame: its right edge hides something, its other edges join."""
+    corners = np.stack([triangle((4, 4), (16, 4), (16, 24)), triangle((4, 4), (16, 24), (4, 24))])
+    cover = Cover.of(corners, (30, 40))
+    assert cover is not None
+    rows, columns = (np.ascontiguousarray(plane) for plane in np.mgrid[0:30, 0:40].astype(np.float32))
+    assert not len(cover.seams(columns, rows)[0])
+    columns[:, 16:] += 30.0
+    y, x = cover.seams(columns, rows)
+    assert set(x.tolist()) <= {15, 16}
+    assert {*range(6, 22)} <= set(y.tolist())

@@ -1,0 +1,47 @@
+"""Closed lids: skin over the eye, one dark line below, and no lashes of the open eye above."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatarkit.face import landmarks as lm
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.reshape import with_lids
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.lids import _without_lashes
+from avatarkit.systems.protocol import SourceLayers
+
+
+def shut(source: SourceLayers, openness: float) -> DriveFrame:
+    pose = head_frame(source.landmarks)
+    shape = pose.apply_inverse(source.landmarks)
+    both = np.full(2, openness)
+    return DriveFrame(pose, pose.apply(with_lids(shape, shape, both)), both, 0)
+
+
+def test_a_shut_lid_is_skin_down_to_a_dark_line(source: SourceLayers) -> None:
+    engine = WarpEngine()
+    engine.prepare(source)
+    motion = shut(source, 0.0)
+    light = engine.draw(motion)[0].mean(2)
+    cheek = np.median([light[tuple(source.landmarks[i, 1::-1].astype(int))] for i in (50, 280, 101, 330)])
+    for eye in range(2):
+        line = motion.landmarks[lm.UPPER_LIDS[eye][4], :2].round().astype(int)
+        crease = motion.landmarks[lm.UPPER_CREASES[eye][3], :2].round().astype(int)
+        middle = (line + crease) // 2
+        lid = light[middle[1], middle[0] - 2 : middle[0] + 3]
+        assert lid.min() > 0.55 * cheek  # no iris, no lashes
+        assert light[line[1] - 2 : line[1] + 3, line[0]].min() < lid.mean() - 12.0
+
+
+def test_lashes_are_taken_away_and_folds_stay() -> None:
+    skin = np.full((60, 80, 3), 160, np.uint8)
+    skin[:, 40:42] = 60  # a strand
+    skin[30:, :] = 120  # a fold
+    part, share = skin.copy(), np.ones((60, 80), np.float32)
+    share[:, 60:] = 0.0
+    _without_lashes(part, share, 9)
+    assert np.all(part[5:25, 40] > 150)
+    assert np.all(np.abs(part[35:, 40].astype(int) - 120) < 6)
+    np.testing.assert_array_equal(part[:, 60:], skin[:, 60:])
