@@ -28,7 +28,7 @@ def doctor(
 
 
 def _check(console: Console, as_json: bool) -> None:
-    from avatarkit.pipelines.doctor import diagnose
+    from avatarkit.pipelines.doctor.report import diagnose
 
     report = diagnose()
     if as_json:

@@ -13,7 +13,7 @@ from avatarkit.cli.console import Console
 from avatarkit.systems.registry import StageInfo, stages
 
 if TYPE_CHECKING:
-    from avatarkit.pipelines.train import TrainJob
+    from avatarkit.pipelines.train.run import TrainJob
 
 EXIT_INTERRUPTED = 130
 
@@ -53,7 +53,7 @@ def _command(stage: StageInfo) -> Callable[..., None]:
     """The command of a stage: the options of all stages, and its own."""
 
     def train(**given: Any) -> None:
-        from avatarkit.pipelines.train import TrainJob
+        from avatarkit.pipelines.train.run import TrainJob
 
         job = TrainJob(
             stage=stage.name,
@@ -108,13 +108,13 @@ def _present(given: dict[str, Any], names: Any) -> dict[str, Any]:
 
 
 def _run(job: TrainJob, *, dry_run: bool, quiet: bool, preset_chosen: bool) -> None:
-    from avatarkit.pipelines.train import train
+    from avatarkit.pipelines.train.run import train
 
     with Console(quiet=quiet) as console:
         if not preset_chosen:
             console.notice(f"no --preset: {job.preset} is taken")
         if dry_run:
-            from avatarkit.pipelines.train_plan import plan
+            from avatarkit.pipelines.train.plan import plan
 
             for number, table in enumerate(plan(job).tables()):
                 console.table([(), *table] if number else table)

@@ -32,11 +32,11 @@ from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.file import write_motion
 from avatarkit.motion.script import Script, scripted_motion
 from avatarkit.pipelines.contact_sheet import contact_sheet
-from avatarkit.pipelines.demo_sound import voice, write_wav
 from avatarkit.pipelines.provenance.marks import Marks
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.render import beside
+from avatarkit.pipelines.voice import voice, write_wav
 from avatarkit.runtime import Progress
 
 Picture = NDArray[np.uint8]

@@ -18,8 +18,8 @@ from avatarkit.motion.file import read_motion
 from avatarkit.motion.script import Script
 from avatarkit.pipelines import demo
 from avatarkit.pipelines.contact_sheet import contact_sheet
-from avatarkit.pipelines.demo_sound import SAMPLE_RATE_HZ, voice
 from avatarkit.pipelines.driver import load_driver
+from avatarkit.pipelines.voice import SAMPLE_RATE_HZ, voice
 from avatarkit.runtime import NullProgress
 
 SIZE = 256

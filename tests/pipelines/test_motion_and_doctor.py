@@ -10,8 +10,8 @@ import pytest
 from avatarkit.face.types import FaceChoice
 from avatarkit.media.image import read_image, write_image
 from avatarkit.motion.file import read_motion
-from avatarkit.pipelines.doctor import JOBS, DoctorReport, diagnose
-from avatarkit.pipelines.doctor_checks import MISSING, NOTE, OK, Check
+from avatarkit.pipelines.doctor.checks import MISSING, NOTE, OK, Check
+from avatarkit.pipelines.doctor.report import JOBS, DoctorReport, diagnose
 from avatarkit.pipelines.faces import list_faces
 from avatarkit.pipelines.motion import extract_motion, plot_motion, show_motion
 from avatarkit.runtime import NullProgress

@@ -29,8 +29,8 @@ from avatarkit.data.marks import Removed, write_selection
 from avatarkit.data.remove import remove
 from avatarkit.data.select import SelectionRule, reselect
 from avatarkit.errors import AvatarkitError, DependencyError, InputError, OutputError, UsageError
-from avatarkit.pipelines.train import TrainJob, train
-from avatarkit.pipelines.train_plan import plan
+from avatarkit.pipelines.train.plan import plan
+from avatarkit.pipelines.train.run import TrainJob, train
 from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.count import count_preset
 from avatarkit.systems.megaportraits.stages.pose import PoseStage

@@ -12,7 +12,7 @@ from synthetic_dataset import write_dataset
 
 from avatarkit.checkpoint import Checkpoint, open_checkpoint
 from avatarkit.errors import InputError
-from avatarkit.pipelines.train import TrainJob, train
+from avatarkit.pipelines.train.run import TrainJob, train
 from avatarkit.systems.metaportrait.config import PRESETS, check_lines, lines
 from avatarkit.systems.metaportrait.load import load_enhancer, load_flow, load_portrait
 

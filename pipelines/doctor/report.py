@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from avatarkit.pipelines import doctor_checks as checks
-from avatarkit.pipelines.doctor_checks import MISSING, OK, Check
+from avatarkit.pipelines.doctor import checks
+from avatarkit.pipelines.doctor.checks import MISSING, OK, Check
 from avatarkit.pipelines.weights import list_weights
 
 Row = tuple[str, str, str]

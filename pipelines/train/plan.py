@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from avatarkit.data.samples import SampleSpec
 from avatarkit.nets.count import parameters_of
-from avatarkit.pipelines.train import TrainJob, configured
+from avatarkit.pipelines.train.run import TrainJob, configured
 from avatarkit.systems import registry
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.estimate import MemoryEstimate, estimate_step

@@ -1,0 +1,1 @@
+"""Training: the plan that `--dry-run` shows, and the run."""
