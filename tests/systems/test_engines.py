@@ -52,7 +52,8 @@ def test_shapes_and_types(engine: Engine, move: Move, options: dict[str, float])
 
 def test_without_motion_the_source_comes_back(engine: Engine, source: SourceLayers) -> None:
     frame, alpha = drawn(engine, without_motion(source.landmarks))
-    difference = np.abs(frame.astype(int) - source.foreground)
+    # Where nothing is seen, colours may be any.
+    difference = np.abs(frame.astype(int) - source.foreground)[alpha > 0]
     assert difference.mean() < 1.0
     assert np.percentile(difference, 99) < 12
     own = np.round(source.alpha * 255.0)
@@ -146,7 +147,7 @@ def test_odd_and_oblong_sources(make_engine: Callable[[], Engine], source: Sourc
     frame, alpha = drawn(engine, without_motion(layers.landmarks))
     assert frame.shape == layers.picture.shape
     assert alpha.shape == layers.alpha.shape
-    assert np.abs(frame.astype(int) - layers.picture).mean() < 1.5
+    assert np.abs(frame.astype(int) - layers.foreground)[alpha > 0].mean() < 1.5
 
 
 def test_faces_driven_out_of_the_picture(engine: Engine, move: Move) -> None:

@@ -85,12 +85,12 @@ class Lattice:
         return np.asarray(whole[top : top + part.bottom - part.top, left : left + part.right - part.left], np.float32)
 
     def around(self, cells: NDArray[np.bool_]) -> Region | None:
-        """The part of the picture that these of the cells between `shown` nodes (h - 1, w - 1) cover, if any."""
+        """The part of the picture that these of the cells between nodes (h - 1, w - 1) cover, and 4 px around; or None."""
         rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
         if not len(rows):
             return None
         corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
-        return Region.around((corners - 1.0) * self.step + self._first, 0.0, self.width, self.height)
+        return Region.around((corners - 1.0) * self.step + self._first, 4.0, self.width, self.height)
 
 
 def jacobian(displacement: Map, step: float) -> Map:

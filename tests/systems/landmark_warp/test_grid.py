@@ -74,7 +74,7 @@ def test_a_part_holds_all_that_its_cells_cover() -> None:
         assert part is not None
         assert part.left <= x < part.right
         assert part.top <= y < part.bottom
-        assert part.right - part.left <= lattice.step + 2
+        assert part.right - part.left <= lattice.step + 10
 
 
 def test_determinant_of_known_maps() -> None:
