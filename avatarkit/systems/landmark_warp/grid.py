@@ -85,7 +85,7 @@ class Lattice:
         return np.asarray(whole[top : top + part.bottom - part.top, left : left + part.right - part.left], np.float32)
 
     def around(self, cells: NDArray[np.bool_]) -> Region | None:
-        """The part of the picture that these cells between `shown` nodes (h - 1, w - 1) cover, and 4 px around; or None."""
+        """The part of the picture that cells between `shown` nodes (h - 1, w - 1) cover, and 4 px around, or None."""
         rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
         if not len(rows):
             return None
