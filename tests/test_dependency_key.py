@@ -40,7 +40,7 @@ def changed(folder: Path, old: str, new: str) -> bool:
         ('"pytest>=8"', '"pytest>=8.1"'),
         ('requires-python = ">=3.10', 'requires-python = ">=3.11'),
         ('requires = ["setuptools>=77"]', 'requires = ["setuptools>=78"]'),
-        ("avatarkit.cli.app:main", "avatarkit.cli.app:run"),
+        ("avatarkit.__main__:main", "avatarkit.cli.app:run"),
         ('"avatarkit.cli" = "cli"', '"avatarkit.cli" = "commands"'),
     ],
 )

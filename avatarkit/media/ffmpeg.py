@@ -38,9 +38,17 @@ INPUT_FORMATS = (
 pictures, descriptions of sessions) and those of games and texts are not among them."""
 
 
+_AS_TEXT = {0xDC00 + byte: 0x10F700 + byte for byte in range(128, 256)}
+_AS_BYTES = {stand_in: code for code, stand_in in _AS_TEXT.items()}
+
+
 def file_url(path: Path) -> str:
-    """`path` as an ffmpeg URL that no dash, colon, quote or space in it can change the meaning of."""
-    return f"file:{os.path.abspath(path)}"
+    """`path` as an ffmpeg URL that no dash, colon, quote or space in it can change the meaning of.
+
+    Bytes that are not UTF-8 stand as characters of a private plane, which `command` turns back: ffmpeg-python takes
+    text alone.
+    """
+    return f"file:{os.path.abspath(path)}".translate(_AS_TEXT)
 
 
 def media_input(path: Path, **options: Any) -> Any:
@@ -61,7 +69,7 @@ def command(stream: Any, loglevel: str = "repeat+warning") -> list[str]:
         cmd=[binary, "-hide_banner", "-nostdin", "-nostats", "-copyts", "-loglevel", loglevel],
         overwrite_output=True,
     )
-    return compiled
+    return [word.translate(_AS_BYTES) for word in compiled]
 
 
 class Child:

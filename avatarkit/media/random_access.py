@@ -88,7 +88,7 @@ def _by_seeking(path: Path, indices: Sequence[int], video: VideoStream) -> list[
         if len(reader) != video.frames:
             return None
         return [np.array(frame) for frame in reader.get_batch(list(indices)).asnumpy()]
-    except (decord.DECORDError, RuntimeError):
+    except (decord.DECORDError, RuntimeError, UnicodeEncodeError):  # it takes names in UTF-8 alone
         return None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import filelock
 
+from avatarkit.errors import OutputError
 from avatarkit.work.task import Busy
 
 
@@ -24,6 +25,8 @@ def claim(folder: Path, task: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise Busy(task) from error
+    except OSError as error:
+        raise OutputError(f"{lock.lock_file}: cannot be locked: {error.strerror or error}") from error
     try:
         yield
     finally:

@@ -74,7 +74,8 @@ def write_gallery(out: Path) -> Path:
     if not result.items:
         raise InputError(f"{out}: no results; give the folder of a batch, or one with videos named SOURCE--DRIVER.mp4")
     page = out / PAGE
-    write_whole(page, page_of(list(result.sources.values()), list(result.drivers.values()), result.items).encode())
+    text = page_of(list(result.sources.values()), list(result.drivers.values()), result.items)
+    write_whole(page, text.encode("utf-8", "backslashreplace"))
     return page
 
 

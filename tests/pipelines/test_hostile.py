@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -294,3 +296,22 @@ def test_damaged_marks_of_pictures(whole: Path, tmp_path: Path) -> None:
     check()
 
 
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes UTF-8 alone")
+def test_names_that_are_not_utf8_are_read_and_shown(tmp_path: Path) -> None:
+    from avatarkit.media.encode import FrameWriter
+    from avatarkit.media.probe import probe
+    from avatarkit.media.random_access import frames_at
+
+    folder = tmp_path / os.fsdecode(b"b\xe4d")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xff--\xe4.mp4")
+    with FrameWriter(path, width=64, height=64, rate=Fraction(25)) as writer:
+        for level in range(4):
+            writer.write(np.full((64, 64, 3), level, np.uint8))
+    video = probe(path).video
+    assert video is not None
+    assert video.frames == len(frames_at(path, range(4))) == 4
+    page = write_gallery(folder).read_text()
+    assert "%FF--%E4.mp4" in page
