@@ -63,7 +63,8 @@ def choose_engine(name: str, given: Given) -> EngineInfo:
         if not given:
             return known[WARP]
         for info in known.values():
-            if set(given) <= set(info.checkpoints) and (info.checkpoints[0] in given or EXPORTED in given):
+            needed = {*info.checkpoints[:1], *info.instead, EXPORTED}
+            if set(given) <= set(info.checkpoints) and needed & set(given):
                 return info
         takes = "; ".join(
             f"{info.name}: {', '.join(info.checkpoints)}" for info in known.values() if info.checkpoints

@@ -62,6 +62,7 @@ def rendered(
     """Finished frames by the driver's frame numbers in `order`; a few batches of them exist at a time."""
     square_px, cuts_out = engine.needs.square_px, render.matting is not None
     drawing = 1 if engine.needs.alone else render.workers
+    finishing = engine.needs.finishing
 
     def draw(batch: list[int]) -> list[tuple[DriveFrame, Drawn]]:
         frames = [moves.frame(index) for index in batch]
@@ -85,13 +86,14 @@ def rendered(
 
     batches = batched(order, engine.needs.at_once)
     with ExitStack() as stack:
-        if not cuts_out and not render.stabilize:
+        if not cuts_out and not render.stabilize and finishing is None:
             yield from flat(_staged(stack, lambda b: [finish(d) for _, d in draw(b)], batches, drawing))
             return
         drawn = _staged(stack, draw, batches, drawing)
         # One thread: mattings are not made for several.
         cut = _staged(stack, cut_out, drawn, 1) if cuts_out else ([d for _, d in batch] for batch in drawn)
-        steady = steadied(flat(cut), render.stabilize) if render.stabilize else flat(cut)
+        whole = flat(cut) if finishing is None else finishing(flat(cut))
+        steady = steadied(whole, render.stabilize) if render.stabilize else whole
         yield from _staged(stack, finish, steady, render.workers)
 
 

@@ -1,14 +1,18 @@
 """What an engine needs, what it is given and what it returns."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
+
+Finishing: TypeAlias = "Callable[[Iterable[Drawn]], Iterator[Drawn]]"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Needs:
     source: whether it draws a given source; without one it knows whom it draws. drawn_px: side of what it draws; None
     for the size of the layers. at_once: frames that it draws best together. alone: whether frames are drawn one batch
     after another, since each batch keeps the device busy. alpha: whether what it draws comes with an alpha of its own.
+    finishing: makes final frames, of `drawn_px`, out of the drawn ones, which it is given in order; for engines whose
+    last step looks at neighbours in time.
     """
 
     square_px: int | None = None
@@ -61,6 +67,7 @@ class Needs:
     at_once: int = 1
     alone: bool = False
     alpha: bool = False
+    finishing: Finishing | None = None
 
 
 class Drawn(NamedTuple):

@@ -51,7 +51,8 @@ class EngineInfo:
     """What draws.
 
     open: "module:function" that opens it with `options.EngineOptions`. checkpoints: the stages whose checkpoints it
-    takes, the one that it needs first; "onnx" for an exported file. pixels: whether it looks at the driver's pictures,
+    takes, the one that it needs first; "onnx" for an exported file. instead: of those, the ones that may stand in the
+    first one's place. pixels: whether it looks at the driver's pictures,
     which a motion file has not. source: whether it needs a source picture.
     """
 
@@ -61,6 +62,7 @@ class EngineInfo:
     checkpoints: tuple[str, ...] = ()
     pixels: bool = False
     source: bool = True
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,11 @@ from avatarkit.pipelines.report import ReenactReport
 from avatarkit.runtime import NullProgress
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.config import PRESETS
+from avatarkit.systems.metaportrait import build as meta_build
+from avatarkit.systems.metaportrait.config import PRESETS as META_PRESETS
 
 Run = Callable[..., ReenactReport]
-TINY = PRESETS["tiny-64"]
+TINY, META_TINY = PRESETS["tiny-64"], META_PRESETS["tiny-64"]
 
 
 
@@ -39,14 +41,19 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoin
     folder = tmp_path_factory.mktemp("checkpoints")
 
     def write(stage: str, net: object, parents: dict[str, str], **config: object) -> Checkpoint:
-        nets = {stage: {"config": to_plain(net.config), "parameters": 1}}  # type: ignore[attr-defined]
+        name = str(config.pop("named", stage))
+        nets = {name: {"config": to_plain(net.config), "parameters": 1}}  # type: ignore[attr-defined]
         meta = Meta(stage, "tiny-64", 1, 1, dict(config), nets, parents, {}, {})
-        return write_checkpoint(folder / stage, meta, {stage: dict(net.state_dict())}, ({}, {}))  # type: ignore[attr-defined]
+        return write_checkpoint(folder / stage, meta, {name: dict(net.state_dict())}, ({}, {}))  # type: ignore[attr-defined]
 
     base = write("base", build.build_base(TINY.base, 0), {})
     enhancer = write("enhancer", build.build_enhancer(TINY.enhancer, 0), {"base": base.sha256})
     student = write("student", build.build_student(TINY.student, 2, 0), {}, avatars=["ann", "bob"])
-    return {"base": base, "enhancer": enhancer, "student": student}
+    portrait = meta_build.build_portrait(META_TINY.portrait, 0)
+    meta = write("metaportrait/meta", portrait, {}, named="portrait")
+    windows = meta_build.build_enhancer(replace(META_TINY.enhancer, windows=True), 0)
+    temporal = write("metaportrait/temporal", windows, {}, named="enhancer")
+    return {"base": base, "enhancer": enhancer, "student": student, "meta": meta, "temporal": temporal}
 
 
 @pytest.fixture
@@ -67,13 +74,15 @@ def test_each_engine_keeps_frames_rate_and_sound(run: Run, tmp_path: Path, drive
         ("base", ("base",), {}),
         ("enhanced", ("base", "enhancer"), {}),
         ("student", ("student",), {"avatar": "ann"}),
+        ("portrait", ("meta",), {}),
+        ("windows", ("meta", "temporal"), {}),
     ):
         content = run(*stages, out=f"{name}.mp4", **more).content
         told[name] = {key: content["output"][key] for key in ("frames", "rate", "audio")}
         info = probe(tmp_path / f"{name}.mp4")
         assert info.video is not None
         told[name]["duration"] = info.video.duration
-        assert info.video.width == {"enhanced": 128}.get(name, 64)
+        assert info.video.width == {"enhanced": 128, "windows": 128}.get(name, 64)
     assert all(values == told["warp"] for values in told.values())
 
 

@@ -1,6 +1,6 @@
 """MetaPortrait: identity-preserving talking head generation with fast personalized adaptation (CVPR 2023)."""
 
-from avatarkit.systems.registry import StageInfo, System
+from avatarkit.systems.registry import EngineInfo, StageInfo, System
 
 _PRESETS = ("paper-256", "small-256", "tiny-64")
 _RECIPES = "avatarkit.systems.metaportrait.stages.recipes"
@@ -30,5 +30,14 @@ SYSTEM = System(
             enhancer="Checkpoint or run of train metaportrait/enhancer.",
         ),
         _stage("identity", "Train a recogniser on the dataset's people, in place of the registry's."),
+    ),
+    engines=(
+        EngineInfo(
+            "metaportrait",
+            "draws the source with a trained portrait from landmarks alone, and an enhancer",
+            "avatarkit.systems.metaportrait.engine:open_portrait",
+            tuple(f"metaportrait/{name}" for name in ("portrait", "meta", "enhancer", "temporal")),
+            instead=("metaportrait/meta",),
+        ),
     ),
 )
