@@ -16,7 +16,6 @@ from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint
 from avatarkit.data.pairs import PairDataset, PhotoDataset
 from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.stages.frames import prepared
-from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.feed import Samples
 from avatarkit.training.hardware import open_accelerator, to_device
@@ -184,13 +183,14 @@ def _trainer(
     stop_at_step: int | None = None,
 ) -> Trainer:
     accelerator = open_accelerator(limits.device, config)
-    stage = registry.recipe(config.stage).make(config, Ingredients(parents or {}, data, Perceptual({})))
+    recipe, built_on = registry.recipe(config.stage), parents or {}
+    stage = recipe.make(config, Ingredients(built_on, data, recipe.frozen(config, built_on, False)))
     if start is not None:
         for name, net in stage.nets.items():
             load_into(net, start.tensors(name), start.folder, f"net {name}")
     origin = Origin(
-        nets=registry.recipe(config.stage).describe(config.preset, stage),
-        parents={name: parent.sha256 for name, parent in (parents or {}).items()},
+        nets=recipe.describe(config.preset, stage),
+        parents={name: parent.sha256 for name, parent in built_on.items()},
         dataset={"sha256": data.sha256},
         code={"torch": torch.__version__},
     )
