@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from learning_runs import ClipPairs, Limits, averaged, clip_data, configured, measured, pick_clips, train_stage
+from learning_runs import ClipPairs, Limits, averaged, clip_data, configured, measured, pick_clips
+from learning_runs import train_stage as train_on
 from tables import Bar, Row, Verdict, markdown, verdict_table
 
 from avatarkit.checkpoint import Checkpoint, open_checkpoint
@@ -73,7 +74,10 @@ def heart(options: argparse.Namespace) -> Found:
     samples = ClipPairs(dataset, pick_clips(dataset, options.clips or "1"), options.seed)
     portrait, _ = _chain(options, dataset, samples, "heart", ["augment=false"])
     moving = _driven(samples)
-    still = [{**pair, "driver": {**pair["driver"], **_of(pair["source"], "lines", "landmarks")}} for pair in moving]
+    still = [
+        {**pair, "driver": {**pair["driver"], **{name: pair["source"][name] for name in ("lines", "landmarks")}}}
+        for pair in moving
+    ]
     # The face is still looked for where the driver has it.
     full, held = measured(portrait, moving), _held(portrait, still, moving)
     rows: list[Row] = [{"run": "full", **full}, {"run": "landmarks held still", "face_psnr_db": held}]
@@ -95,7 +99,8 @@ def lines(options: argparse.Namespace) -> Found:
         config = configured("metaportrait/flow", options.preset, [f"lines={name}", *options.sets], limits)
         data = clip_data(dataset, dataset, _size(options))
         trainer, ended = train_stage(config, data, options.work / f"lines-{name}", limits)
-        rows.append({"run": name, "steps": ended.step, **measured(trainer, _some(unseen, 64))})
+        seen = [unseen[position] for position in range(64)]
+        rows.append({"run": name, "steps": ended.step, **measured(trainer, seen)})
     face_l1 = {str(row["run"]): float(row["face_l1"]) for row in rows}  # type: ignore[arg-type]
     return rows, [
         Verdict(Bar(f"face L1 of 68 points over {name}'s", ">=", 1), face_l1["sparse"] / face_l1[name])
@@ -112,7 +117,7 @@ def identity(options: argparse.Namespace) -> Found:
         portrait = load_portrait(checkpoint)
         losses, errors = [], []
         with torch.no_grad():
-            for sample in _some(unseen, 64):
+            for sample in [unseen[position] for position in range(64)]:
                 source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
                 driven, _ = drive(portrait, source, driver, identity=name == "with")
                 wanted = portrait.identity(source["image"], source["landmarks"])
@@ -276,6 +281,14 @@ def _chain(
     return trainer, open_checkpoint(options.work / f"{name}-portrait")
 
 
+def train_stage(*given: Any, **more: Any) -> tuple[Trainer, Any]:
+    """As `learning_runs.train_stage`; a run that was asked to stop ends the proof, and the same command goes on."""
+    trainer, ended = train_on(*given, **more)
+    if ended.reason != "finished":
+        sys.exit(f"{trainer.config.stage}: {ended.reason} at step {ended.step}; the same command goes on")
+    return trainer, ended
+
+
 def _driven(samples: ClipPairs) -> list[Mapping[str, Any]]:
     """The first frame of each clip with every fifth as a driver."""
     return [
@@ -283,14 +296,6 @@ def _driven(samples: ClipPairs) -> list[Mapping[str, Any]]:
         for clip, info in enumerate(samples.clips)
         for index in range(EVERY, info.frames, EVERY)
     ]
-
-
-def _some(dataset: PairDataset, count: int) -> list[Mapping[str, Any]]:
-    return [dataset[position] for position in range(count)]
-
-
-def _of(frame: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: frame[name] for name in names}
 
 
 def _numbers(dataset: PairDataset) -> dict[str, int]:
@@ -320,11 +325,7 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 PROOFS: dict[str, Callable[[argparse.Namespace], Found]] = {
-    "heart": heart,
-    "lines": lines,
-    "identity": identity,
-    "meta": meta,
-    "temporal": temporal,
+    proof.__name__: proof for proof in (heart, lines, identity, meta, temporal)
 }
 
 
