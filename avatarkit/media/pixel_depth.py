@@ -13,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 _PIECE = 1 << 20
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column and row of each pass of an interlaced PNG, and the steps to the next (PNG, section 8.2)."""
 ByteArray = npt.NDArray[np.uint8]
 
 
@@ -24,11 +26,9 @@ def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteA
         return _grey_to_8_bit(np.asarray(image)), None
     if path is None or not _has_16_bit_colour(image):
         return None
-    if image.format == "PNG" and not image.info.get("interlace"):
-        row_bytes = 1 + image.width * 2 * len(image.getbands())
-        # OpenCV gives the rows that are lacking as black.
-        if _unpacked_bytes(path) < image.height * row_bytes:
-            raise EOFError
+    # OpenCV gives the rows that are lacking as black.
+    if image.format == "PNG" and not _has_all_rows(image, path):
+        raise EOFError
     data: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None or data.dtype != np.uint16 or data.ndim != 3:
         return None  # Pillow reads it too, with the low bits dropped
@@ -36,8 +36,13 @@ def deep_pixels(image: Image.Image, path: Path | None) -> tuple[ByteArray, ByteA
     return color, alpha
 
 
-def _unpacked_bytes(path: Path) -> int:
-    """How many bytes a PNG's rows have when unpacked; nothing is kept of them."""
+def _has_all_rows(image: Image.Image, path: Path) -> bool:
+    """Whether a PNG of 16 bits unpacks to as many bytes as its rows have; nothing is kept of them."""
+    passes = _ADAM7 if image.info.get("interlace") else ((0, 0, 1, 1),)
+    needed = 0
+    for left, top, across, down in passes:
+        width, height = -(-(image.width - left) // across), -(-(image.height - top) // down)
+        needed += height * (1 + width * 2 * len(image.getbands())) if width > 0 else 0
     unpacked, stream = 0, zlib.decompressobj()
     with path.open("rb") as file:
         file.seek(8)
@@ -45,11 +50,11 @@ def _unpacked_bytes(path: Path) -> int:
             size, kind = struct.unpack(">I4s", head)
             while kind == b"IDAT" and size and (piece := file.read(min(size, _PIECE))):
                 size -= len(piece)
-                while piece:
+                while piece and unpacked < needed:
                     unpacked += len(stream.decompress(piece, _PIECE))
                     piece = stream.unconsumed_tail
             file.seek(size + 4, 1)
-    return unpacked
+    return unpacked >= needed
 
 
 def words_to_bytes(values: npt.NDArray[Any]) -> ByteArray:

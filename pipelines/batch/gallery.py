@@ -27,6 +27,8 @@ from avatarkit.pipelines.batch.worker import write_poster
 from avatarkit.pipelines.pages import render
 
 PAGE = "index.html"
+MOST_CELLS = 4_000_000
+"""Of a page; journals of strangers could name any number of sources and drivers."""
 PLAYED = (".mp4", ".webm", ".mov")
 """Videos that browsers play; others are links."""
 _NAME = re.compile(r"(?P<source>.+?)--(?P<driver>.+)")
@@ -81,6 +83,8 @@ def write_gallery(out: Path) -> Path:
 
 def page_of(sources: list[Side], drivers: list[Side], items: list[Item]) -> str:
     """The page as text."""
+    if len(sources) * len(drivers) > MOST_CELLS:
+        raise InputError(f"{len(sources)} sources by {len(drivers)} drivers: too many for a page; split the folder")
     cells: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         cells.setdefault((item.source, item.driver), []).append(item)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from avatarkit.errors import InputError
 from avatarkit.media.binary import ffmpeg_binary
+from avatarkit.media.gif import gif_frames
 from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
 from avatarkit.media.random_access import frames_at
@@ -117,15 +118,57 @@ def test_animation_that_takes_too_long_says_so(tmp_path: Path, monkeypatch: pyte
         probe(animation(tmp_path / "driver.gif", (30, 30), 50))
 
 
-def test_16_bit_picture_with_few_of_its_rows_is_not_read_as_whole(tmp_path: Path) -> None:
-    rows, width, height = 20, 64, 1000
-    raw = zlib.compress(bytes((1 + width * 6) * rows))
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", raw), (b"IEND", b""))
+def deep_png(path: Path, width: int, height: int, *, interlaced: bool, kept: float) -> Path:
+    """A white 16-bit PNG of whose packed rows a share is there."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    raw = b""
+    for left, top, across, down in passes if interlaced else ((0, 0, 1, 1),):
+        columns, rows = len(range(left, width, across)), len(range(top, height, down))
+        raw += (b"\0" + b"\xff" * (columns * 6)) * rows if columns else b""
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, int(interlaced))
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(raw[: int(len(raw) * kept)])), (b"IEND", b""))
     data = b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
-    path = tmp_path / "deep.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    return path
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(64, 1000), (3, 5)])
+def test_16_bit_picture_with_few_of_its_rows_is_not_read_as_whole(
+    tmp_path: Path, interlaced: bool, width: int, height: int
+) -> None:
+    assert read_image(deep_png(tmp_path / "whole.png", width, height, interlaced=interlaced, kept=1.0)).min() == 255
     with pytest.raises(InputError):
-        read_image(path)
+        read_image(deep_png(tmp_path / "part.png", width, height, interlaced=interlaced, kept=0.9))
+
+
+def test_frames_of_a_gif_are_counted_without_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = animation(tmp_path / "driver.gif", (30, 30), 40)
+    assert gif_frames(path) == 40
+    cut = path.read_bytes()[:-200]
+    path.write_bytes(cut)
+    assert 35 < gif_frames(path) < 40
+    monkeypatch.setattr("avatarkit.media.gif.MOST_SECONDS", -1)
+    with pytest.raises(InputError, match="convert it to a video"):
+        probe(path)
+
+
+def test_large_picture_is_decoded_without_a_second_one(tmp_path: Path) -> None:
+    """Pillow holds four bytes a pixel, the result three; the picture is turned on the way."""
+    path = tmp_path / "large.png"
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (5000, 4000), (1, 2, 3)).save(path, compress_level=1, exif=exif)
+    script = (
+        "import sys; from pathlib import Path; from avatarkit.media.image import read_image\n"
+        "from avatarkit.runtime import peak_memory_bytes\n"
+        "read_image(Path(sys.argv[2])); before = peak_memory_bytes()\n"
+        "picture = read_image(Path(sys.argv[1])); print(peak_memory_bytes() - before, *picture.shape)"
+    )
+    small = animation(tmp_path / "small.gif", (30, 30), 1)
+    done = subprocess.run([sys.executable, "-c", script, str(path), str(small)], check=True, capture_output=True)
+    more, *shape = map(int, done.stdout.split())
+    assert shape == [5000, 4000, 3]
+    assert more < 11 * 20_000_000
