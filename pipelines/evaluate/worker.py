@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from avatarkit.atomic import write_json, write_whole
 from avatarkit.errors import AvatarkitError
 from avatarkit.geometry.crop import Crop
+from avatarkit.metrics.inception import FEATURES_LENGTH
 from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.measure import MeasureOptions, Measurer
-from avatarkit.reading import read_json
+from avatarkit.reading import open_file, read_json
 from avatarkit.runtime import Progress
 from avatarkit.work.task import Deferred, Link, Result, Turn
 from avatarkit.work.watcher import QuietWatcher
@@ -90,10 +91,12 @@ def write_features(path: Path, output: NDArray[np.float32], driver: NDArray[np.f
 def read_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """What `write_features` kept; None where nothing is, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return content["output"], content["driver"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with open_file(path) as file, np.load(file, allow_pickle=False) as content:
+            both = content["output"], content["driver"]
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, AvatarkitError):
         return None
+    sound = all(rows.ndim == 2 and rows.shape[1] == FEATURES_LENGTH and rows.dtype == np.float32 for rows in both)
+    return both if sound else None
 
 
 def read_mark(marks: Path, key: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from avatarkit.atomic import begun, left_over_of
 from avatarkit.cli.app import run as command
@@ -22,6 +23,7 @@ from avatarkit.pipelines.provenance import sign as sign_module
 from avatarkit.pipelines.provenance.inspection import EXIT_CODES, inspect_file
 from avatarkit.pipelines.provenance.marks import Marks
 from avatarkit.pipelines.provenance.sign import Signer, sign
+from tests.data.test_fuzz import CUTS, EXAMPLES, damaged, fuzzed, survives
 
 from .conftest import Run, frames_of, run_ffmpeg
 
@@ -172,6 +174,19 @@ def test_every_altered_byte_is_seen(signed: dict[str, Path], identity: Identity,
         except InputError:
             continue  # no picture any more
         assert state in ("altered", "none"), at
+
+
+@pytest.mark.parametrize("kind", ["mp4", "png"])
+def test_damaged_files_are_inspected_or_refused_in_a_line(signed: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    path, data = tmp_path / f"x.{kind}", signed[kind].read_bytes()
+
+    @settings(fuzzed, max_examples=EXAMPLES // 10)
+    @given(cuts=CUTS)
+    def check(cuts: list[tuple[float, int, bytes]]) -> None:
+        path.write_bytes(damaged(data, cuts))
+        survives(lambda: inspect_file(path).lines())
+
+    check()
 
 
 def test_what_a_killed_signing_left_is_swept(
