@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from avatarkit.atomic import write_json, write_whole
 from avatarkit.errors import AvatarkitError
 from avatarkit.geometry.crop import Crop
-from avatarkit.metrics.inception import FEATURES_LENGTH
 from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.measure import MeasureOptions, Measurer
 from avatarkit.reading import open_file, read_json
@@ -95,7 +94,7 @@ def read_features(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]
             both = content["output"], content["driver"]
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, AvatarkitError):
         return None
-    sound = all(rows.ndim == 2 and rows.shape[1] == FEATURES_LENGTH and rows.dtype == np.float32 for rows in both)
+    sound = all(rows.ndim == 2 and rows.shape[1] == both[0].shape[-1] and rows.dtype.kind == "f" for rows in both)
     return both if sound else None
 
 
