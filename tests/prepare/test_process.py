@@ -18,6 +18,8 @@ from avatarkit.prepare.job import Track, VideoJob
 from avatarkit.prepare.process import process_video
 from avatarkit.prepare.tools import Tools
 
+from .conftest import write_video
+
 AT, SHOWN, FRAMES = (200, 60), (640, 360), 40
 SMALL = PrepareConfig(size=128, matting="mediapipe", iqa="sharpness")
 Box = tuple[float, float, float, float]
@@ -123,6 +125,38 @@ def test_boxes_land_on_the_face_at_other_rates(
     for row in (0, 15, 29):
         found = in_original(clip, row)[:468, :2]
         assert np.abs((found.min(0) + found.max(0)) / 2 - boxes_middle).max() < 0.05 * SHOWN[0]
+
+
+AWAY = 2000
+CROSSING = [(60 + 8 * step, 560 - 13 * step) for step in range(50)]
+REPLACED = [*[(270, AWAY)] * 20, *[(AWAY, AWAY)] * 5, *[(AWAY, 330)] * 30]
+
+
+@pytest.mark.parametrize("places", [CROSSING, REPLACED], ids=["crossing", "replaced"])
+def test_a_clip_never_holds_two_people(
+    run: Callable[..., list[Result]], tools: Tools, tmp_path: Path, astronaut: np.ndarray, grace_hopper: np.ndarray,
+    places: list[tuple[int, int]],
+) -> None:  # fmt: skip
+    """The second one walks past in front of the first, or soon stands where the first was."""
+    first = cv2.resize(astronaut[20:330, 90:360], None, fx=1.1, fy=1.1, interpolation=cv2.INTER_AREA)
+    second = cv2.resize(grace_hopper[40:440, 90:420], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    frames = [np.full((380, 800, 3), 140, np.uint8) for _ in places]
+    for frame, lefts in zip(frames, places, strict=True):
+        for patch, left, top in zip((first, second), lefts, (20, 60), strict=True):
+            shown = patch[:, max(0, -left) : max(0, 800 - left)]
+            frame[top : top + len(patch), max(0, left) : max(0, left) + shown.shape[1]] = shown
+    offsets = [tools.tracker.detect(patch)[0].centre[0] for patch in (first, second)]
+    results = run(write_video(tmp_path / "people.mp4", frames), min_frames=8, min_head_px=64)
+    owners = []
+    for clip in results:
+        if isinstance(clip, ClipData):
+            numbers = np.rint(clip.columns["time_s"] * 25).astype(int)
+            meshes = np.array([in_original(clip, row)[:468, 0] for row in range(clip.info.frames)])
+            middles = (meshes.min(1) + meshes.max(1)) / 2
+            away = np.abs(middles[:, None] - np.array(places)[numbers] - offsets).max(0)
+            assert away.min() < 40, (clip.info.clip_id, away)
+            owners.append(int(away.argmin()))
+    assert owners == ([0] if places is CROSSING else [0, 1])
 
 
 def test_same_video_gives_the_same_bytes(
