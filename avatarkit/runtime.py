@@ -37,8 +37,22 @@ PACKAGES = (
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun, which is given in the plural: "1 frame", "2 frames"."""
-    return f"{number} {noun.removesuffix('s') if number == 1 else noun}"
+    """A number and its noun, which is given in the plural: "1 frame", "2 frames", "1 person"."""
+    one = "person" if noun == "people" else noun.removesuffix("s")
+    return f"{number} {one if number == 1 else noun}"
+
+
+def silence_native_log() -> None:
+    """Keep the log of native code (MediaPipe, TensorFlow Lite), which heeds no setting, off the terminal.
+
+    For programs, once at their start: file descriptor 2 leads nowhere from then on, in child processes too, and
+    `sys.stderr` goes on to the terminal by another one.
+    """
+    own = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+    sys.stderr = own
 
 
 class Progress(Protocol):

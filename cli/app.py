@@ -35,6 +35,7 @@ from avatarkit.cli.console import Console, OutputClosedError
 from avatarkit.cli.signals import INTERRUPTED, Interrupts, leave, line
 from avatarkit.cli.text import collapse
 from avatarkit.errors import AvatarkitError, DependencyError, InputError, Interrupted, OutputError, UsageError
+from avatarkit.runtime import silence_native_log
 
 EXIT_INTERNAL = AvatarkitError.exit_code
 EXIT_OUTPUT_CLOSED = 141
@@ -236,11 +237,5 @@ def _settle_process() -> None:
         return
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    # Native code (mediapipe, TensorFlow Lite) writes its log to file descriptor 2 and heeds no setting:
-    # the terminal moves to another descriptor that only Python knows.
-    own = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    os.close(silence)
-    sys.stderr = own
-    faulthandler.enable(file=own)
+    silence_native_log()
+    faulthandler.enable(file=sys.stderr)

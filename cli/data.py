@@ -50,7 +50,8 @@ def verify(
             console.summary([report.line()])
     if report.problems:
         raise InputError(
-            f"{dataset}: {len(report.problems)} problems; prepare the data again, or copy the damaged files again"
+            f"{dataset}: {counted(len(report.problems), 'problems')};"
+            " prepare the data again, or copy the damaged files again"
         )
 
 

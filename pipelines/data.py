@@ -99,7 +99,8 @@ class VerifyReport:
         """What was found, in one line."""
         what = f"{counted(self.shards, 'shards')}, {counted(self.clips, 'clips')}, {counted(self.frames, 'frames')}"
         depth = "hashes and tables" if self.quick else "hashes, tables and every frame"
-        return f"{what}: {depth} checked, " + (f"{len(self.problems)} problems" if self.problems else "all is well")
+        result = counted(len(self.problems), "problems") if self.problems else "all is well"
+        return f"{what}: {depth} checked, {result}"
 
 
 def info(path: Path) -> DatasetInfo:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatarkit.checkpoint import open_checkpoint
-from avatarkit.errors import UsageError
+from avatarkit.errors import OutputError
 from avatarkit.media.output import check_distinct, check_output, pending_output
 
 
@@ -36,11 +36,12 @@ def export(checkpoint: Path, output: Path, avatars: tuple[str, ...], *, overwrit
         checkpoint: of train student, or its run. avatars: names; all of them if none is given.
 
     Raises:
-        UsageError: no such avatar, too many for one file, or another ending. InputError: no student's checkpoint.
-        OutputError: the file exists or cannot be written. DependencyError: package onnx is missing.
+        UsageError: no such avatar, or too many for one file. InputError: no student's checkpoint.
+        OutputError: the file exists, has another ending or cannot be written. DependencyError: package onnx is
+            missing.
     """
     if output.suffix.lower() != ".onnx":
-        raise UsageError(f"{output}: use a name that ends with .onnx")
+        raise OutputError(f"{output}: use a name that ends with .onnx")
     check_distinct(output, [checkpoint])
     check_output(output, overwrite=overwrite)
     opened = open_checkpoint(checkpoint)

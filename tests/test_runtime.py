@@ -18,6 +18,7 @@ MIB = 1 << 20
 
 def test_counted() -> None:
     assert [runtime.counted(n, "frames") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]
+    assert runtime.counted(1, "people") == "1 person"
 
 
 def test_progress_can_be_ignored() -> None:

@@ -19,6 +19,7 @@ from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_open
 from avatarkit.motion import columns as c
 from avatarkit.motion.smooth import EYE_WINDOW_S, WINDOW_S, gap_ends, savitzky_golay, window_frames
 from avatarkit.motion.unseen_eyes import settle_unseen
+from avatarkit.runtime import counted
 
 Array = NDArray[np.float64]
 
@@ -58,7 +59,8 @@ def extract(frames: Iterable[TrackedFrame], info: DriverInfo, on_missing: str) -
             raise InputError(f"{info.name}: no frames")
         if not present.any():
             raise InputError(
-                f"{info.name}: no face found in any of {len(present)} frames; use a driver that shows a face"
+                f"{info.name}: no face found in any of {counted(len(present), 'frames')};"
+                " use a driver that shows a face"
             )
         shots = shot_ranges(present, cuts)
         return _solve(spool.array(), present, eyes, shots, info, on_missing)

@@ -21,6 +21,7 @@ from avatarkit.prepare.config import GRID_RATE, PrepareConfig
 from avatarkit.prepare.follow import others
 from avatarkit.prepare.tools import Tools
 from avatarkit.quality.effective_resolution import effective_share
+from avatarkit.runtime import counted
 
 __all__ = ["Piece", "PieceLabel"]
 
@@ -133,7 +134,7 @@ class Piece:
         """Why this is no clip; the first of several reasons."""
         config = self._config
         if self.frames < config.min_frames:
-            detail = f"{self.frames} frames with a face, and {config.min_frames} are needed"
+            detail = f"{counted(self.frames, 'frames')} with a face, and {config.min_frames} are needed"
             return self.label.rejected("track", "too-short", detail)
         if self._crowded >= max(1.0, _OTHER_LOOKS * self._looks):
             detail = f"other faces in {self._crowded} of {self._looks} frames looked at"

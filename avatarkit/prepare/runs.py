@@ -17,6 +17,7 @@ from avatarkit.prepare.follow import FaceFollower, share_inside
 from avatarkit.prepare.job import Track
 from avatarkit.prepare.piece import Piece, PieceLabel
 from avatarkit.prepare.tools import Tools
+from avatarkit.runtime import counted
 
 __all__ = ["BoxRun", "FreeRun", "Run"]
 
@@ -190,7 +191,8 @@ class FreeRun:
         if problem:
             return [self._label.rejected("track", reason, problem)]
         cause = self._missing.most_common(1)[0][0] if self._missing else "no-face"
-        return [self._label.rejected("track", cause, f"no usable face in {sum(self._missing.values())} frames")]
+        frames = counted(sum(self._missing.values()), "frames")
+        return [self._label.rejected("track", cause, f"no usable face in {frames}")]
 
     def _next_label(self) -> PieceLabel:
         self._count += 1

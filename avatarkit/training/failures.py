@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from avatarkit.errors import AvatarkitError
+from avatarkit.runtime import counted
 from avatarkit.training.config import TrainConfig
 
 EXIT_CODE = 6
@@ -82,7 +83,8 @@ def out_of_memory_explained(config: TrainConfig, processes: int) -> Iterator[Non
         if at_once > 1:
             hints.insert(0, f"--set accumulation={_next_divisor(config.batch // processes, config.accumulation)}")
         raise TrainingError(
-            f"out of memory with {at_once} samples at once: try {', '.join(hints)}; --dry-run estimates the need"
+            f"out of memory with {counted(at_once, 'samples')} at once:"
+            f" try {', '.join(hints)}; --dry-run estimates the need"
         ) from error
 
 

@@ -10,7 +10,7 @@ from avatarkit.pipelines.demo import make_driver, portrait
 from avatarkit.pipelines.motion import extract_motion, show_motion
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.runtime import NullProgress
+from avatarkit.runtime import NullProgress, silence_native_log
 
 
 def main(folder: Path) -> None:
@@ -32,6 +32,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    silence_native_log()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-motion-file", help="%(default)s")
     main(parser.parse_args().folder)

@@ -7,7 +7,7 @@ from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver, portrait
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.runtime import NullProgress
+from avatarkit.runtime import NullProgress, silence_native_log
 
 
 def main(folder: Path) -> None:
@@ -27,6 +27,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    silence_native_log()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-single-pair", help="%(default)s")
     main(parser.parse_args().folder)

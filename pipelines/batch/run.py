@@ -16,7 +16,7 @@ from avatarkit.pipelines.batch.jobs import Job, Refusal
 from avatarkit.pipelines.batch.plan import FAILED, LOCKS, BatchOptions, Pair, Plan, make_plan
 from avatarkit.pipelines.batch.status import Book, Status
 from avatarkit.pipelines.batch.worker import Ready, input_key
-from avatarkit.runtime import NullProgress, Progress
+from avatarkit.runtime import NullProgress, Progress, counted
 from avatarkit.work.claims import claim
 from avatarkit.work.on_ray import run_on_ray
 from avatarkit.work.pool import Pool
@@ -56,9 +56,11 @@ class BatchReport:
         """What a person wants to know, a line each."""
         rate = self.frames / max(self.seconds, 1e-9)
         lines = [
-            f"{self.done} pairs made, {self.kept} kept as they were, {len(self.refusals)} refused, of {self.total};"
-            f" {self.frames} frames in {self.seconds:.1f} s, {rate:.1f} frames/s",
-            f"{self.made.get('portrait', 0)} sources and {self.made.get('driver', 0)} drivers prepared",
+            f"{counted(self.done, 'pairs')} made, {self.kept} kept as they were,"
+            f" {len(self.refusals)} refused, of {self.total};"
+            f" {counted(self.frames, 'frames')} in {self.seconds:.1f} s, {rate:.1f} frames/s",
+            f"{counted(self.made.get('portrait', 0), 'sources')} and"
+            f" {counted(self.made.get('driver', 0), 'drivers')} prepared",
         ]
         lines += [f"{name}: made again, {why}" for name, why in list(self.again.items())[:10]]
         lines += [f"{name}: in the hands of another process" for name in self.busy[:10]]

@@ -18,7 +18,7 @@ from avatarkit.pipelines.batch.worker import input_key
 from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.runtime import NullProgress, Progress
+from avatarkit.runtime import NullProgress, Progress, counted
 
 TRIAL_S = 2.0
 """Of a driver that are tried."""
@@ -29,7 +29,10 @@ def trial(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOptions
     plan = make_plan(jobs, refused, options)
     frames = {pair.key: frames_of(pair.job.config) for pair in plan.todo}
     total = sum(frames.values())
-    lines = [f"{len(plan.todo)} pairs to make, {len(plan.kept)} kept, {len(plan.refused)} refused; {total} frames"]
+    lines = [
+        f"{counted(len(plan.todo), 'pairs')} to make, {len(plan.kept)} kept, {len(plan.refused)} refused;"
+        f" {counted(total, 'frames')}"
+    ]
     lines += [f"refused: {item.pair}: {item.kind}: {item.reason}" for item in plan.refused[:10]]
     lines += [f"{pair.name}: {pair.job.config.source} by {pair.job.config.driver}" for pair in plan.todo[:10]]
     if len(plan.todo) > 10:
@@ -62,7 +65,8 @@ def _estimate(pairs: Sequence[Pair], frames: dict[str, int], options: BatchOptio
             + spent["render"] / drawn * sum(frames.values())
         )
         return [
-            f"measured on {drawn} frames of {pair.name} in {took_s:.1f} s: about {seconds:.0f} s of work in all;"
+            f"measured on {counted(drawn, 'frames')} of {pair.name} in {took_s:.1f} s:"
+            f" about {seconds:.0f} s of work in all;"
             f" --workers {options.workers} share it as far as the machine has processors",
             f"about {size / drawn * sum(frames.values()) / 1e6:.1f} MB of outputs",
         ]

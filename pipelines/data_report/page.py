@@ -175,7 +175,8 @@ def _people(content: Mapping[str, Any], found: Gathered) -> dict[str, Any]:
     shared = content["people"]["in_two_splits"]
     caption = "Per split; nobody is in two splits"
     if shared["count"]:
-        caption = f"Per split; {shared['count']:,} people are in two splits, such as {', '.join(shared['examples'])}"
+        who = "1 person is" if shared["count"] == 1 else f"{shared['count']:,} people are"
+        caption = f"Per split; {who} in two splits, such as {', '.join(shared['examples'])}"
     return {
         "columns": columns,
         "rows": [cells(row, row["split"], row["clips"]) for row in content["splits"]],

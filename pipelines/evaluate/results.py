@@ -22,7 +22,7 @@ from avatarkit.pipelines.evaluate.page import page
 from avatarkit.pipelines.evaluate.worker import FEATURES, read_features
 from avatarkit.pipelines.program import program_digest
 from avatarkit.reading import read_json
-from avatarkit.runtime import versions
+from avatarkit.runtime import counted, versions
 
 __all__ = ["EvaluateReport", "compare", "read_results", "results_of", "write_results"]
 
@@ -46,7 +46,8 @@ class EvaluateReport:
     def summary_lines(self) -> list[str]:
         """What a person wants to know, a line each."""
         results = self.results
-        lines = [f"{len(results['clips'])} cases measured, {self.refused} refused; {self.output / 'index.html'}"]
+        measured = counted(len(results["clips"]), "cases")
+        lines = [f"{measured} measured, {self.refused} refused; {self.output / 'index.html'}"]
         lines += [f"{name}: not measured: {command}" for name, command in results["not_measured"].items()]
         lines += [f"refused: {item['method']}: {item['name']}: {item['reason']}" for item in results["refused"][:10]]
         return lines

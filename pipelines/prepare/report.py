@@ -14,6 +14,7 @@ from avatarkit.data.plan import Plan, PlannedShard
 from avatarkit.data.shard import ShardStats, read_stats
 from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.sources.draft import frame_bytes
+from avatarkit.runtime import counted
 
 FRAMES_PER_S = 30.0
 """Of one worker, assumed for the estimate of a dry run; `avatarkit data report` tells what a finished run had."""
@@ -62,18 +63,18 @@ class PrepareReport:
         """The run in a few lines: the funnel, why things were refused, the splits."""
         unit = "photos" if self.holds == "photos" else "clips"
         refused = sum(self.rejected.values())
-        lines = [f"{self.planned} samples planned, {self.clips} {unit} accepted, {refused} refused"]
+        lines = [f"{counted(self.planned, 'samples')} planned, {counted(self.clips, unit)} accepted, {refused} refused"]
         ranked = sorted(self.rejected.items(), key=lambda one: (-one[1], one[0]))
         lines += [f"  {count} {reason} ({stage})" for (stage, reason), count in ranked]
         for split, one in self.splits.items():
             length = "" if self.holds == "photos" else f", {one.seconds / 3600:.2f} h"
-            lines.append(f"{split}: {one.people} people, {one.clips} {unit}{length}")
+            lines.append(f"{split}: {counted(one.people, 'people')}, {counted(one.clips, unit)}{length}")
         if self.finished and self.clips and "train" not in self.splits:
             lines.append("nobody is in train: so few people want --val-share 0 --test-share 0 and another --output")
         if self.selected is not None:
             lines.append(f"selected: {self.selected} of {self.clips} {unit}")
         lines += [f"better: {line}" for line in self.advice]
-        size = f"{self.shards} shards, {self.bytes / 1e6:.1f} MB"
+        size = f"{counted(self.shards, 'shards')}, {self.bytes / 1e6:.1f} MB"
         if self.finished:
             lines.append(f"{self.out}: finished, {size}")
         else:
@@ -171,12 +172,13 @@ class PlanReport:
         )
         rate = FRAMES_PER_S * self.workers
         lines.append(
-            f"time: about {self.hours:.1f} h with {self.workers} workers, taking {rate:.0f} frames a second for granted"
+            f"time: about {self.hours:.1f} h with {counted(self.workers, 'workers')},"
+            f" taking {rate:.0f} frames a second for granted"
         )
         if self.fetch_hours is not None:
             lines.append(f"fetching alone: {self.fetch_hours:.1f} h at the rate allowed")
         if self.sealed:
-            lines.append(f"already sealed: {self.sealed} shards")
+            lines.append(f"already sealed: {counted(self.sealed, 'shards')}")
         return [*lines, *self.notes]
 
     def to_json(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from avatarkit.data.shard import read_stats, shard_path, stats_path
 from avatarkit.errors import OutputError
 from avatarkit.pipelines.prepare.config import RunOptions
 from avatarkit.pipelines.prepare.jobs import JobMaker
-from avatarkit.runtime import Progress
+from avatarkit.runtime import Progress, counted
 from avatarkit.work.task import MOST_CRASHES, Result
 
 EARLY_BEAT_S, EARLY_S, BEAT_S = 60.0, 600.0, 600.0
@@ -153,8 +153,8 @@ class RunWatcher:
             left = f"; about {_duration(spent_s * (self._all_frames - done) / done)} left"
         counts = self._counts
         return (
-            f"{counts['sealed']} of {len(self._todo)} shards sealed, {counts['videos']} videos done,"
-            f" {counts['clips']} clips, {counts['rejected']} rejected{left}"
+            f"{counts['sealed']} of {len(self._todo)} shards sealed, {counted(counts['videos'], 'videos')} done,"
+            f" {counted(counts['clips'], 'clips')}, {counts['rejected']} rejected{left}"
         )
 
 

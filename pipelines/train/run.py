@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from avatarkit.atomic import write_whole
 from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
 from avatarkit.errors import InputError, OutputError, UsageError
-from avatarkit.runtime import NullProgress, Progress, versions
+from avatarkit.runtime import NullProgress, Progress, counted, versions
 from avatarkit.systems import registry
 from avatarkit.training.checks import check_parent, check_same_parent, check_same_run
 from avatarkit.training.config import TrainConfig, check
@@ -72,10 +72,12 @@ class TrainReport:
     def summary_lines(self) -> list[str]:
         """The closing lines of the command."""
         ended = self.ended
-        lines = [f"train {self.stage}: {ended.reason} at step {ended.step} of {self.steps}, {ended.images} images seen"]
+        seen = counted(ended.images, "images")
+        lines = [f"train {self.stage}: {ended.reason} at step {ended.step} of {self.steps}, {seen} seen"]
         if ended.steps_here:
             rate = ended.steps_here * (ended.images / ended.step) / max(ended.seconds, 1e-9)
-            lines.append(f"{ended.steps_here} steps now in {ended.seconds / 60:.1f} min, {rate:.2f} images/s")
+            steps = counted(ended.steps_here, "steps")
+            lines.append(f"{steps} now in {ended.seconds / 60:.1f} min, {rate:.2f} images/s")
         lines += [f"{name}: {value:.3f}" for name, value in sorted(ended.figures.items()) if "/" in name]
         if self.checkpoint is not None:
             lines.append(f"checkpoint: {self.checkpoint}")

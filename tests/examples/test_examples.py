@@ -25,6 +25,7 @@ def run(name: str, folder: Path) -> str:
         command, cwd=folder.parent, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
     return done.stdout
 
 

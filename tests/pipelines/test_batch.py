@@ -274,7 +274,7 @@ def test_command_line(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.startswith("1 of 1 pairs done")
     assert command([*words, *SIZE, "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert "1 pairs to make, 1 kept, 0 refused" in out
+    assert "1 pair to make, 1 kept, 0 refused" in out
     assert "MB of outputs" in out
     (tmp_path / "jobs.csv").write_text(f"source,driver\n{tmp_path}/none.png,{tmp_path}/none.mp4\n")
     assert command(["batch", "--jobs", str(tmp_path / "jobs.csv"), "-o", str(tmp_path / "out2")]) == 3

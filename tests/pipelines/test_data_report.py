@@ -171,7 +171,7 @@ def test_a_person_in_two_splits_is_told(tmp_path: Path) -> None:
     clips = [clip(info(f"{split}/1", split, "anna", 2, 5.0), [picture]) for split in ("train", "test")]
     found = data_report.report(make_dataset(tmp_path / "leak", clips, [], None, {}))
     assert found.content["people"]["in_two_splits"] == {"count": 1, "examples": ["anna"]}
-    assert "1 people are in two splits, such as anna" in found.html_path.read_text(encoding="utf-8")
+    assert "1 person is in two splits, such as anna" in found.html_path.read_text(encoding="utf-8")
 
 
 def test_the_plan_tells_what_it_left_out(dataset: Path) -> None:
