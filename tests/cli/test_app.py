@@ -302,7 +302,7 @@ def test_doctor(state: str, code: int, pipeline: Any, capsys: pytest.CaptureFixt
         blocked={"reenact": ["ffmpeg"], "train": ["torch", "omegaconf"]},
         to_json=lambda: {"ffmpeg": state},
     )
-    pipeline("doctor", diagnose=lambda: report)
+    pipeline("doctor.report", diagnose=lambda: report)
     assert run(["doctor"]) == code
     out, err = capsys.readouterr()
     assert out == f"ffmpeg  {state}  7.0\n"
