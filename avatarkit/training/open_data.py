@@ -71,4 +71,5 @@ def _validation(dataset: Dataset, seed: int, size: int, sample: SampleSpec) -> C
     usable = [clip for clip in dataset.clips("val") if clip.frames >= sample.least_frames]
     if not usable or (sample.other and len({clip.identity for clip in usable}) < 2):
         return None
-    return open_samples(dataset, "val", derive(seed, "val"), size, sample)
+    # Any pair of frames: figures should not depend on how hard ones are chosen for training.
+    return open_samples(dataset, "val", derive(seed, "val"), size, replace(sample, candidates=1))

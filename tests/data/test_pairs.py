@@ -128,6 +128,45 @@ def test_only_seed_and_position_decide(dataset: Path, tmp_path: Path) -> None:
     assert same(PairDataset(tmp_path / "copy", "train", seed=5)[3], samples[3])
 
 
+def of_one_video(folder: Path, frames: int = 12) -> Path:
+    """Two clips of one video, in one of which every other mouth is wide open; and another person."""
+    clips = [drawn_clip(f"v-{n}", "a", frames, seed=2 * n, video="v") for n in range(2)]
+    for clip in clips:
+        for name in ("mouth_opening", "eye_opening"):
+            clip.columns[name][:] = 0.1
+    clips[1].columns["mouth_opening"][::2] = 0.9
+    write_dataset(folder, {"train": [[*clips, drawn_clip("b", "b", frames, seed=9)]]})
+    return folder
+
+
+def test_drivers_differ_from_their_source_and_come_from_all_clips_of_the_video(tmp_path: Path) -> None:
+    folder = of_one_video(tmp_path / "data")
+    open_mouths: dict[int, float] = {}
+    for candidates in (1, 6):
+        pairs = PairDataset(folder, "train", seed=0, sample=SampleSpec(candidates=candidates))
+        shown = [pairs[position] for position in range(120)]
+        mine = [sample for sample in shown if pairs.clips[sample["clip"]].identity == "a"]
+        apart = [abs(float(s["source"]["mouth_opening"] - s["driver"]["mouth_opening"])) > 0.5 for s in mine]
+        open_mouths[candidates] = sum(apart) / len(apart)
+        clips = {(number_of(s["source"]) // 20, number_of(s["driver"]) // 20) for s in mine}
+        assert clips == ({(0, 0), (1, 1)} if candidates == 1 else {(0, 0), (1, 1), (0, 1), (1, 0)})
+        assert all(number_of(s["source"]) != number_of(s["driver"]) for s in mine)
+    assert open_mouths[1] < 0.4
+    assert open_mouths[6] > 0.75
+
+
+def test_turned_heads_count_as_different(tmp_path: Path) -> None:
+    clip = drawn_clip("a", "a", 12)
+    for name in ("mouth_opening", "eye_opening"):
+        clip.columns[name][:] = 0.1
+    clip.columns["rotation"][6:] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+    write_dataset(tmp_path / "data", {"train": [[clip, drawn_clip("b", "b", 12, seed=5)]]})
+    pairs = PairDataset(tmp_path / "data", "train", seed=0, sample=SampleSpec(candidates=8))
+    mine = [sample for sample in (pairs[position] for position in range(60)) if number_of(sample["source"]) < 20]
+    across = [(number_of(s["source"]) < 6) != (number_of(s["driver"]) < 6) for s in mine]
+    assert sum(across) > 0.9 * len(across)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_change_nothing_and_reading_resumes_in_mid_epoch(dataset: Path, method: str) -> None:
@@ -156,6 +195,12 @@ def test_selection_is_kept(dataset: Path) -> None:
     write_selection(dataset, ["a-1", "c/1.x"], {})
     assert {info.clip_id for info in PairDataset(dataset, "train", 0).clips} == {"a-1", "c/1.x"}
     assert len(PairDataset(dataset, "train", 0, selected=False)) == 4
+
+
+def test_candidates_are_for_single_drivers() -> None:
+    for spec in ({"candidates": 0}, {"candidates": 2, "window": 3}, {"kind": "photos", "candidates": 2}):
+        with pytest.raises(UsageError):
+            SampleSpec(**spec)  # type: ignore[arg-type]
 
 
 def test_photos_come_once_an_epoch(photos: Path) -> None:
