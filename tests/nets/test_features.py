@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from avatarkit.errors import UsageError
 from avatarkit.nets.features.open import open_features
 from avatarkit.nets.features.vgg import FeatureNet, VGGFeatures, sequential_places
+from avatarkit.nets.features.vgg16 import VGG16
 from avatarkit.nets.features.vgg19 import VGG19
 from avatarkit.nets.features.vggface import VGGFace
 from avatarkit.systems.megaportraits.build import build_gaze_net
@@ -68,8 +69,9 @@ def image(parity_rule) -> Tensor:
 
 def published(name: str) -> tuple[VGGFeatures, nn.Sequential]:
     """One of our nets with few channels, filled, and the network that it should be."""
-    if name == "vgg19":
-        net, reference = VGG19(THIN), plain_vgg(CONVS_19)
+    if name in ("vgg16", "vgg19"):
+        net, convs = (VGG16(THIN), CONVS_16) if name == "vgg16" else (VGG19(THIN), CONVS_19)
+        reference = plain_vgg(convs)
         net.load_state(vgg19_state(reference))
         return net, reference
     reference = plain_vgg(CONVS_16)
@@ -80,7 +82,7 @@ def published(name: str) -> tuple[VGGFeatures, nn.Sequential]:
     return net, reference
 
 
-NAMES = ("vgg19", "vggface", "gaze")
+NAMES = ("vgg16", "vgg19", "vggface", "gaze")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -186,8 +188,16 @@ def test_missing_weights_say_how_to_get_them_and_how_to_do_without(
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="vgg19, vggface"):
-        open_features("vgg16")
+    with pytest.raises(UsageError, match="vgg16, vgg19, vggface"):
+        open_features("vgg11")
+
+
+def test_vgg16_needs_its_convolutions_alone() -> None:
+    reference, net = plain_vgg(CONVS_16), VGG16(THIN)
+    net.load_state({f"features.{key}": value for key, value in reference.state_dict().items()})
+    assert torch.equal(net.convs["conv5_1"].weight, reference.state_dict()["24.weight"])
+    with pytest.raises(WrongFile, match=r"classifier\.6\.weight2"):
+        net.load_state({**vgg19_state(reference), "classifier.6.weight2": torch.zeros(1)})
 
 
 def test_published_layout_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: Tensor) -> None:

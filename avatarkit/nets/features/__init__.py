@@ -1,1 +1,1 @@
-"""Frozen networks whose feature maps the losses compare: VGG19, VGGFace and the trunk of our gaze net."""
+"""Frozen networks whose feature maps the losses compare: VGG16, VGG19, VGGFace and the trunk of our gaze net."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from avatarkit.errors import UsageError
+from avatarkit.nets.features.vgg16 import VGG16
 from avatarkit.nets.features.vgg19 import VGG19
 from avatarkit.nets.features.vggface import VGGFace
 from avatarkit.weights.errors import WeightError
 
 __all__ = ["FEATURE_NETS", "open_features"]
 
-FEATURE_NETS: dict[str, type[VGG19] | type[VGGFace]] = {"vgg19": VGG19, "vggface": VGGFace}
+FEATURE_NETS: dict[str, type[VGG16] | type[VGG19] | type[VGGFace]] = {
+    "vgg16": VGG16, "vgg19": VGG19, "vggface": VGGFace,
+}  # fmt: skip
 
 
-def open_features(name: str, device: str = "cpu", *, without: str = "") -> VGG19 | VGGFace:
+def open_features(name: str, device: str = "cpu", *, without: str = "") -> VGG16 | VGG19 | VGGFace:
     """Load a feature net of the registry from the cache; nothing is downloaded.
 
     Args:
-        name: "vgg19" or "vggface".
+        name: "vgg16", "vgg19" or "vggface".
         device: where it runs.
         without: the option that trains without it, such as "--set loss.vgg19=0"; errors name it.
 
