@@ -24,7 +24,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from avatarkit.atomic import replaced
+from avatarkit.atomic import replaced, write_whole
 from avatarkit.errors import InputError, OutputError
 from avatarkit.reading import open_file, parse_json, read_bytes
 
@@ -32,6 +32,7 @@ FORMAT = "avatarkit-checkpoint"
 VERSION = 1
 FOLDER = "checkpoints"
 META = "meta.json"
+BEST = "best.json"
 TRAINER = "trainer"
 _NAME = re.compile(r"step-\d{9,}")
 _KINDS: Mapping[str, type] = {
@@ -193,9 +194,38 @@ def write_checkpoint(run: Path, meta: Meta, nets: Mapping[str, Tensors], trainer
     return open_checkpoint(target)
 
 
+@dataclass(frozen=True)
+class Best:
+    """The checkpoint of a run whose validation was best: its step, and the figure that says so."""
+
+    step: int
+    figure: str
+    value: float
+
+
+def mark_best(run: Path, best: Best) -> None:
+    """Remember it in the run's `best.json`; `prune` keeps that checkpoint. Raises OutputError."""
+    try:
+        write_whole(run / BEST, _json({**asdict(best), "checkpoint": f"{FOLDER}/{_name(best.step)}"}))
+    except OSError as error:
+        raise OutputError(f"{run / BEST}: cannot be written: {error.strerror or error}") from error
+
+
+def best_of(run: Path) -> Best | None:
+    """What `mark_best` has remembered; None where nothing can be read."""
+    try:
+        values = json.loads((run / BEST).read_bytes())
+        return Best(int(values["step"]), str(values["figure"]), float(values["value"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints and the milestones, and what broken-off runs left."""
+    """Remove all but the newest `keep` checkpoints, the best and the milestones, and what broken-off runs left."""
+    best = best_of(run)
     for path in list_checkpoints(run)[:-keep]:
+        if best is not None and path.name == _name(best.step):
+            continue
         try:
             milestone = open_checkpoint(path).meta.milestone
         except InputError:

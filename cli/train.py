@@ -40,6 +40,9 @@ _WORKERS = Annotated[
     int, typer.Option("--workers", min=0, max=256, metavar="N", help="Processes that read ahead; 0 reads in between.")
 ]
 _DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Show networks, memory and schedule, and train nothing.")]
+_PROCESSES = Annotated[
+    int, typer.Option("--processes", min=1, max=65536, metavar="N", help="With --dry-run: GPUs that share the batch.")
+]
 _QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")]
 
 
@@ -69,6 +72,7 @@ def _command(stage: StageInfo) -> Callable[..., None]:
             device=given["device"],
             workers=given["workers"],
             max_minutes=given["max_minutes"],
+            processes=given["processes"],
         )
         _run(job, dry_run=given["dry_run"], quiet=given["quiet"], preset_chosen=given["preset"] is not None)
 
@@ -100,6 +104,7 @@ def _parameters(stage: StageInfo) -> Iterator[inspect.Parameter]:
     yield option("device", _DEVICE, "auto")
     yield option("workers", _WORKERS, 2)
     yield option("dry_run", _DRY_RUN, False)
+    yield option("processes", _PROCESSES, 1)
     yield option("quiet", _QUIET, False)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from avatarkit.background.spec import BackgroundSpec
 from avatarkit.cache import Cache
+from avatarkit.data.pictures import levels
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import LANDMARKS, Face
@@ -188,11 +189,12 @@ class Studio:
             return Unseen(config.side, background)
 
         def get() -> Source:
-            square, crop = None, None
+            tools, square, crop = self.tools(config), None, None
             if square_px is not None:
                 square, crop = drawn_square(portrait, square_px, config)
+                # As datasets have it: networks see a source without its background.
+                square = replace(square, matte=levels(tools.frame_matting.matte(square.picture, square.landmarks)))
             crop = crop or drawn_part(portrait, motion, config)
-            tools = self.tools(config)
             return Source(portrait, crop, background, tools, paste_back=config.paste_back, square=square)
 
         key = self._look(config, background, square_px)

@@ -120,6 +120,7 @@ class AdversarialLoss:
             betas=config.betas,
             eps=config.eps,
             weight_decay=config.weight_decay,
+            fused=all(weight.device.type in ("cpu", "cuda") for weight in discriminator.parameters()),
         )
 
     def teach(
@@ -129,7 +130,7 @@ class AdversarialLoss:
         *,
         matte: Tensor | None = None,
         backward: Callable[[Tensor], object] | None = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Tensor]:
         """Add to the discriminator's gradients those of telling both apart; neither picture gets one.
 
         The step is the caller's: the passes of a step share it, and gradients are looked at before.
@@ -140,7 +141,7 @@ class AdversarialLoss:
             backward: in place of the loss's own, to scale it or for mixed precision.
 
         Returns:
-            "discriminator": the loss; "real", "fake": mean logits.
+            "discriminator": the loss; "real", "fake": mean logits; scalars without gradients, on the pictures' device.
         """
         fake, real = foreground(fake.detach(), real.detach(), matte)
         # One pass over both: spectral norms and wrappers of the discriminator count passes.
@@ -153,8 +154,7 @@ class AdversarialLoss:
         else:
             backward(loss)
         means = (torch.stack([logits.detach().float().mean() for logits in part]).mean() for part in (good, bad))
-        figures = torch.stack([loss.detach(), *means]).tolist()
-        return dict(zip(("discriminator", "real", "fake"), figures, strict=True))
+        return dict(zip(("discriminator", "real", "fake"), (loss.detach(), *means), strict=True))
 
     def loss(self, fake: Tensor, real: Tensor, *, matte: Tensor | None = None) -> dict[str, Tensor]:
         """The generator's losses. Gradients reach `fake`, and nothing of the discriminator.

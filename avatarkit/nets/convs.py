@@ -6,9 +6,8 @@ signals then keep their size, as in A. Brock et al., arXiv:2101.08692). Spectral
 
 Torch's own `parametrizations.spectral_norm` iterates in every forward pass. Then a pass that is run again to save
 memory meets other weights than it did at first, and gradient accumulation differs from a larger batch. Here the
-iteration goes on once after every change of the weights, so both agree. State dicts have the plain key "weight".
-Changes are known by autograd's version counter, which PyTorch's fused optimisers (`fused=True`) leave as it is: train
-with the default ones.
+training loop iterates once before each step (`advance_norms`), so both agree, and compiled passes hold no counters.
+State dicts have the plain key "weight".
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from avatarkit.devices import full_precision
 
-__all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "decay_groups", "fold_weights", "standardised"]
+__all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "advance_norms", "decay_groups", "fold_weights", "standardised"]
 
 _FIRST_ITERATIONS = 10
 _EPS = 1e-8
@@ -47,7 +46,7 @@ class Style:
 
 
 class Spectral(nn.Module):
-    """Divides weights by an estimate of their largest singular value; one power iteration per change of weights."""
+    """Divides weights by an estimate of their largest singular value; `advance_norms` lets the estimate follow."""
 
     u: Tensor
 
@@ -55,20 +54,11 @@ class Spectral(nn.Module):
         """Take the number of output channels, the rows of the matrix."""
         super().__init__()
         self.register_buffer("u", F.normalize(torch.randn(outputs), dim=0))
-        self._seen: int | None = None
 
-    def forward(self, weight: Tensor, version: int) -> Tensor:
-        """Return the weight with norm 1, and the gradient of the division.
-
-        Args:
-            weight: outputs first. version: of the parameter that it was made from; another one than before makes
-                the estimate follow, in training mode.
-        """
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight, outputs first, with norm 1, and the gradient of the division."""
         with full_precision(weight.device):
             matrix = weight.float().flatten(1)
-            if self.training and version != self._seen:
-                self.iterate(matrix.detach(), 1)
-                self._seen = version
             # The next iteration works in place, and a graph that is still needed may hold this one.
             norm = torch.linalg.vector_norm(matrix.T @ self.u.float().clone()).clamp(min=_EPS)
             divided: Tensor = weight / norm
@@ -117,12 +107,20 @@ class _Normalised(nn.Module):
                     start = standardised(self.weight) if standardise else self.weight
                     self.spectral.iterate(start.flatten(1), _FIRST_ITERATIONS)
 
+    @torch.no_grad()
+    def advance(self) -> None:
+        """One power iteration on the weight as it is."""
+        if self.spectral is not None:
+            weight = standardised(self.weight) if self.standardise else self.weight
+            with full_precision(weight.device):
+                self.spectral.iterate(weight.float().flatten(1), 1)
+
     def used_weight(self) -> Tensor:
         """The weight that convolves."""
         weight = self.weight
         if self.standardise:
             weight = standardised(weight)
-        return weight if self.spectral is None else self.spectral(weight, self.weight._version)
+        return weight if self.spectral is None else self.spectral(weight)
 
 
 class Conv2d(nn.Conv2d, _Normalised):
@@ -151,6 +149,14 @@ class Conv3d(nn.Conv3d, _Normalised):
     def forward(self, input: Tensor) -> Tensor:
         """Convolve B x C x D x H x W."""
         return F.conv3d(input, self.used_weight(), self.bias, self.stride, self.padding)
+
+
+def advance_norms(*nets: nn.Module) -> None:
+    """Let the spectral norms of networks follow their weights, by one power iteration each; once before each step."""
+    for net in nets:
+        for module in net.modules():
+            if isinstance(module, _Normalised):
+                module.advance()
 
 
 def fold_weights(net: Net) -> Net:

@@ -76,7 +76,7 @@ def check_same_run(
 MAY_CHANGE = frozenset(
     {
         "steps", "accumulation", "checkpointing", "log_every", "pictures_every", "checkpoint_every",
-        "milestone_every", "validate_every", "validation_samples", "keep",
+        "milestone_every", "validate_every", "validation_samples", "keep", "compile", "track",
     }
 )  # fmt: skip
 """Keys that a resumed run may change: none of them makes the steps done so far those of another training."""

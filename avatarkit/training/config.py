@@ -51,6 +51,7 @@ class TrainConfig:
     accumulation: passes that share a step; the batch divides by it and by the number of processes.
     precision: "fp32" or "bf16" (autocast; weights and optimiser stay float32).
     checkpointing: compute activations again when gradients need them: less memory, about a third more time.
+    compile: translate the networks for the device at the first step (torch.compile).
     ema: decay of the averaged weights per step; 0 keeps no average.
     *_every: in samples seen (log_every in steps); 0 never.
     keep: newest checkpoints kept; those at multiples of milestone_every samples stay for good.
@@ -64,6 +65,7 @@ class TrainConfig:
     accumulation: int = 1
     precision: str = "bf16"
     checkpointing: bool = False
+    compile: bool = False
     seed: int = 0
     ema: float = 0.999
     augment: bool = True
@@ -80,6 +82,10 @@ class TrainConfig:
     def weights(self) -> dict[str, float]:
         """Loss weights by name."""
         raise NotImplementedError
+
+    def weights_at(self, step: int) -> dict[str, float]:
+        """Loss weights at a step, from 0; those of all steps by default."""
+        return self.weights
 
     def check_own(self) -> None:
         """Raise UsageError where a value of the stage's own keys makes no sense; see `demand`."""

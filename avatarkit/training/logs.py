@@ -49,6 +49,11 @@ class RunLog:
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
+    def warning(self, step: int, images: int, text: str) -> None:
+        """Write a line of kind "warning"."""
+        self._lines.write(json.dumps({"kind": "warning", "step": step, "images": images, "text": text}) + "\n")
+        self._lines.flush()
+
     def picture(self, step: int, images: int, sheet: NDArray[np.uint8]) -> Path:
         """Write a picture (H, W, 3); the file is named after the images seen."""
         path = self._pictures / f"images-{images:09d}.png"

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from avatarkit.checkpoint import Checkpoint, Meta, prune, write_checkpoint
+from avatarkit.nets.convs import advance_norms
 from avatarkit.runtime import Progress
 from avatarkit.training import hardware, state
 from avatarkit.training.config import TrainConfig
@@ -80,7 +81,7 @@ class Trainer:
         progress: Progress,
     ) -> None:
         self.stage, self.config, self.data = stage, config, data
-        self.accelerator, self.options, self._progress = accelerator, options, progress
+        self.accelerator, self.options, self.progress = accelerator, options, progress
         self._origin = origin
         stage.to(accelerator.device).train()
         groups = stage.parameter_groups()
@@ -93,6 +94,8 @@ class Trainer:
                 betas=(optim.beta1, optim.beta2),
                 eps=optim.eps,
                 weight_decay=optim.weight_decay,
+                # One kernel for all weights; on MPS it is not there in all releases.
+                fused=accelerator.device.type in ("cpu", "cuda"),
             )
         }
         self._adversary = stage.adversary
@@ -101,6 +104,11 @@ class Trainer:
             accelerator.prepare_model(self._adversary.discriminator, evaluation_mode=True)
             self.optimisers["discriminator"] = self._adversary.optimiser
         self.ema = Ema(stage.nets, config.ema) if config.ema else None
+        if config.compile:
+            # Part by part: whole stages draw their augmentation by plain numbers, which change from step to step.
+            adversaries = [] if self._adversary is None else [self._adversary.discriminator]
+            for part in [*stage.compiled_parts(), *adversaries]:
+                part.compile()
         self._model = accelerator.prepare_model(stage)
         self.step = 0
         self._saved_step = -1
@@ -140,12 +148,13 @@ class Trainer:
         meters = Meters(self.accelerator)
         reported = out_of_memory_explained(self.config, self.accelerator.num_processes)
         with StopRequests() as requests, watch, reported, closing(self._batches()) as batches:
-            self._progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
+            self.progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
             due: Reason | None = None
             self._reading = batches
             while due is None:
                 try:
                     self._set_learning_rate()
+                    advance_norms(*self._trained_nets())
                     meters.add(self.stage.take_step(self), self.config.batch)
                 except LostWorkerError:
                     if requests.received is None or self.accelerator.num_processes > 1:
@@ -156,7 +165,7 @@ class Trainer:
                 before, self.step = self.images, self.step + 1
                 if self.ema is not None:
                     self.ema.update(self.stage.nets, self.step - 1)
-                self._progress.advance(self.config.batch)
+                self.progress.advance(self.config.batch)
                 due = self._reason_to_stop(requests, began)
                 watch.after_step(before, meters, last=due is not None)
             if self.step > first:
@@ -208,6 +217,9 @@ class Trainer:
         """Add a loss's gradients, scaled as mixed precision and several processes want it."""
         self.accelerator.backward(loss)
 
+    def _trained_nets(self) -> list[torch.nn.Module]:
+        return [self.stage.nets] if self._adversary is None else [self.stage.nets, self._adversary.discriminator]
+
     def _set_learning_rate(self) -> None:
         rate = learning_rate(self.step, self.config.steps, self.config.optim)
         for optimiser in self.optimisers.values():
@@ -242,7 +254,9 @@ class Trainer:
             hardware.average_gradients(self.accelerator, discriminator)
             reported["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(discriminator.parameters(), limit)
         # Gradients are means over all processes, so all of them come to the same answer here; nobody has stepped yet.
-        if not all(bool(torch.isfinite(reported[name])) for name in reported if name.endswith("_norm")):
+        # One question a step to the device.
+        norms = torch.stack([value for name, value in reported.items() if name.endswith("_norm")])
+        if not bool(torch.isfinite(norms).all()):
             self._diverged(suspect, reported)
         for optimiser in self.optimisers.values():
             optimiser.step()
@@ -268,10 +282,10 @@ class Trainer:
             torch.cat([real for _, real in pairs]),
             backward=self.accelerator.backward,
         )
-        return {name: torch.as_tensor(value) for name, value in reported.items()}
+        return reported
 
     def _weight(self, name: str) -> float:
-        return self.config.weights.get(name, 0.0)
+        return self.config.weights_at(self.step).get(name, 0.0)
 
     def _reason_to_stop(self, requests: StopRequests, began: float) -> Reason | None:
         if self.step >= self.config.steps:

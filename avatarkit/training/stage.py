@@ -61,6 +61,8 @@ class Stage(nn.Module, ABC):
 
     nets: nn.ModuleDict
     adversary: AdversarialLoss | None
+    best: tuple[str, bool] | None = None
+    """The figure of `measure` by which checkpoints are compared, and whether the higher one is better."""
 
     def __init__(self, nets: Mapping[str, nn.Module], adversary: AdversarialLoss | None = None) -> None:
         super().__init__()
@@ -93,6 +95,18 @@ class Stage(nn.Module, ABC):
             like: of the device and type of a batch's pictures.
         """
         return {}
+
+    def compiled_parts(self) -> list[nn.Module]:
+        """What `compile` translates: modules that are called, not reached into; by default the nets' children."""
+        return [part for net in self.nets.values() for part in net.children()]
+
+    def concerns(self, figures: Mapping[str, float], done: float) -> list[str]:
+        """What is wrong by a validation's figures and what to do, a line each.
+
+        Args:
+            figures: means of what `measure` gave. done: share of the steps.
+        """
+        return []
 
     @abstractmethod
     def forward(self, batch: Batch) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from avatarkit.checkpoint import Best, best_of, mark_best
 from avatarkit.training import hardware
 from avatarkit.training.feed import fixed_batches
 from avatarkit.training.logs import RunLog
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from avatarkit.training.loop import Trainer
 
 PICTURE_ROWS = 4
+TELL_EVERY_S = 60.0
+"""How often the terminal is told step, loss and speed."""
 
 
 class Watch:
@@ -33,6 +37,7 @@ class Watch:
         self._first_step = first_step
         self._log: RunLog | None = None
         self._stack = ExitStack()
+        self._told_s = -TELL_EVERY_S
         self.figures: dict[str, float] = {}
 
     def __enter__(self) -> Watch:
@@ -61,13 +66,19 @@ class Watch:
             self.figures |= values
             if self._log is not None:
                 self._log.figures("train", step - 1, images, values)
-        if self._log is not None:
-            if config.validation_samples and (due(config.validate_every) or (finished and config.validate_every > 0)):
-                self._validate(step, images)
-            if due(config.pictures_every) or (finished and config.pictures_every > 0):
-                self._log.picture(step - 1, images, self._sheet())
+                self._tell(values)
+        validated = config.validation_samples > 0 and (
+            due(config.validate_every) or (finished and config.validate_every > 0)
+        )
+        better = False
+        if validated:
+            # One process looks, all of them save.
+            better = self._log is not None and self._validate(step, images)
+            (better,) = hardware.any_process(trainer.accelerator, better)
+        if self._log is not None and (due(config.pictures_every) or (finished and config.pictures_every > 0)):
+            self._log.picture(step - 1, images, self._sheet())
         milestone = due(config.milestone_every)
-        if last or milestone or due(config.checkpoint_every):
+        if last or milestone or better or due(config.checkpoint_every):
             trainer.save(milestone=milestone)
 
     def _nets(self) -> nn.ModuleDict:
@@ -80,7 +91,19 @@ class Watch:
         batches = fixed_batches(data.val or data.train, count, size)
         return (hardware.to_device(batch, self._trainer.accelerator.device) for batch in batches)
 
-    def _validate(self, step: int, images: int) -> None:
+    def _tell(self, values: dict[str, float]) -> None:
+        """How the training stands, now and then."""
+        now = time.monotonic()
+        if now - self._told_s >= TELL_EVERY_S:
+            self._told_s = now
+            trainer = self._trainer
+            trainer.progress.notice(
+                f"step {trainer.step} of {trainer.config.steps}: loss {values['total']:.4f},"
+                f" {values['images_per_s']:.1f} images/s"
+            )
+
+    def _validate(self, step: int, images: int) -> bool:
+        """Measure; returns whether no validation of this run was better."""
         trainer = self._trainer
         kind = "validation" if trainer.data.val else "validation-on-train"
         per_pass = max(1, trainer.config.batch // trainer.config.accumulation)
@@ -89,10 +112,27 @@ class Watch:
                 trainer.stage.measure(batch, self._nets())
                 for batch in self._batches(trainer.config.validation_samples, per_pass)
             ]
-        values = {name: float(torch.cat([part[name] for part in parts]).mean()) for name in parts[0]}
+        # Some figures are unknown for some samples.
+        values = {name: float(torch.cat([part[name] for part in parts]).nanmean()) for name in parts[0]}
         self.figures |= {f"{kind}/{name}": value for name, value in values.items()}
         assert self._log is not None
         self._log.figures(kind, step - 1, images, values)
+        for line in trainer.stage.concerns(values, step / trainer.config.steps):
+            self._log.warning(step - 1, images, line)
+            trainer.progress.notice(f"step {step}: {line}")
+        return self._is_best(step, values)
+
+    def _is_best(self, step: int, values: dict[str, float]) -> bool:
+        rule, out = self._trainer.stage.best, self._trainer.options.out
+        if rule is None:
+            return False
+        figure, higher = rule
+        before = best_of(out)
+        # A run that goes on from an older checkpoint may have been better in a future that is gone.
+        if before is not None and before.step < step and (before.value > values[figure]) == higher:
+            return False
+        mark_best(out, Best(step, figure, values[figure]))
+        return True
 
     def _sheet(self) -> NDArray[np.uint8]:
         with self._looking():

@@ -71,6 +71,11 @@ class PrepareReport:
             lines.append(f"{split}: {counted(one.people, 'people')}, {counted(one.clips, unit)}{length}")
         if self.finished and self.clips and "train" not in self.splits:
             lines.append("nobody is in train: so few people want --val-share 0 --test-share 0 and another --output")
+        elif self.finished and self.clips and (self.splits["val"].people if "val" in self.splits else 0) < 2:
+            lines.append(
+                "fewer than two people are in val: trainings will measure on people whom they know; for strangers"
+                " prepare again with a larger --val-share or another --seed, to another --output"
+            )
         if self.selected is not None:
             lines.append(f"selected: {self.selected} of {self.clips} {unit}")
         lines += [f"better: {line}" for line in self.advice]

@@ -10,6 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from avatarkit.data.samples import SampleSpec
+from avatarkit.errors import UsageError
 from avatarkit.nets.count import parameters_of
 from avatarkit.pipelines.train.run import TrainJob, configured
 from avatarkit.systems import registry
@@ -79,8 +80,15 @@ def plan(job: TrainJob) -> TrainPlan:
     # Augmentation keeps nothing for the backward pass.
     config = recipe.with_options(replace(config, augment=False), job.options, None)
     blank = _blank_data(recipe, config)
-    at_once = max(1, config.batch // config.accumulation)
-    batch = next(iter(fixed_batches(blank.train, 1, 1)))
+    shares = config.accumulation * job.processes
+    if config.batch % shares:
+        raise UsageError(
+            f"batch={config.batch} does not divide by {job.processes} processes x accumulation={config.accumulation}:"
+            f" set a multiple of {shares}"
+        )
+    at_once = config.batch // shares
+    # A sample of the last step, in which all losses take part.
+    batch = {**next(iter(fixed_batches(blank.train, 1, 1))), "positions": [config.steps * config.batch - 1]}
     # Tensors that have shapes and no numbers: nothing is computed, and no memory is taken.
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         parents: dict[str, None] = dict.fromkeys(job.parents)

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from avatarkit.atomic import write_whole
-from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint, sweep
+from avatarkit.checkpoint import Checkpoint, best_of, list_checkpoints, open_checkpoint, sweep
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.runtime import NullProgress, Progress, counted, versions
 from avatarkit.systems import registry
@@ -40,7 +40,7 @@ class TrainJob:
         parents: checkpoints by option, such as "base". options: the stage's own, such as "avatars".
         steps, images: how far, in place of the preset's steps; one of the two.
         device: auto, cpu, cuda or mps. workers: processes that read ahead.
-        max_minutes: save and leave after this time.
+        max_minutes: save and leave after this time. processes: that share the batch; for a plan, trainings count them.
     """
 
     stage: str
@@ -56,6 +56,7 @@ class TrainJob:
     device: str = "auto"
     workers: int = 2
     max_minutes: float | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class TrainReport:
         lines += [f"{name}: {value:.3f}" for name, value in sorted(ended.figures.items()) if "/" in name]
         if self.checkpoint is not None:
             lines.append(f"checkpoint: {self.checkpoint}")
+        best = best_of(self.out)
+        if best is not None:
+            lines.append(f"best validation: step {best.step}, {best.figure} {best.value:.3f} (kept, see best.json)")
         if ended.reason != "finished":
             lines.append("the same command again goes on from there")
         return lines

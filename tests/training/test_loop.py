@@ -15,9 +15,9 @@ import pytest
 import torch
 from real_stages import configured, train_stage
 from synthetic_heads import video_data
-from toy_stage import CONFIG, tensors_of, train_toy, trainer_of
+from toy_stage import CONFIG, ToyStage, tensors_of, train_toy, trainer_of
 
-from avatarkit.checkpoint import list_checkpoints, open_checkpoint
+from avatarkit.checkpoint import Best, best_of, list_checkpoints, open_checkpoint
 from avatarkit.runtime import NullProgress
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.logs import read_log
@@ -89,7 +89,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
         "from pathlib import Path\nfrom dataclasses import replace\n"
         "from avatarkit.errors import InputError\nfrom avatarkit.training.hardware import check_alike\n"
         "from real_stages import configured, train_stage\n"
-        "from toy_stage import CONFIG, train_toy\nfrom synthetic_heads import video_data\n"
+        "from toy_stage import CONFIG, ToyStage, train_toy\nfrom synthetic_heads import video_data\n"
         "config, out = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3), Path(sys.argv[2])\n"
         "trainer, _ = train_toy(out / 'two', video_data(), config)\n"
         "assert trainer.accelerator.num_processes == 2\n"
@@ -126,7 +126,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
 def test_a_request_to_end_is_heeded_after_the_step(tmp_path: Path, videos: TrainData) -> None:
     trainer = trainer_of(tmp_path, videos)
     ours = signal.getsignal(signal.SIGTERM)
-    trainer._progress = Impatient()
+    trainer.progress = Impatient()
     ended = trainer.run()
     assert (ended.reason, ended.step) == ("asked to stop", 2)
     assert open_checkpoint(tmp_path).meta.step == 2
@@ -193,6 +193,41 @@ def test_out_of_memory_says_what_to_lower(tmp_path: Path, videos: TrainData) -> 
     with pytest.raises(TrainingError, match=r"4 samples at once: try --set accumulation=2") as caught:
         train_toy(tmp_path, videos, hungry=True)
     assert "\n" not in str(caught.value)
+
+
+def test_the_best_checkpoint_is_kept(tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([3.0, 1.0, 2.0, 1.5])
+    config = replace(CONFIG, steps=4, keep=1, validate_every=4, validation_samples=2, pictures_every=0)
+    monkeypatch.setattr(ToyStage, "best", ("error", False))
+    monkeypatch.setattr(ToyStage, "measure", lambda self, batch, nets: {"error": torch.tensor([next(values)])})
+    train_toy(tmp_path, videos, config)
+    assert best_of(tmp_path) == Best(2, "error", 1.0)
+    assert [open_checkpoint(path).meta.step for path in list_checkpoints(tmp_path)] == [2, 4]
+    assert json.loads((tmp_path / "best.json").read_text())["checkpoint"] == "checkpoints/step-000000002"
+
+
+def test_a_better_one_lets_the_best_before_go(
+    tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([1.0, 2.0, 3.0, 2.5])
+    config = replace(CONFIG, steps=4, keep=1, validate_every=4, validation_samples=2, pictures_every=0)
+    monkeypatch.setattr(ToyStage, "best", ("psnr_db", True))
+    monkeypatch.setattr(ToyStage, "measure", lambda self, batch, nets: {"psnr_db": torch.tensor([next(values)])})
+    train_toy(tmp_path, videos, config)
+    assert [open_checkpoint(path).meta.step for path in list_checkpoints(tmp_path)] == [3, 4]
+
+
+def test_concerns_go_to_log_and_terminal(tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(CONFIG, steps=2, validate_every=8, validation_samples=2, pictures_every=0)
+    trainer = trainer_of(tmp_path, videos, config)
+    told: list[str] = []
+    monkeypatch.setattr(trainer.progress, "notice", told.append)
+    monkeypatch.setattr(ToyStage, "concerns", lambda self, figures, done: [f"done {done}, {sorted(figures)}"])
+    trainer.run()
+    lines = [line["text"] for line in read_log(tmp_path) if line["kind"] == "warning"]
+    assert lines == ["done 1.0, ['l1']"]
+    assert f"step 2: {lines[0]}" in told
+    assert any("step 1 of 2: loss" in line and "images/s" in line for line in told)
 
 
 def test_intervals_count_samples(tmp_path: Path, videos: TrainData) -> None:
