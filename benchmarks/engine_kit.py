@@ -99,7 +99,8 @@ def made_up_square(size: int) -> Square:
     draw = np.random.default_rng(0)
     points = (size / 4 + draw.random((478, 3)) * size / 2).astype(np.float32)
     picture = draw.integers(0, 256, (size, size, 3), dtype=np.uint8)
-    return Square(picture, points, np.eye(3, dtype=np.float32), np.full(3, size / 2, np.float32), size / 4)
+    return Square(picture, points, np.eye(3, dtype=np.float32), np.full(3, size / 2, np.float32), size / 4,
+                  matte=np.full((size, size), 255, np.uint8))  # fmt: skip
 
 
 def frame_of(square: Square) -> DriveFrame:

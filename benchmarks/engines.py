@@ -71,7 +71,7 @@ def parity(options: argparse.Namespace) -> Found:
     count = next(clip.frames for clip in data.clips if clip.clip_id == options.clip)
     stored = [data.frame(options.clip, index) for index in range(0, count, EVERY)]
     source = {key: value[None].float() for key, value in stored[0].items()}
-    source["image"] = source["image"] / 255
+    source["image"], source["matte"] = source["image"] / 255, source["matte"] / 255
     shown = _reenacted(options, options.video, "parity", MotionConfig(mode="absolute"))
     rows: list[Row] = []
     figures: dict[str, list[float]] = {"validation": [], "reenact": [], "copy": []}
@@ -79,7 +79,7 @@ def parity(options: argparse.Namespace) -> Found:
         code = encode(base, source)
         for index, frame in zip(range(EVERY, count, EVERY), stored[1:], strict=True):
             target, marks = frame["image"][None].float() / 255, frame["landmarks"][None]
-            predicted = base.drive(code, frame["head"][None], motion_code(base, target, marks)).image
+            predicted = base.drive(code, frame["head"][None], motion_code(base, target, frame["head"][None])).image
             drawn = torch.from_numpy(shown[index]).permute(2, 0, 1)[None].float() / 255
             face = face_mask(marks, size, size)
             for name, picture in (("validation", predicted), ("reenact", drawn), ("copy", source["image"])):

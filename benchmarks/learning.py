@@ -166,11 +166,11 @@ def _leakage(trainer: Trainer, samples: ClipPairs, seed: int) -> dict[str, float
         seeds = sample_seeds(seed, [position], "leak")
         other_looks = augment_driver(driver["image"][:, [2, 0, 1]], driver["landmarks"], seeds)
         drawn, same_motion, other_motion = (
-            base.drive(code, driver["head"], motion_code(base, image, landmarks)).image
-            for image, landmarks in (
-                (driver["image"], driver["landmarks"]),
-                (other_looks, driver["landmarks"]),
-                (other_moment["image"], other_moment["landmarks"]),
+            base.drive(code, driver["head"], motion_code(base, image, head)).image
+            for image, head in (
+                (driver["image"], driver["head"]),
+                (other_looks, driver["head"]),
+                (other_moment["image"], other_moment["head"]),
             )
         )
         looks += float(((same_motion - drawn) * driver["matte"]).abs().mean()) / count

@@ -24,6 +24,7 @@ class Square:
 
     picture: RGB uint8 (S, S, 3). landmarks: float32 (478, 3) in pixels of it. rotation (3, 3), translation_px (3,),
     scale_px (): where the head is in it, as `annotate.annotation` says. index: number of the frame in its video.
+    matte: uint8 (S, S), what belongs to the person, as datasets store it; None where nobody has asked for it.
     """
 
     picture: NDArray[np.uint8]
@@ -32,6 +33,7 @@ class Square:
     translation_px: NDArray[np.float32]
     scale_px: float
     index: int = 0
+    matte: NDArray[np.uint8] | None = None
 
     @property
     def size(self) -> int:

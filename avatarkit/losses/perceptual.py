@@ -28,6 +28,7 @@ def perceptual(
     target: Tensor,
     matte: Tensor | None = None,
     *,
+    weights: Tensor | None = None,
     scales: int = 1,
     layer_weights: Sequence[float] = LAYER_WEIGHTS,
 ) -> Tensor:
@@ -37,6 +38,7 @@ def perceptual(
         net: whose feature maps are compared.
         prediction, target: B x 3 x H x W, RGB in [0, 1]; gradients go to the prediction alone.
         matte: B x 1 x H x W in [0, 1], the target's.
+        weights: B x 1 x H x W, how much each place counts, averaged over what a feature covers; see `head.regions`.
         scales: pictures of a pyramid, the first at full size, each next one half the size.
         layer_weights: of the net's feature maps.
 
@@ -59,5 +61,10 @@ def perceptual(
             prediction, target = F.avg_pool2d(prediction, 2), F.avg_pool2d(target, 2)
         with torch.no_grad():
             wanted = net(target)
-        total = total + weighted_l1(net(prediction), wanted, layer_weights)
+        seen = net(prediction)
+        if weights is not None:
+            shares = [F.interpolate(weights, item.shape[-2:], mode="area").to(item.dtype) for item in wanted]
+            seen = [item * share for item, share in zip(seen, shares, strict=True)]
+            wanted = [item * share for item, share in zip(wanted, shares, strict=True)]
+        total = total + weighted_l1(seen, wanted, layer_weights)
     return total / scales

@@ -20,6 +20,7 @@ def pixel_loss(
     target: Tensor,
     matte: Tensor | None = None,
     *,
+    weights: Tensor | None = None,
     scales: int = 3,
     gradient_weight: float = 1.0,
 ) -> Tensor:
@@ -28,6 +29,7 @@ def pixel_loss(
     Args:
         prediction, target: B x C x H x W in [0, 1].
         matte: B x 1 x H x W in [0, 1], the target's.
+        weights: B x 1 x H x W, how much each pixel's difference counts; see `head.regions`.
         scales: pictures of a pyramid for the gradients, each half the size of the one before.
         gradient_weight: of the gradients' part.
 
@@ -45,6 +47,8 @@ def pixel_loss(
         )
     prediction, target = foreground(prediction, target, matte)
     difference = prediction - target
+    if weights is not None:
+        difference = difference * weights
     colours = difference.abs().mean()
     gradients = difference.new_zeros(())
     for scale in range(scales):

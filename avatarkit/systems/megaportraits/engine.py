@@ -19,7 +19,7 @@ from avatarkit.nets.inference import Inference, frames_at_once, open_inference
 from avatarkit.systems.megaportraits.base import Base, SourceCode
 from avatarkit.systems.megaportraits.enhancer import Enhancer
 from avatarkit.systems.megaportraits.load import avatars_of, load_base, load_enhancer, load_student
-from avatarkit.systems.megaportraits.stages.drive import motion_code, rows
+from avatarkit.systems.megaportraits.stages.drive import encode, motion_code, rows
 from avatarkit.systems.megaportraits.student import Student
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Engine, Needs, SourceLayers
@@ -67,10 +67,16 @@ class BaseEngine:
 
     def prepare_square(self, square: Square) -> None:
         """Encode a source."""
+        if square.matte is None:
+            raise AvatarkitError("BaseEngine.prepare needs a square with its matte")
         with self._inference.running():
             z_s = self._codes([square])
-            head = self._inference.rows([square.head])
-            code = self._base.encode_source(self._inference.batch([square.picture]), head, z_s)
+            frames = {
+                "image": self._inference.batch([square.picture]),
+                "matte": self._inference.rows([square.matte[None] / np.float32(255)]),
+                "head": self._inference.rows([square.head]),
+            }
+            code = encode(self._base, frames, z_s)
         self._source = code, z_s
         self._neutral.clear()
 
@@ -100,7 +106,7 @@ class BaseEngine:
     def _codes(self, squares: Sequence[Square]) -> Tensor:
         """Expression codes (B, E) of squares."""
         pictures = self._inference.batch([square.picture for square in squares])
-        return motion_code(self._base, pictures, self._inference.rows([square.landmarks for square in squares]))
+        return motion_code(self._base, pictures, self._inference.rows([square.head for square in squares]))
 
     def _expressions(self, frames: Sequence[DriveFrame], z_s: Tensor) -> Tensor:
         """What each frame is drawn with, (B, E)."""

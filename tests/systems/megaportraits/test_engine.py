@@ -33,7 +33,8 @@ def square(size: int, seed: int) -> Square:
     points = (size / 4 + draw.random((478, 3)) * size / 2).astype(np.float32)
     place = np.array([size / 2 + seed, size / 2, 0.0], np.float32)
     picture = draw.integers(0, 256, (size, size, 3), dtype=np.uint8)
-    return Square(picture, points, np.eye(3, dtype=np.float32), place, size / 4.2, seed)
+    matte = draw.integers(0, 256, (size, size), dtype=np.uint8)
+    return Square(picture, points, np.eye(3, dtype=np.float32), place, size / 4.2, seed, matte)
 
 
 def frame(*driver: tuple[Square, float], pose: Square | None = None, **more: object) -> DriveFrame:
@@ -62,7 +63,7 @@ def engine(base: Base) -> BaseEngine:
 def tensors(one: Square) -> dict[str, torch.Tensor]:
     return {
         "image": torch.from_numpy(one.picture).permute(2, 0, 1)[None] / 255,
-        "landmarks": torch.from_numpy(one.landmarks)[None],
+        "matte": torch.from_numpy(one.matte)[None, None] / 255,
         "head": torch.from_numpy(one.head)[None],
     }
 

@@ -16,6 +16,7 @@ from toy_stage import tensors_of
 from avatarkit.checkpoint import list_checkpoints
 from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.base import Base, Driven, SourceCode
+from avatarkit.systems.megaportraits.stages.drive import motion_code
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.training.feed import fixed_batches
 from avatarkit.training.loop import Trainer
@@ -135,7 +136,7 @@ def test_student_keeps_its_teacher_in_evaluation_mode(tmp_path: Path) -> None:
 
 
 def test_cycle_needs_nothing_of_the_pixels(tmp_path: Path) -> None:
-    sets = [f"loss.{name}=0" for name in ("pixel", "adversarial", "feature_matching")]
+    sets = [f"loss.{name}=0" for name in ("pixel", "adversarial", "feature_matching", "background", "expression")]
     trainer = stage_trainer(tmp_path, configured("base", *sets, "loss.cycle=1", "log_every=1"), stop=1)
     figures = trainer.run().figures
     assert figures["cycle"] == figures["total"] > 0
@@ -164,7 +165,8 @@ def cycle_of(taught: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tu
     predicted = torch.rand_like(shown["driver"]["image"]).requires_grad_()
     z_d = stage._driver_code(base, shown["driver"], batch["positions"], "driver")
     asked = drawn_by(base, monkeypatch)
-    stage._cycle(base, shown, predicted, z_d, batch["positions"]).backward()
+    z_s = motion_code(base, shown["source"]["image"], shown["source"]["head"])
+    stage._cycle(base, shown, predicted, z_s, z_d, batch["positions"]).backward()
     assert all(parameter.grad is not None for parameter in base.expression_encoder.parameters())
     return base, shown, predicted, asked
 

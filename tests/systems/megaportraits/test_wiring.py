@@ -11,13 +11,17 @@ from real_stages import configured, stage_trainer
 from synthetic_heads import photo_data, video_data
 from torch import Tensor
 
+from avatarkit.head.expression import NUMBERS, expression_numbers
+from avatarkit.head.regions import region_weights
 from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.stages import base as base_stage
 from avatarkit.systems.megaportraits.stages import enhancer as enhancer_stage
-from avatarkit.systems.megaportraits.stages.drive import motion_code
+from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.training.feed import fixed_batches
+from avatarkit.training.figures import l1
+from avatarkit.training.logs import read_log
 from avatarkit.training.loop import Trainer
 
 
@@ -40,7 +44,7 @@ def in_double(value: Any) -> Any:
 def test_cycle_draws_codes_to_the_driver_and_away_from_another_person(
     taught: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = base_of(tmp_path, f"cycle_trains={taught}")
+    stage = base_of(tmp_path, f"cycle_trains={taught}", "cycle_negatives=people")
     base: Base = stage.nets["base"]
     shown = in_double(prepared(first_batch()))
     seen: dict[str, Any] = {}
@@ -50,10 +54,11 @@ def test_cycle_draws_codes_to_the_driver_and_away_from_another_person(
         return torch.zeros(())
 
     monkeypatch.setattr(base_stage, "cycle_loss", keep)
-    z_d = motion_code(base, shown["driver"]["image"], shown["driver"]["landmarks"])
+    z_d = motion_code(base, shown["driver"]["image"], shown["driver"]["head"])
     predicted = torch.rand_like(shown["driver"]["image"])
-    stage._cycle(base, shown, predicted, z_d, first_batch()["positions"])
-    other = motion_code(base, shown["other_driver"]["image"], shown["other_driver"]["landmarks"])
+    z_s = motion_code(base, shown["source"]["image"], shown["source"]["head"])
+    stage._cycle(base, shown, predicted, z_s, z_d, first_batch()["positions"])
+    other = motion_code(base, shown["other_driver"]["image"], shown["other_driver"]["head"])
     assert len(seen["positives"]) == len(seen["negatives"]) == 2
     for (z, wanted), (z_again, unwanted) in zip(seen["positives"], seen["negatives"], strict=True):
         torch.testing.assert_close(z_again, z)
@@ -62,7 +67,64 @@ def test_cycle_draws_codes_to_the_driver_and_away_from_another_person(
         assert not torch.allclose(z, z_d)
     sources = (shown["source"], shown["other_source"])
     for frame in sources:  # neither source's own code is the other person's driver
-        assert not torch.allclose(motion_code(base, frame["image"], frame["landmarks"]), other)
+        assert not torch.allclose(motion_code(base, frame["image"], frame["head"]), other)
+
+
+def test_both_negatives_add_each_sources_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = base_of(tmp_path, "cycle_negatives=both", "loss.cycle=1", "cycle_from=0")
+    base: Base = stage.nets["base"]
+    batch = in_double(prepared(first_batch()))
+    seen: dict[str, Any] = {}
+
+    def keep(positives: Any, negatives: Any, **rest: Any) -> Tensor:
+        seen.update(positives=positives, negatives=negatives)
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(base_stage, "cycle_loss", keep)
+    stage(batch)
+    (z_sd, z_d), (z_cross, _) = seen["positives"]
+    assert [z is wanted for (z, _), wanted in zip(seen["negatives"], (z_sd, z_cross, z_sd, z_cross), strict=True)] == [
+        True
+    ] * 4
+    for (_, unwanted), name in zip(seen["negatives"][2:], ("source", "other_source"), strict=True):
+        torch.testing.assert_close(unwanted, motion_code(base, batch[name]["image"], batch[name]["head"]))
+        assert not unwanted.requires_grad
+    torch.testing.assert_close(z_d, motion_code(base, batch["driver"]["image"], batch["driver"]["head"]))
+
+
+def test_cycle_begins_when_it_is_told_to(tmp_path: Path) -> None:
+    sets = ("loss.cycle=2", "cycle_from=1", "cycle_ramp=3", "log_every=1", "steps=6")
+    config = configured("base", *sets)
+    assert [config.weights_at(step)["cycle"] for step in range(7)] == [0, 0.5, 1, 1.5, 2, 2, 2]
+    trainer = stage_trainer(tmp_path, config, stop=2)
+    trainer.run()
+    lines = [line for line in read_log(tmp_path) if line["kind"] == "train"]
+    assert "cycle" not in lines[0]
+    first = lines[1]
+    weighted = sum(config.weights_at(1).get(name, 0) * value for name, value in first.items() if name in config.weights)
+    assert first["total"] == pytest.approx(weighted, rel=1e-4)
+
+
+def test_codes_are_read_against_their_own_frames_landmarks(tmp_path: Path) -> None:
+    stage = base_of(tmp_path, "loss.cycle=0", "loss.expression=1")
+    base: Base = stage.nets["base"]
+    batch = in_double(prepared(first_batch()))
+    errors = []
+    for name in ("source", "driver", "other_source", "other_driver"):
+        z = motion_code(base, batch[name]["image"], batch[name]["head"])
+        wanted = expression_numbers(batch[name]["landmarks"], batch[name]["head"], 64)
+        errors.append((z[:, : len(NUMBERS)] - wanted).abs().mean())
+    torch.testing.assert_close(stage(batch)["terms"]["expression"], sum(errors) / 4)
+
+
+def test_background_is_black_outside_the_drivers_matte(tmp_path: Path) -> None:
+    stage = base_of(tmp_path, "loss.cycle=0", "loss.background=1")
+    base: Base = stage.nets["base"]
+    batch = in_double(prepared(first_batch()))
+    driver = batch["driver"]
+    z_d = motion_code(base, driver["image"], driver["head"])
+    drawn = base.drive(encode(base, batch["source"]), driver["head"], z_d).image
+    torch.testing.assert_close(stage(batch)["terms"]["background"], (drawn * (1 - driver["matte"])).mean())
 
 
 def test_each_net_gets_its_own_frames_pose_and_landmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +132,8 @@ def test_each_net_gets_its_own_frames_pose_and_landmarks(tmp_path: Path, monkeyp
     base: Base = stage.nets["base"]
     batch = in_double(prepared(first_batch()))
     source, driver = batch["source"], batch["driver"]
-    z_s = motion_code(base, source["image"], source["landmarks"])
-    z_d = motion_code(base, driver["image"], driver["landmarks"])
+    z_s = motion_code(base, source["image"], source["head"])
+    z_d = motion_code(base, driver["image"], driver["head"])
     given: dict[str, Any] = {}
     encode, drive = base.encode_source, base.drive
 
@@ -87,7 +149,7 @@ def test_each_net_gets_its_own_frames_pose_and_landmarks(tmp_path: Path, monkeyp
     monkeypatch.setattr(base, "drive", kept_drive)
     stage(batch)
     for name, wanted in (
-        ("image", source["image"]), ("source_head", source["head"]), ("source_z", z_s),
+        ("image", source["image"] * source["matte"]), ("source_head", source["head"]), ("source_z", z_s),
         ("driver_head", driver["head"]), ("driver_z", z_d),
     ):  # fmt: skip
         torch.testing.assert_close(given[name], wanted, msg=name)
@@ -103,25 +165,28 @@ def test_both_warp_generators_get_the_code_and_the_descriptor(tmp_path: Path) ->
     base.warp_driver.register_forward_hook(lambda net, inputs, out: codes.update(driver=inputs[0]))
     batch = in_double(prepared(first_batch()))
     stage(batch)
-    descriptor = base.appearance.overall(batch["source"]["image"])
+    descriptor = base.appearance.overall(batch["source"]["image"] * batch["source"]["matte"])
     for name in ("source", "driver"):
-        z = motion_code(base, batch[name]["image"], batch[name]["landmarks"])
+        z = motion_code(base, batch[name]["image"], batch[name]["head"])
         torch.testing.assert_close(codes[name], z + descriptor)
 
 
 def test_pixels_and_features_see_the_drivers_foreground_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = base_of(tmp_path, "loss.cycle=0", "loss.pixel=1")
+    stage = base_of(tmp_path, "loss.cycle=0", "loss.pixel=1", "mouth=3", "eyes=2")
     seen: dict[str, Any] = {}
     pixel_loss = base_stage.pixel_loss
 
-    def kept_pixels(predicted: Tensor, target: Tensor, matte: Tensor) -> Tensor:
-        seen["pixel"] = matte
-        return pixel_loss(predicted, target, matte)
+    def kept_pixels(predicted: Tensor, target: Tensor, matte: Tensor, weights: Tensor) -> Tensor:
+        seen.update(pixel=matte, weights=weights)
+        return pixel_loss(predicted, target, matte, weights=weights)
 
-    def kept_features(predicted: Tensor, target: Tensor, matte: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+    def kept_features(
+        predicted: Tensor, target: Tensor, matte: Tensor, landmarks: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
         seen.update(features=matte, target=target, landmarks=landmarks)
+        assert weights is seen.setdefault("weights", weights)
         return {}
 
     monkeypatch.setattr(base_stage, "pixel_loss", kept_pixels)
@@ -131,6 +196,8 @@ def test_pixels_and_features_see_the_drivers_foreground_alone(
     driver = batch["driver"]
     for name, wanted in (("pixel", "matte"), ("features", "matte"), ("target", "image"), ("landmarks", "landmarks")):
         assert torch.equal(seen[name], driver[wanted]), name
+    torch.testing.assert_close(seen["weights"].float(), region_weights(driver["landmarks"], 64, 64, 3, 2))
+    assert seen["weights"].max() > 1
 
 
 def test_driver_is_augmented_for_its_code_in_training_alone(tmp_path: Path) -> None:
@@ -141,7 +208,7 @@ def test_driver_is_augmented_for_its_code_in_training_alone(tmp_path: Path) -> N
         stage = stage_trainer(tmp_path / augment, configured("base", f"augment={augment}")).stage
         base = stage.nets["base"]
         codes[augment] = stage._driver_code(base, driver, positions, "driver")
-        plain = motion_code(base, driver["image"], driver["landmarks"])
+        plain = motion_code(base, driver["image"], driver["head"])
         assert torch.allclose(codes[augment], plain) == (augment == "false")
 
 
@@ -150,7 +217,7 @@ def test_discriminator_is_taught_which_picture_is_real(tmp_path: Path, monkeypat
     taught: dict[str, Tensor] = {}
     teach = AdversarialLoss.teach
 
-    def kept(self: AdversarialLoss, fake: Tensor, real: Tensor, **rest: Any) -> dict[str, float]:
+    def kept(self: AdversarialLoss, fake: Tensor, real: Tensor, **rest: Any) -> dict[str, Tensor]:
         taught.update(fake=fake, real=real)
         return teach(self, fake, real, **rest)
 
@@ -200,6 +267,44 @@ def test_pose_is_learned_free_of_scale(tmp_path: Path) -> None:
 
     stage.nets["pose"] = Knowing()
     assert all(float(term) < 1e-6 for term in stage(shown)["terms"].values())
+
+
+def test_collapsed_codes_and_results_below_a_copy_are_told(tmp_path: Path) -> None:
+    stage = stage_trainer(tmp_path, configured("base")).stage
+    good = {"z_change": 0.01, "other_cosine": 0.9, "face_psnr_db": 25.0, "copy_face_psnr_db": 20.0}
+    assert stage.concerns(good, 1.0) == []
+    (line,) = stage.concerns({**good, "z_change": 0.00017}, 0.5)
+    assert "0.00017" in line
+    assert "--set mouth" in line
+    (line,) = stage.concerns({**good, "face_psnr_db": 19.0}, 0.5)
+    assert "19.0 dB" in line
+    assert stage.concerns({**good, "face_psnr_db": 19.0, "z_change": 0.0}, 0.01) == []
+
+
+def test_validation_tells_what_codes_carry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = base_of(tmp_path)
+    base: Base = stage.nets["base"]
+    batch = in_double(prepared(first_batch()))
+    names = ("source", "driver", "other_driver")
+    z = {name: motion_code(base, batch[name]["image"], batch[name]["head"]) for name in names}
+    code = encode(base, batch["source"])
+
+    def drawn(pose: str, expression: str) -> Tensor:
+        return base.drive(code, batch[pose]["head"], z[expression]).image
+
+    def change(pose: str, expression: str) -> Tensor:
+        return l1(drawn("driver", "driver"), drawn(pose, expression), batch["driver"]["matte"])
+
+    figures = stage.measure(batch, stage.nets)
+    for name, wanted in {
+        "same_cosine": torch.cosine_similarity(z["driver"], z["source"]),
+        "other_cosine": torch.cosine_similarity(z["driver"], z["other_driver"]),
+        "z_spread": (z["driver"] - z["other_driver"]).square().mean(1).sqrt(),
+        "z_change": change("driver", "source"),
+        "other_z_change": change("driver", "other_driver"),
+        "pose_change": change("source", "driver"),
+    }.items():
+        torch.testing.assert_close(figures[name].double(), wanted.double(), rtol=1e-4, atol=1e-7, msg=name)
 
 
 def test_enhancer_learns_from_a_photo_that_nothing_has_blurred(

@@ -8,19 +8,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from avatarkit.head.expression import expression_numbers
 from avatarkit.head.face_crop import face_crops, landmarks_in_face_crop
+from avatarkit.head.regions import region_weights
 from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.losses import cycle_loss
+from avatarkit.systems.megaportraits.stages.code_figures import code_figures, collapsed
 from avatarkit.systems.megaportraits.stages.config import BaseTrain
 from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import compared, prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
+from avatarkit.systems.megaportraits.stages.tracked import tracked_figures
 from avatarkit.training.augment.pairs import augment_driver, augment_pair
 from avatarkit.training.pictures import warped_checks
 from avatarkit.training.seeds import sample_seeds
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage
+
+FIRST_STEPS = 0.25
+"""Share of the steps before which nothing can be said about codes and pictures."""
 
 
 class BaseStage(Stage):
@@ -31,6 +38,8 @@ class BaseStage(Stage):
         adversary: None where its weights are 0.
     """
 
+    best = ("face_psnr_db", True)
+
     def __init__(
         self, config: BaseTrain, base: Base, perceptual: Perceptual, adversary: AdversarialLoss | None
     ) -> None:
@@ -39,32 +48,64 @@ class BaseStage(Stage):
         self._config = config
 
     def forward(self, batch: Batch) -> Outcome:
-        """Losses of driving each source by a frame of the same clip."""
+        """Losses of driving each source by a frame of the same person."""
         config, base = self._config, self._base(self.nets)
         shown = prepared(batch)
+        positions = batch["positions"]
         if config.augment:
-            shown = augment_pair(shown, sample_seeds(config.seed, batch["positions"], "pair"))
+            shown = augment_pair(shown, sample_seeds(config.seed, positions, "pair"))
         source, driver = shown["source"], shown["driver"]
-        z_d = self._driver_code(base, driver, batch["positions"], "driver")
-        driven = base.drive(encode(base, source), driver["head"], z_d)
+        z_s = motion_code(base, source["image"], source["head"])
+        z_d = self._driver_code(base, driver, positions, "driver")
+        driven = base.drive(encode(base, source, z_s), driver["head"], z_d)
         target, matte = driver["image"], driver["matte"]
-        terms = self.perceptual(driven.image, target, matte, driver["landmarks"])
+        counts = self._counts(driver)
+        terms = self.perceptual(driven.image, target, matte, driver["landmarks"], counts)
         if config.loss.pixel:
-            terms["pixel"] = pixel_loss(driven.image, target, matte)
-        if config.loss.cycle:
-            terms["cycle"] = self._cycle(base, shown, driven.image, z_d, batch["positions"])
+            terms["pixel"] = pixel_loss(driven.image, target, matte, weights=counts)
+        if config.loss.expression:
+            # The other person's frames are there anyway, and faces are what this loss is short of.
+            z_other = self._driver_code(base, shown["other_driver"], positions, "other")
+            other = shown["other_source"]
+            z_of = {"source": z_s, "driver": z_d, "other_driver": z_other,
+                    "other_source": motion_code(base, other["image"], other["head"])}  # fmt: skip
+            terms["expression"] = torch.stack([_misread(z, shown[name]) for name, z in z_of.items()]).mean()
+        if config.loss.background:
+            terms["background"] = (driven.image * (1 - matte)).abs().mean()
+        # A sample's position tells its step.
+        if config.weights_at(positions[0] // config.batch)["cycle"]:
+            terms["cycle"] = self._cycle(base, shown, driven.image, z_s, z_d, positions)
         fakes = {"": (driven.image * matte, target * matte)} if self.adversary is not None else {}
         return {"terms": terms, "fakes": fakes}
 
-    def _cycle(self, base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor, positions: list[int]) -> Tensor:
-        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame."""
+    def _counts(self, driver: Mapping[str, Any]) -> Tensor | None:
+        """How much each pixel counts in the pixel and perceptual losses."""
+        mouth, eyes = self._config.mouth, self._config.eyes
+        if not mouth and not eyes:
+            return None
+        height, width = driver["image"].shape[-2:]
+        return region_weights(driver["landmarks"], height, width, mouth, eyes)
+
+    def _cycle(
+        self, base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_s: Tensor, z_d: Tensor, positions: list[int]
+    ) -> Tensor:
+        """Equations 6 and 7: the motion code of a prediction is its driver's, not that of another person's frame.
+
+        With negatives of "both" it is not that of its source's own picture either, which gets no gradient.
+        """
         config = self._config
         read = _read_by_all if config.cycle_trains == "all" else _read_by_encoder
-        z_predicted = read(base, shown, x_sd, z_d)
+        predicted = read(base, shown, x_sd, z_d)
         z_other = self._driver_code(base, shown["other_driver"], positions, "other")
+        negatives = [(z, z_other) for z in predicted]
+        if config.cycle_negatives == "both":
+            with torch.no_grad():
+                other = shown["other_source"]
+                own = (z_s, motion_code(base, other["image"], other["head"]))
+            negatives += [(z, z_own.detach()) for z, z_own in zip(predicted, own, strict=True)]
         return cycle_loss(
-            [(z, z_d) for z in z_predicted],
-            [(z, z_other) for z in z_predicted],
+            [(z, z_d) for z in predicted],
+            negatives,
             scale=config.cycle_scale,
             margin=config.cycle_margin,
             form=config.cycle_form,
@@ -73,16 +114,17 @@ class BaseStage(Stage):
     def _driver_code(self, base: Base, frame: Mapping[str, Any], positions: list[int], purpose: str) -> Tensor:
         """The code of a driver; in training its face changes shape and colour first, but not its expression."""
         if not self._config.augment:
-            return motion_code(base, frame["image"], frame["landmarks"])
-        crops = face_crops(frame["image"], frame["landmarks"], base.config.face_size)
-        points = landmarks_in_face_crop(frame["landmarks"], base.config.face_size)
+            return motion_code(base, frame["image"], frame["head"])
+        size, head = base.config.face_size, frame["head"]
+        crops = face_crops(frame["image"], head, size)
+        points = landmarks_in_face_crop(frame["landmarks"], head, frame["image"].shape[-1], size)
         return base.expression(augment_driver(crops, points, sample_seeds(self._config.seed, positions, purpose)))
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
         """Source, driver, both predictions, and the warps as chess boards."""
         base, shown = self._base(nets), prepared(batch)
         source, driver = shown["source"], shown["driver"]
-        z_d = motion_code(base, driver["image"], driver["landmarks"])
+        z_d = motion_code(base, driver["image"], driver["head"])
         code = encode(base, source)
         driven = base.drive(code, driver["head"], z_d)
         crossed = base.drive(encode(base, shown["other_source"]), driver["head"], z_d)
@@ -99,18 +141,43 @@ class BaseStage(Stage):
         }
 
     def measure(self, batch: Batch, nets: nn.ModuleDict) -> dict[str, Tensor]:
-        """Self-reenactment against the driver, beside what copying the source would give."""
+        """Self-reenactment against the driver, beside what copying the source would give; what codes carry; and what a
+        tracker sees of it and of driving by another person."""
         base, shown = self._base(nets), prepared(batch)
         source, driver = shown["source"], shown["driver"]
-        z_d = motion_code(base, driver["image"], driver["landmarks"])
-        predicted = base.drive(encode(base, source), driver["head"], z_d).image
-        return compared(predicted, driver, copied=source["image"])
+        z_d = motion_code(base, driver["image"], driver["head"])
+        code = encode(base, source)
+        predicted = base.drive(code, driver["head"], z_d).image
+        figures = compared(predicted, driver, copied=source["image"]) | code_figures(base, shown, z_d, predicted)
+        if self._config.track:
+            other = shown["other_driver"]
+            crossed = base.drive(code, other["head"], motion_code(base, other["image"], other["head"])).image
+            figures |= tracked_figures({"": predicted, "cross_": crossed}, source, [driver, other])
+        return figures
+
+    def concerns(self, figures: Mapping[str, float], done: float) -> list[str]:
+        """Collapsed codes, and results that are worse than a copy of the source, after the first steps."""
+        if done < FIRST_STEPS:
+            return []
+        lines = [collapsed(figures)]
+        if figures["face_psnr_db"] < figures["copy_face_psnr_db"]:
+            lines.append(
+                f"faces are drawn worse ({figures['face_psnr_db']:.1f} dB) than the source left as it is"
+                f" ({figures['copy_face_psnr_db']:.1f} dB): train longer, on more people, or see docs/training.md"
+            )
+        return [line for line in lines if line is not None]
 
     @staticmethod
     def _base(nets: nn.ModuleDict) -> Base:
         base = nets["base"]
         assert isinstance(base, Base)
         return base
+
+
+def _misread(z: Tensor, frame: Mapping[str, Any]) -> Tensor:
+    """How far the first components of a code are from the expression that the landmarks tell."""
+    wanted = expression_numbers(frame["landmarks"], frame["head"], frame["image"].shape[-1]).to(z.dtype)
+    return (z[:, : wanted.shape[1]] - wanted).abs().mean()
 
 
 def _read_by_all(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +188,7 @@ def _read_by_all(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor
     """
     driver = shown["driver"]
     x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
-    z_sd, z_cross = (motion_code(base, x * driver["matte"], driver["landmarks"]) for x in (x_sd, x_cross))
+    z_sd, z_cross = (motion_code(base, x * driver["matte"], driver["head"]) for x in (x_sd, x_cross))
     return z_sd, z_cross
 
 
@@ -134,5 +201,5 @@ def _read_by_encoder(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Te
     other = shown["other_source"]
     with torch.no_grad():
         x_cross = base.drive(encode(base, other), other["head"], z_d).image
-    z_sd = motion_code(base, x_sd.detach(), shown["driver"]["landmarks"])
-    return z_sd, motion_code(base, x_cross, other["landmarks"])
+    z_sd = motion_code(base, x_sd.detach(), shown["driver"]["head"])
+    return z_sd, motion_code(base, x_cross, other["head"])

@@ -12,13 +12,18 @@ from avatarkit.training.config import OptimConfig, TrainConfig, demand
 Config = TypeVar("Config", bound=TrainConfig)
 CYCLE_FORMS: tuple[str, ...] = get_args(CycleForm)
 CYCLE_TRAINS = ("all", "encoder")
+CYCLE_NEGATIVES = ("people", "both")
 
 
 @dataclass(frozen=True)
 class BaseLoss:
-    """Weights of the base model's losses; the defaults are the paper's. 0 leaves a loss out.
+    """Weights of the base model's losses; the defaults are the paper's where it has the loss. 0 leaves one out.
 
+    vgg16: as vgg19, by a net that is at hand more often (not in the paper).
     pixel: L1 with multi-scale gradients, for trainings without perceptual weights (not in the paper).
+    expression: L1 between the first components of the codes of all frames and the expression as landmarks say
+        it (`head.expression`), so that codes carry it from the start (choice).
+    background: L1 of what is drawn outside the driver's matte against black, so that frames can be cut out (choice).
     """
 
     vgg19: float = 20.0
@@ -27,7 +32,10 @@ class BaseLoss:
     adversarial: float = 1.0
     feature_matching: float = 40.0
     cycle: float = 2.0
+    vgg16: float = 0.0
     pixel: float = 0.0
+    expression: float = 1.0
+    background: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class StudentLoss:
     gaze: float = 5.0
     adversarial: float = 1.0
     feature_matching: float = 0.0
+    vgg16: float = 0.0
     pixel: float = 0.0
 
 
@@ -78,13 +87,25 @@ class PoseLoss:
 class BaseTrain(TrainConfig):
     """Training of G_base.
 
-    scale, margin, form: of the cycle loss; form is "megaportraits" (eq. 6-7 as written) or "cosface".
+    mouth, eyes: how much more than elsewhere a difference counts there, in the pixel and perceptual losses (choice).
+    track: validation also measures mouth, lids and pose by a face tracker, where one can run.
+    cycle_from, cycle_ramp: the step at which the cycle loss begins, and over how many steps it then grows: before
+        codes carry something there is nothing that it could keep apart (choice).
+    cycle_negatives: "people" as published; "both" adds the source's own code, so that telling people apart is not
+        enough (choice).
+    cycle_scale, cycle_margin, cycle_form: of the cycle loss; form is "megaportraits" (eq. 6-7 as written) or "cosface".
     cycle_trains: whom it teaches: the expression "encoder" alone, on pictures of the other person in its own pose
         (choice), or "all" nets, as the paper is commonly read, with which more of the driver's looks leaked
         (docs/benchmarks.md, "Learning").
     """
 
     loss: BaseLoss = field(default_factory=BaseLoss)
+    mouth: float = 4.0
+    eyes: float = 4.0
+    track: bool = True
+    cycle_from: int = 10_000
+    cycle_ramp: int = 10_000
+    cycle_negatives: str = "both"
     cycle_scale: float = 5.0
     cycle_margin: float = 0.2
     cycle_form: str = "megaportraits"
@@ -95,8 +116,15 @@ class BaseTrain(TrainConfig):
         """Loss weights by name."""
         return asdict(self.loss)
 
+    def weights_at(self, step: int) -> dict[str, float]:
+        """The cycle loss's weight is 0 before `cycle_from`, and grows over `cycle_ramp` steps."""
+        grown = (step + 1 - self.cycle_from) / (self.cycle_ramp + 1)
+        return {**self.weights, "cycle": self.loss.cycle * min(max(grown, 0.0), 1.0)}
+
     def check_own(self) -> None:
-        """The cycle loss's form, scale, and whom it teaches."""
+        """The cycle loss's form, scale, negatives, and whom it teaches."""
+        negatives = self.cycle_negatives
+        demand(negatives in CYCLE_NEGATIVES, "cycle_negatives", negatives, f"one of {', '.join(CYCLE_NEGATIVES)}")
         demand(self.cycle_form in CYCLE_FORMS, "cycle_form", self.cycle_form, f"one of {', '.join(CYCLE_FORMS)}")
         taught = self.cycle_trains
         demand(taught in CYCLE_TRAINS, "cycle_trains", taught, f"one of {', '.join(CYCLE_TRAINS)}")
@@ -205,8 +233,12 @@ def _tiny(config: Config) -> Config:
 BASE: Mapping[str, BaseTrain] = {
     PAPER_512: BaseTrain(steps=300_000, batch=16, checkpointing=True),
     PAPER_256: BaseTrain(steps=200_000, batch=24, checkpointing=True),
-    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL)),
-    TINY: _tiny(BaseTrain(steps=4_000, batch=4, loss=_BASE_PIXEL)),
+    SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL, cycle_from=4_000, cycle_ramp=4_000)),
+    TINY: _tiny(
+        BaseTrain(
+            steps=4_000, batch=4, loss=_BASE_PIXEL, cycle_from=1_500, cycle_ramp=500, optim=OptimConfig(lr=5e-4)
+        )
+    ),
 }
 ENHANCER: Mapping[str, EnhancerTrain] = {
     PAPER_512: EnhancerTrain(steps=50_000, batch=16, checkpointing=True),

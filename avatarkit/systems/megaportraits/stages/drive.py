@@ -13,18 +13,22 @@ from avatarkit.head.face_crop import face_crops
 from avatarkit.systems.megaportraits.base import Base, SourceCode
 
 Frames = Mapping[str, Any]
-"""Frames of a batch: "image" (B, 3, S, S) float in [0, 1], "landmarks" (B, 478, 3) px, "head" (B, 4, 4)."""
+"""Frames of a batch: "image" (B, 3, S, S) and "matte" (B, 1, S, S) float in [0, 1], "head" (B, 4, 4)."""
 
 
-def motion_code(base: Base, image_B3HW: Tensor, landmarks_BN3: Tensor) -> Tensor:
-    """z, (B, 512): the expression of the face at these landmarks."""
-    return base.expression(face_crops(image_B3HW, landmarks_BN3, base.config.face_size))
+def motion_code(base: Base, image_B3HW: Tensor, head_B44: Tensor) -> Tensor:
+    """z, (B, 512): the expression of the face whose head transform this is."""
+    return base.expression(face_crops(image_B3HW, head_B44, base.config.face_size))
 
 
-def encode(base: Base, source: Frames) -> SourceCode:
-    """All of a source that its drivers share; G_3D runs here."""
-    z_s = motion_code(base, source["image"], source["landmarks"])
-    return base.encode_source(source["image"], source["head"], z_s)
+def encode(base: Base, source: Frames, z_s: Tensor | None = None) -> SourceCode:
+    """All of a source that its drivers share; G_3D runs here. The encoders of appearance see it without its background.
+
+    z_s: its expression code, where it is known already.
+    """
+    if z_s is None:
+        z_s = motion_code(base, source["image"], source["head"])
+    return base.encode_source(source["image"] * source["matte"], source["head"], z_s)
 
 
 class Teacher(nn.Module):
@@ -43,7 +47,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def drive_code(self, source: SourceCode, driver: Frames) -> Tensor:
         """As `drive`, for encoded sources."""
-        z_d = motion_code(self.base, driver["image"], driver["landmarks"])
+        z_d = motion_code(self.base, driver["image"], driver["head"])
         low = self.base.drive(source, driver["head"], z_d).image
         drawn: Tensor = low if self.enhancer is None else self.enhancer(low)
         return drawn.clamp(0, 1)

@@ -33,6 +33,8 @@ class EnhancerStage(Stage):
         config: of the training. enhancer: the net. base: frozen. size: of the base model's pictures, pixels.
     """
 
+    best = ("psnr_db", True)
+
     def __init__(
         self, config: EnhancerTrain, enhancer: nn.Module, base: Base, adversary: AdversarialLoss | None, size: int
     ) -> None:

@@ -23,6 +23,8 @@ class GazeStage(Stage):
         config: of the training. gaze: the net. eye_px: side of its eye crops, pixels.
     """
 
+    best = ("gaze_error", False)
+
     def __init__(self, config: GazeTrain, gaze: nn.Module, eye_px: int) -> None:
         super().__init__({"gaze": gaze})
         self._config = config

@@ -1,4 +1,4 @@
-"""The losses that look through frozen nets: VGG19, VGGFace, and our own gaze net."""
+"""The losses that look through frozen nets: VGG16, VGG19, VGGFace, and our own gaze net."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ class Perceptual(nn.Module):
         self.nets = nn.ModuleDict(dict(nets))
         self._eye_px = eye_px
 
-    def forward(self, predicted: Tensor, target: Tensor, matte: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, predicted: Tensor, target: Tensor, matte: Tensor, landmarks: Tensor, weights: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Losses of a prediction.
 
         Args:
             predicted, target: (B, 3, S, S) RGB in [0, 1]. matte: (B, 1, S, S), what counts.
-            landmarks: (B, 478, 3) of the target, in its pixels.
+            landmarks: (B, 478, 3) of the target, in its pixels. weights: (B, 1, S, S), how much each place counts.
         """
         terms: dict[str, Tensor] = {}
         for name, net in self.nets.items():
@@ -41,7 +43,8 @@ class Perceptual(nn.Module):
             if isinstance(net, GazeFeatures):
                 terms[name] = gaze_loss(net, predicted, target, landmarks, matte, crop_px=self._eye_px)
             else:
-                terms[name] = perceptual(net, predicted, target, matte, scales=_scales(target.shape[-1]))
+                scales = _scales(target.shape[-1])
+                terms[name] = perceptual(net, predicted, target, matte, weights=weights, scales=scales)
         return terms
 
 

@@ -33,6 +33,8 @@ def angle_deg(one_B33: Tensor, other_B33: Tensor) -> Tensor:
 class PoseStage(Stage):
     """Trains the head-pose net on both frames of each pair."""
 
+    best = ("angle_deg", False)
+
     def __init__(self, config: PoseTrain, pose: nn.Module) -> None:
         super().__init__({"pose": pose})
         self._config = config

@@ -152,7 +152,9 @@ _ENHANCER_PARENT = Parent("enhancer", required=False, nets=("enhancer",), built_
 _PAIRS, _ALONE, _PHOTOS = SampleSpec(), SampleSpec(other=False), SampleSpec("photos")
 _LOOKS: dict[str, Any] = {"frozen": _frozen, "missing": _missing}
 
-BASE = _recipe("base", _PAIRS, ("D, base",), config.BASE, build=_base, parents={"gaze": _GAZE_PARENT}, **_LOOKS)
+BASE = _recipe(
+    "base", SampleSpec(candidates=4), ("D, base",), config.BASE, build=_base, parents={"gaze": _GAZE_PARENT}, **_LOOKS
+)
 ENHANCER = _recipe(
     "enhancer",
     _PHOTOS,

@@ -36,6 +36,8 @@ class StudentStage(Stage):
         identities: of the avatars. people: identity of each clip of the data, by clip number.
     """
 
+    best = ("teacher_face_psnr_db", True)
+
     def __init__(
         self,
         config: StudentTrain,
@@ -129,7 +131,7 @@ class StudentStage(Stage):
         """All avatars through the part of the teacher that no driver changes: once, since it is frozen."""
         if self._sources is not None:
             return self._sources
-        keys = ("image", "landmarks", "head")
+        keys = ("image", "matte", "head")
         codes = []
         for first in range(0, len(self._avatars), AT_ONCE):
             some = [{key: frame[key] for key in keys} for frame in self._avatars[first : first + AT_ONCE]]
