@@ -206,7 +206,7 @@ def steady(options: argparse.Namespace) -> Found:
     write_image(source, next(iter(FrameReader(options.video))), {})
     rows: list[Row] = []
     openings = mouths_of(list(islice(FrameReader(options.video), 25 * options.seconds)))
-    for strength in (0.0, 1.0):
+    for strength in (0.0, 0.5, 1.0):
         out = options.work / f"steady-{strength:g}"
         config = ReenactConfig(
             source, options.video, out, checkpoint=tuple(options.checkpoints), overwrite=True, device=options.device,
@@ -221,7 +221,7 @@ def steady(options: argparse.Namespace) -> Found:
         detail, matte = compensated(frames)
         r = float(np.corrcoef(mouths[seen], openings[: len(mouths)][seen])[0, 1])
         rows.append({"stabilize": strength, "detail": detail, "matte": matte, "r_mouth": r})
-    without, with_it = rows
+    without, _, with_it = rows
     verdicts = [
         Verdict(Bar(f"{name}, with / without", "<=", 0.8), float(with_it[name]) / float(without[name]))  # type: ignore[arg-type]
         for name in ("detail", "matte")

@@ -54,7 +54,7 @@ def reenact(
     background: options.Background = "plate",
     paste_back: options.PasteBack = False,
     side_by_side: options.SideBySide = False,
-    stabilize: options.Stabilize = 0.0,
+    stabilize: options.Stabilize = None,
     preview: options.Preview = False,
     layers: options.Layers = None,
     audio: options.Audio = None,

@@ -180,9 +180,12 @@ Compile = Annotated[
     ),
 ]
 Stabilize = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0.0, max=1.0, help="How much flicker of fine detail and matte is taken out.", rich_help_panel=PICTURE
+        min=0.0,
+        max=1.0,
+        help="How much flicker of fine detail and matte is taken out; 1 where networks' frames are cut out, else 0.",
+        rich_help_panel=PICTURE,
     ),
 ]
 Layers = Annotated[

@@ -41,6 +41,8 @@ from avatarkit.systems.protocol import Engine
 Picture = NDArray[np.uint8]
 Shown = Source | Unseen
 Moves = Transfer | Followed
+STEADIED = 1.0
+"""Mattes found frame by frame flicker; engines that bring their own alpha, and whole frames, need none of it."""
 PRESET = "superfast"
 """The encoder shares two cores with the drawing of frames: one step faster makes larger files, not worse ones."""
 
@@ -177,9 +179,11 @@ def _look_out(source: Shown, driver: Driver, moves: Moves, config: ReenactConfig
 
 def _render(engine: Engine, source: Shown, tools: LayerTools, config: ReenactConfig) -> Render:
     wanted = source.background is not None or source.transparent or config.layers is not None
+    matting = tools.frame_matting if wanted and not engine.needs.alpha else None
+    usual = 0.0 if matting is None else STEADIED
     return Render(
-        matting=tools.frame_matting if wanted and not engine.needs.alpha else None,
-        stabilize=0.0 if config.preview else config.stabilize,
+        matting=matting,
+        stabilize=0.0 if config.preview else usual if config.stabilize is None else config.stabilize,
         apart=config.layers is not None,
         workers=_workers(source),
     )

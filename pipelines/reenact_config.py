@@ -37,7 +37,8 @@ class ReenactConfig:
     label: a visible mark in every frame. sign: certificate and key of a C2PA manifest, PEM; tsa: address of its time
     stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video. checkpoint, avatar, device, precision, compile: of
-    engines with networks, see `systems.options.EngineOptions`. stabilize: how much flicker is taken out, 0 to 1.
+    engines with networks, see `systems.options.EngineOptions`. stabilize: how much flicker is taken out, 0 to 1;
+    None: `reenact.STEADIED` of what is cut out frame by frame.
     layers: folder for foreground, matte and plate as files of their own.
     """
 
@@ -62,7 +63,7 @@ class ReenactConfig:
     device: str = AUTO
     precision: str = AUTO
     compile: bool = False
-    stabilize: float = 0.0
+    stabilize: float | None = None
     layers: Path | None = None
     turntable: float | None = None
     matting: str = AUTO
@@ -119,7 +120,7 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError("--tsa: time stamps are for --sign CERT KEY")
     if config.signer is not None:
         check_signer(config.signer, config.output)
-    if not 0.0 <= config.stabilize <= 1.0:
+    if config.stabilize is not None and not 0.0 <= config.stabilize <= 1.0:
         raise UsageError(f"--stabilize {config.stabilize:g}: use a number from 0 to 1")
     if config.turntable is not None and not 0.0 < config.turntable <= 60.0:
         raise UsageError(f"--turntable {config.turntable:g}: use degrees up to 60")

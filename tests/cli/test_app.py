@@ -125,7 +125,7 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "device": "auto",
         "precision": "auto",
         "compile": False,
-        "stabilize": 0.0,
+        "stabilize": None,
         "layers": None,
         "turntable": None,
         "matting": "auto",

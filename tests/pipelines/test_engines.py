@@ -163,6 +163,19 @@ def test_an_exported_student_draws_the_same_video(
         assert np.abs(read_image(one).astype(int) - read_image(other)).max() <= 1
 
 
+def test_what_is_cut_out_frame_by_frame_is_steadied(run: Run, tmp_path: Path) -> None:
+    """The same as --stabilize 1; what the warp engine draws, and whole frames, as with 0."""
+    for name, stages, more, strength in (
+        ("cut", ("base",), {}, 1.0),
+        ("whole", ("base",), {"background": "keep"}, 0.0),
+        ("warped", (), {"size": 64}, 0.0),
+    ):
+        for out, given in ((name, {}), (f"{name}-said", {"stabilize": strength})):
+            run(*stages, out=out, codec="png", **more, **given)
+        for item, other in zip(*(sorted((tmp_path / n).iterdir()) for n in (name, f"{name}-said")), strict=True):
+            np.testing.assert_array_equal(read_image(item), read_image(other))
+
+
 @pytest.mark.parametrize("motion", ["relative", "absolute"])
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_steadied_and_not(run: Run, motion: str, strength: float) -> None:
