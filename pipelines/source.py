@@ -191,11 +191,10 @@ class Source:
         if not self._paste_back or self._frame is None:
             return done
         full = self._frame.copy()
-        around = full[self.crop.window].copy()
-        full[self.crop.window] = done
+        around, inner = self._frame[self.crop.window], full[self.crop.window]
+        inner[:] = done
         for strip, weight in self._seams:
-            joined = composite(done[strip], weight, around[strip])
-            full[self.crop.window][strip] = joined
+            inner[strip] = composite(done[strip], weight, around[strip])
         return full
 
     def _matte(

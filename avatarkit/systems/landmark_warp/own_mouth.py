@@ -17,6 +17,8 @@ OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
 """Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
+ROW_SERVES, STRIP_SERVES = (1.3, 2.0), (1.1, 1.7)
+"""The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source."""
 GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""
 DARK = 0.6
@@ -107,7 +109,8 @@ class OwnMouth:
         """How far the source's own upper teeth serve a mouth that is open by `gap`."""
         if self.teeth is None:
             return 0.0
-        return 1.0 if self._row else 1.0 - float(rise(np.array(gap / self._gap), 1.1, 1.7))
+        # Where lips cut the row short and hide its ends, a wider mouth would show a piece of it.
+        return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self._row else STRIP_SERVES)))
 
     def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float) -> None:
         """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place."""

@@ -1,0 +1,52 @@
+"""The source's own teeth: where they are seen, and how long they serve a mouth that opens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avatarkit.geometry.similarity import Similarity
+from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
+from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
+
+SCALE = 300.0
+TEETH = (235, 230, 215)
+
+
+def smile(teeth: float, gap: float = 0.12) -> OwnMouth:
+    """A mouth 0.5 head units wide; its upper `teeth` of the opening are teeth, parted by thin dark gaps."""
+    plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
+    s = np.linspace(-0.25, 0.25, 11)
+    arch = 1.0 - (s / 0.25) ** 2
+    top, bottom = np.stack([s, -0.3 * gap * arch], axis=1), np.stack([s, 0.7 * gap * arch], axis=1)
+    picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
+    first = round(100 - 0.3 * gap * SCALE)
+    split, last = round(first + teeth * gap * SCALE), round(100 + 0.7 * gap * SCALE)
+    picture[first:split] = TEETH
+    picture[first:split, ::20] = (60, 40, 40)
+    picture[split:last] = (60, 25, 25)
+    return OwnMouth(picture, plane, top, bottom, np.float32([180, 90, 90]))
+
+
+def test_a_row_serves_until_lips_would_show_where_it_is_cut() -> None:
+    own = smile(0.7)
+    assert own.teeth is not None
+    np.testing.assert_allclose(own.teeth, TEETH, atol=8)
+    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.25, 1.6, 2.0, 3.0)]
+    assert shares[:3] == [1.0, 1.0, 1.0]
+    assert 0.0 < shares[3] < 1.0
+    assert shares[4:] == [0.0, 0.0]
+
+
+def test_gaps_between_teeth_are_no_holes() -> None:
+    own = smile(0.7)
+    colours = np.zeros((1, 61, 3), np.float32)
+    s = np.linspace(-0.1, 0.1, 61, dtype=np.float32)[None]
+    own.lay_upper(colours, s, np.full_like(s, 0.01), 1.0)
+    assert colours.max(2).min() > 50.0
+
+
+def test_no_teeth_are_seen_in_the_dark() -> None:
+    own = smile(0.0)
+    assert own.teeth is None
+    assert own.share(0.12) == pytest.approx(0.0)
