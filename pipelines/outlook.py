@@ -75,7 +75,7 @@ def about_motion(motion: Motion, transfer: Transfer, config: ReenactConfig) -> I
             " (see --on-missing), or choose another part (--start, --end)"
         )
     eyes = np.concatenate([motion.eye_opening, motion.gaze.reshape(count, -1)], axis=1)
-    if count > 1 and float(np.ptp(eyes, axis=0).max()) < STILL:
+    if config.driver is not None and count > 1 and float(np.ptp(eyes, axis=0).max()) < STILL:
         yield f"{name}: the eyes cannot be seen (dark glasses?), and the source's rest; use a driver that shows them"
     turned_deg = np.abs([to_euler_deg(transfer.pose(i).rotation)[:2] for i in range(count)]).max(1)
     far = float((turned_deg > FURTHEST_DEG).mean())

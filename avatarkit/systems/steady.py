@@ -84,8 +84,13 @@ def _steady(now: _Seen, others: list[_Seen], strength: float, flow: cv2.DISOptic
         detail += weight[..., None] * fine
         if alpha is not None and other.alpha is not None:
             alpha += weight * _moved(other.alpha, places)
-    frame = np.clip(np.rint(now.coarse + detail / total[..., None]), 0, 255).astype(np.uint8)
-    return Drawn(frame, None if alpha is None else np.rint(alpha / total).astype(np.uint8))
+    frame = _levels(now.coarse + detail / total[..., None])
+    return Drawn(frame, None if alpha is None else _levels(alpha / total))
+
+
+def _levels(values: Array) -> NDArray[np.uint8]:
+    """Grey levels; a cubic look-up overshoots at edges."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _places(

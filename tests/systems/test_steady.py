@@ -54,6 +54,19 @@ def test_it_does_not_lag() -> None:
         assert int(np.argmin(error)) == 2
 
 
+def test_sharp_mattes_have_no_specks() -> None:
+    """Looked up between pixels, an edge overshoots; what is beyond white must not become black."""
+    given = []
+    for index, drawn in enumerate(frames(6, noise=3.0, speed=2)):
+        alpha = np.where(np.arange(SIDE) > 30 + 2 * index, 255, 0).astype(np.uint8)
+        given.append(Drawn(drawn.frame, np.repeat(alpha[None], SIDE, axis=0)))
+    for index, drawn in enumerate(steadied(given, 1.0)):
+        assert drawn.alpha is not None
+        edge = 31 + 2 * index
+        assert drawn.alpha[16:-16, edge + 4 : -4].min() > 200
+        assert drawn.alpha[16:-16, : edge - 4].max() < 50
+
+
 def test_another_shot_takes_no_part() -> None:
     before, after = frames(4, 0.0), [Drawn(255 - drawn.frame, drawn.alpha) for drawn in frames(4, 0.0)]
     found = list(steadied([*before, *after], 1.0))
