@@ -41,6 +41,8 @@ class SampleSpec:
             raise UsageError("drivers are chosen among candidates one by one: window must be 1")
         if self.kind == "photos" and (self.sources, self.window, self.candidates) != (1, 1, 1):
             raise UsageError("photos have one frame each: sources, window and candidates must be 1")
+        if self.lines_shrink < 1:
+            raise UsageError(f"landmark pictures {self.lines_shrink} times smaller: take a whole number from 1 up")
 
     @property
     def least_frames(self) -> int:

@@ -6,12 +6,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from drawn_samples import lines_of
 from synthetic_dataset import write_dataset
 
 from avatarkit.checkpoint import Checkpoint, open_checkpoint
+from avatarkit.data.pairs import PairDataset
+from avatarkit.data.samples import SampleSpec
 from avatarkit.errors import InputError
+from avatarkit.face.mirror import mirrored
+from avatarkit.head.matrix import resized_px
 from avatarkit.pipelines.train.run import TrainJob, train
 from avatarkit.systems.metaportrait.config import PRESETS, check_lines, lines
 from avatarkit.systems.metaportrait.load import load_enhancer, load_flow, load_portrait
@@ -71,6 +77,17 @@ def test_the_temporal_net_keeps_the_enhancer(runs: Path) -> None:
     known = windowed.state_dict()
     for name, value in alone.state_dict().items():
         assert torch.equal(known[name], value), name
+
+
+def test_the_loader_draws_the_frames_lines_and_those_of_its_mirror_image(runs: Path) -> None:
+    spec = SampleSpec(other=False, window=3, lines="contours", lines_shrink=2)
+    for frames in (PairDataset(runs / "data", "train", 0, 64, sample=spec)[0][name] for name in ("source", "driver")):
+        points = frames["landmarks"].reshape(-1, 478, 3).numpy()
+        lines = frames["lines"].reshape(-1, 2, 3, 32, 32).numpy()
+        for landmarks, (own, turned) in zip(points, lines, strict=True):
+            small = resized_px(landmarks, 64, 32)
+            assert np.array_equal(own, lines_of(small, 32))
+            assert np.array_equal(turned, lines_of(mirrored(small, 32), 32))
 
 
 def forged(checkpoint: Checkpoint, folder: Path, change: dict[str, str]) -> Checkpoint:

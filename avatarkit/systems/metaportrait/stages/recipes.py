@@ -60,7 +60,9 @@ class Frozen:
 
 
 def _flow(config: FlowTrain, given: Ingredients) -> Stage:
-    return FlowStage(config, build.build_flow(_flow_config(config), derive(config.seed, "flow")), given.frozen.vgg)
+    flow = build.build_flow(_flow_config(config), derive(config.seed, "flow"))
+    flow.net.occlusion.requires_grad_(False)  # nothing that the flow's losses see depends on it
+    return FlowStage(config, flow, given.frozen.vgg)
 
 
 def _flow_config(config: FlowTrain) -> FlowConfig:
