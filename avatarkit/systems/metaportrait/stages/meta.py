@@ -94,6 +94,10 @@ class MetaStage(Stage):
         self._config = config
         self._inner: list[list[Tensor]] = []
 
+    def compiled_parts(self) -> list[nn.Module]:
+        """None: what runs are copies, of each person anew."""
+        return []
+
     def forward(self, batch: Batch) -> Outcome:
         """The outer step's loss over the people of a batch."""
         config, portrait = self._config, portrait_of(self.nets)
