@@ -28,6 +28,7 @@ from avatarkit.cli import (
     motion,
     prepare,
     reenact,
+    study,
     train,
     weights,
 )
@@ -82,6 +83,10 @@ evaluate_app.command("self")(evaluate.self_reenactment)
 evaluate_app.command("cross")(evaluate.cross_reenactment)
 evaluate_app.command("videos")(evaluate.videos)
 evaluate_app.command("compare")(evaluate.compare)
+study_app = typer.Typer(help="Ask people which of two methods they prefer.", add_completion=False)
+evaluate_app.add_typer(study_app, name="study")
+study_app.command("build")(study.build)
+study_app.command("read")(study.read)
 app.add_typer(export_app, name="export")
 export_app.command("student")(export.student)
 app.add_typer(weights_app, name="weights")
