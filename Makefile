@@ -72,8 +72,9 @@ test-system-ffmpeg: $(STAMP)  ## Run the tests of media with the distribution's 
 demo: $(STAMP)  ## Render the bundled example and say where the video is
 	@$(PY) -m avatarkit demo -o $(DEMO) --overwrite
 
-bench: $(STAMP)  ## Measure speed, memory and motion
-	@$(PY) benchmarks/run.py
+bench: $(STAMP)  ## Measure speeds on this machine, then memory and sound's sync, on the demo's driver
+	@$(PY) -m avatarkit bench
+	@$(PY) benchmarks/run.py memory sync
 
 clean:  ## Remove what was built or rendered; keep .venv
 	@rm -rf build dist *.egg-info $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -17,6 +17,7 @@ import typer
 from avatarkit import __version__
 from avatarkit.cli import (
     batch,
+    bench,
     cache,
     data,
     demo,
@@ -98,6 +99,7 @@ weights_app.command("path")(weights.path)
 weights_app.command("licences")(weights.licences)
 app.command("demo")(demo.demo)
 app.command("gallery")(gallery.gallery)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("inspect")(inspect.inspect)
 
