@@ -17,8 +17,12 @@ def bench(
     parts: Annotated[
         list[str] | None, typer.Argument(metavar="[PART ...]", help="media, tracking, engines, loader, training.")
     ] = None,
-    driver: Annotated[Path | None, typer.Option(metavar="VIDEO", show_default="the demo's")] = None,
-    source: Annotated[Path | None, typer.Option(metavar="PICTURE", show_default="the demo's")] = None,
+    driver: Annotated[
+        Path | None, typer.Option(metavar="VIDEO", show_default="the demo's", help="To decode and follow.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", show_default="the demo's", help="To be drawn.")
+    ] = None,
     dataset: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Made by prepare-data; loader and training need it.")
     ] = None,

@@ -178,7 +178,7 @@ def training(config: BenchConfig, work: Path) -> Iterator[Speed]:
     """Steps of `train base` with all around them against forward and backward of the same step alone."""
     import torch.autograd
 
-    from avatarkit.pipelines.train import TrainJob, configured, open_parents, train
+    from avatarkit.pipelines.train.run import TrainJob, configured, open_parents, train
     from avatarkit.systems import registry
     from avatarkit.training.feed import collate
     from avatarkit.training.open_data import open_data
@@ -188,8 +188,9 @@ def training(config: BenchConfig, work: Path) -> Iterator[Speed]:
     setting = configured(job)
     assert config.dataset is not None
     recipe = registry.recipe("base")
-    data = open_data(config.dataset, "base", recipe.sample, recipe.size_px(setting.preset), 0, setting.preset)
     parents = open_parents(recipe, {}, setting.preset)
+    sample, needed_px = recipe.sample_of(setting, parents), recipe.size_px(setting.preset)
+    data = open_data(config.dataset, "base", sample, needed_px, setting.seed, setting.preset)
     stage = recipe.make(setting, Ingredients(parents, data, recipe.frozen(setting, parents, False))).train()
     batch = collate([data.train[number] for number in range(setting.batch)])
 
