@@ -27,6 +27,7 @@ from avatarkit.cli import (
     gallery,
     inspect,
     motion,
+    personalize,
     prepare,
     reenact,
     study,
@@ -59,6 +60,7 @@ evaluate_app = typer.Typer(help="Measure reenactments, of any engine or program.
 export_app = typer.Typer(help="Networks as files for other programs.", add_completion=False)
 weights_app = typer.Typer(help="Fetch, check and list other people's networks.", add_completion=False)
 app.command("reenact")(reenact.reenact)
+app.command("personalize")(personalize.personalize)
 app.command("batch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(batch.batch)
 app.add_typer(cache_app, name="cache")
 cache_app.command("info")(cache.info)

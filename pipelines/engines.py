@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from avatarkit.errors import InputError, UsageError
 from avatarkit.motion.config import MotionConfig
+from avatarkit.systems.refined_warp import is_avatar
 from avatarkit.systems.registry import EngineInfo, engines, loaded
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ AUTO = "auto"
 WARP = "warp"
 EXPORTED = "onnx"
 """Stands for the stage of an exported file."""
+AVATAR = "avatar"
+"""Stands for that of a personal avatar, and names its engine."""
 
 Given: TypeAlias = "Mapping[str, Checkpoint | Path]"
 
@@ -49,6 +52,24 @@ def given_checkpoints(paths: tuple[Path, ...]) -> dict[str, Checkpoint | Path]:
 def checkpoint_hashes(given: Given, digest: Callable[[Path], str]) -> dict[str, str]:
     """SHA-256 that stands for each checkpoint or exported file, by stage; `digest` gives a file's."""
     return {stage: digest(item) if isinstance(item, Path) else item.sha256 for stage, item in given.items()}
+
+
+def given_for(config: ReenactConfig) -> dict[str, Checkpoint | Path]:
+    """The checkpoints of a reenactment; an avatar in the source's place brings its own, unless the warp is asked for.
+
+    Raises as `given_checkpoints`.
+    """
+    result = given_checkpoints(config.checkpoint)
+    if config.source is not None and is_avatar(config.source) and config.engine in (AUTO, AVATAR):
+        result[AVATAR] = config.source
+    return result
+
+
+def consent_of(avatar: Path) -> str:
+    """What an avatar's file records of the consent of the person shown."""
+    from avatarkit.systems.refined_warp.avatar_file import read_about
+
+    return str(read_about(avatar).get("consent", ""))
 
 
 def choose_engine(name: str, given: Given) -> EngineInfo:

@@ -20,7 +20,16 @@ from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
 from avatarkit.motion.turntable import turntable
 from avatarkit.pipelines.driver import Driver, driver_kind
-from avatarkit.pipelines.engines import AUTO, check_engine, checkpoint_hashes, choose_engine, given_checkpoints
+from avatarkit.pipelines.engines import (
+    AUTO,
+    AVATAR,
+    Given,
+    check_engine,
+    checkpoint_hashes,
+    choose_engine,
+    consent_of,
+    given_for,
+)
 from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
 from avatarkit.pipelines.label import labelled
 from avatarkit.pipelines.layer_files import LayerFiles
@@ -67,7 +76,7 @@ def reenact(
         DependencyError: weights, packages or a device that are missing.
     """
     background = checked(config)
-    given = given_checkpoints(config.checkpoint)
+    given = given_for(config)
     info = choose_engine(config.engine, given)
     check_engine(info, config, None if config.driver is None else driver_kind(config.driver)[0])
     timer = StageTimer()
@@ -105,8 +114,8 @@ def reenact(
         with timer.stage("render"):
             named = (("source", config.source), ("driver", config.driver))
             inputs = [Input(kind, path, studio.digest(path)) for kind, path in named if path is not None]
-            weights = tuple(checkpoint_hashes(given, studio.digest).values())
-            size, audio = _write(config, source, driver, engine, moves, render, progress, shown, inputs, weights)
+            marks = _marks(config, engine, source, given, studio)
+            size, audio = _write(config, source, driver, engine, moves, render, progress, shown, inputs, marks)
             for line in engine.notices():
                 progress.notice(line)
     cut_out_by = None if render.matting is None else render.matting.name
@@ -199,10 +208,9 @@ def _write(
     progress: Progress,
     shown_to: Callable[[Picture], None] | None,
     inputs: Sequence[Input],
-    weights: Sequence[str],
+    marks: Marks,
 ) -> tuple[tuple[int, int], str]:
     """Render and write; returns width and height of the output, and what became of the sound."""
-    marks = _marks(config, engine, source, weights)
     kind = output_kind(config.output)
     shown = moments(driver.motion, moves.references[0]) if config.preview else []
     progress.stage("render", len(shown) or len(moves))
@@ -239,14 +247,15 @@ def _write(
         return result
 
 
-def _marks(config: ReenactConfig, engine: Engine, source: Shown, weights: Sequence[str]) -> Marks:
-    behind = parse_background(config.background).kind
-    own = isinstance(source, Source) and (behind == "plate" or config.preview)
+def _marks(config: ReenactConfig, engine: Engine, source: Shown, given: Given, studio: Studio) -> Marks:
+    behind, avatar = parse_background(config.background).kind, given.get(AVATAR)
+    own = isinstance(source, Source) and (behind == "plate" or config.preview or avatar is not None)
     return Marks.of(
         engine.name,
-        weights,
+        tuple(checkpoint_hashes(given, studio.digest).values()),
         real_pixels=own or behind == "image" or config.paste_back or config.side_by_side,
         painted=any(item.name == source.inpainting and item.weights is not None for item in INPAINTERS),
+        consent=consent_of(avatar) if isinstance(avatar, Path) else "",
     )
 
 

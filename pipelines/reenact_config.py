@@ -13,6 +13,7 @@ from avatarkit.motion.config import ON_MISSING, MotionConfig
 from avatarkit.motion.transfer import check
 from avatarkit.pipelines.driver import DriverPart, driver_kind
 from avatarkit.pipelines.provenance.sign import Signer, check_signer
+from avatarkit.systems.refined_warp import is_avatar
 from avatarkit.weights.choice import AUTO
 
 USUAL_SIZE = 1024
@@ -198,6 +199,8 @@ def _check_output(config: ReenactConfig, background: BackgroundSpec) -> None:
 
 def _kind_of(source: Path) -> str:
     """What the source is, as far as it can be told; "image" where reading it will say what is wrong with it."""
+    if is_avatar(source):
+        return "image"
     try:
         return driver_kind(source)[0]
     except AvatarkitError:

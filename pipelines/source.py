@@ -87,6 +87,16 @@ def read_portrait(path: Path, face: Face, faces: int, tracker: str) -> Portrait:
     return Portrait(*_read(path), face, faces, tracker)
 
 
+def avatar_portrait(path: Path) -> Portrait:
+    """The source that an avatar's file holds. Raises InputError where it is none."""
+    from avatarkit.face.types import face_from_landmarks
+    from avatarkit.systems.refined_warp.avatar_file import read_avatar
+
+    avatar = read_avatar(path)
+    tracker = str(avatar.about.get("tracker", "unknown"))
+    return Portrait(avatar.picture, avatar.alpha, face_from_landmarks(avatar.landmarks, 1.0), 1, tracker)
+
+
 def _read(path: Path) -> tuple[Picture, NDArray[np.float32] | None]:
     straight, alpha = read_image_rgba(path)
     return straight if alpha is None else over_white(straight, alpha), alpha

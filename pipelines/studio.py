@@ -27,14 +27,15 @@ from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
-from avatarkit.pipelines.engines import Given, checkpoint_hashes, open_engine
+from avatarkit.pipelines.engines import AVATAR, Given, checkpoint_hashes, open_engine
 from avatarkit.pipelines.framing import drawn_part, drawn_square
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.pipelines.source import Portrait, Source, Unseen, open_portrait, read_portrait
+from avatarkit.pipelines.source import Portrait, Source, Unseen, avatar_portrait, open_portrait, read_portrait
 from avatarkit.reading import read_array, read_json
 from avatarkit.runtime import Progress, sha256_file
 from avatarkit.systems.protocol import Engine
+from avatarkit.systems.refined_warp import is_avatar
 from avatarkit.systems.registry import EngineInfo
 
 T = TypeVar("T")
@@ -104,6 +105,8 @@ class Studio:
         """The source's picture and face. Raises as `open_portrait`."""
         path = config.source
         assert path is not None
+        if is_avatar(path):
+            return self._remembered("portrait", self.digest(path), lambda: avatar_portrait(path))
         key = {"file": self.digest(path), "face": asdict(config.face), "tracker": config.tracker}
 
         def make(folder: Path) -> None:
@@ -202,7 +205,8 @@ class Studio:
 
     def opened(self, info: EngineInfo, given: Given, config: ReenactConfig) -> Engine:
         """An engine with its networks on their device; it may be ready for another source."""
-        if not info.checkpoints:
+        # An avatar's engine belongs to its one source, and is prepared with it.
+        if not info.checkpoints or AVATAR in given:
             return open_engine(info, given, config)
         weights = checkpoint_hashes(given, self.digest).values()
         key = (info.name, *weights, config.avatar, config.device, config.precision, config.compile)

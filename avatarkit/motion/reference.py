@@ -46,7 +46,7 @@ def reference_frames(
                 f"--reference-frame {choice}: use auto, first, or a number from 0 to {len(motion) - 1}"
             )
         fixed = int(choice)
-    cost = _unlike(motion, source, seen) if mode == "absolute" else _not_neutral(motion)
+    cost = _unlike(motion, source, seen) if mode == "absolute" else not_neutral(motion)
     cost = cost + 100.0 * (motion.state != 0)
     result = []
     for start, stop in motion.shot_ranges():
@@ -59,7 +59,7 @@ def _angles(motion: Motion) -> Array:
     return np.array([to_euler_deg(rotation) for rotation in motion.rotation])
 
 
-def _not_neutral(motion: Motion) -> Array:
+def not_neutral(motion: Motion) -> Array:
     """How far each frame is from a closed mouth, open eyes, a frontal head and a level gaze.
 
     What depends on the person or the camera's height (pitch, the usual opening of the eyes, a resting mouth's

@@ -20,6 +20,7 @@ SYSTEMS: Mapping[str, str] = {
     "landmark-warp": "avatarkit.systems.landmark_warp:SYSTEM",
     "megaportraits": "avatarkit.systems.megaportraits:SYSTEM",
     "metaportrait": "avatarkit.systems.metaportrait:SYSTEM",
+    "refined-warp": "avatarkit.systems.refined_warp:SYSTEM",
 }
 """Systems by name, and where each one's `SYSTEM` is."""
 

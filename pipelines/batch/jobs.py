@@ -19,12 +19,13 @@ from avatarkit.motion.file import SUFFIX as MOTION_SUFFIX
 from avatarkit.pipelines.driver import driver_kind
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.reading import check_inside, parse_json, read_bytes
+from avatarkit.systems.refined_warp import SUFFIX as AVATAR_SUFFIX
 
 NAME = "{source}--{driver}"
 """Name of an output, from the stems of its source and driver."""
 LIST_SUFFIXES = (".txt", ".lst")
 OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
-MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX))
+MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX, AVATAR_SUFFIX))
 """What is taken from a folder; a list or a pattern may name anything."""
 
 LONGEST_CELL = 4096

@@ -20,15 +20,18 @@ class Marks:
     """What an output says of itself.
 
     engine: name and version of what drew it. checkpoints: SHA-256 of the weights that it drew with. source_type: of
-    IPTC's vocabulary.
+    IPTC's vocabulary. consent: of the person shown, as an avatar's file records it.
     """
 
     engine: str
     checkpoints: tuple[str, ...] = ()
     source_type: str = "composite"
+    consent: str = ""
 
     @staticmethod
-    def of(engine: str, checkpoints: Sequence[str], *, real_pixels: bool, painted: bool = False) -> Marks:
+    def of(
+        engine: str, checkpoints: Sequence[str], *, real_pixels: bool, painted: bool = False, consent: str = ""
+    ) -> Marks:
         """The marks of an output.
 
         Args:
@@ -36,12 +39,13 @@ class Marks:
             checkpoints: SHA-256 of the weights that it drew with; an engine without any moves the photo's own pixels.
             real_pixels: whether parts of the output, such as the background, are taken from a picture.
             painted: whether a network has painted what the person hid of the background.
+            consent: as in the class.
         """
         if checkpoints and not real_pixels:
             kind = "trainedAlgorithmicMedia"
         else:
             kind = "compositeWithTrainedAlgorithmicMedia" if checkpoints or painted else "composite"
-        return Marks(engine, tuple(checkpoints), kind)
+        return Marks(engine, tuple(checkpoints), kind, consent)
 
     @property
     def generator(self) -> str:
@@ -64,11 +68,15 @@ class Marks:
         }
         if self.checkpoints:
             properties["avatarkit:Checkpoint"] = " ".join(self.checkpoints)
+        if self.consent:
+            properties["avatarkit:Consent"] = self.consent
         return packet(properties, self.comment)
 
     def container(self, output: Path) -> dict[str, str]:
         """Metadata for the output's container, by its name."""
         entries = {"comment": self.comment, "synthetic": "true", "generator": self.generator}
+        if self.consent:
+            entries["consent"] = self.consent
         if output.suffix.lower() in (".mkv", ".webm"):
             entries[XMP_TAG] = self.xmp().decode()
         return entries

@@ -109,6 +109,7 @@ def _manifest(marks: Marks, inputs: Sequence[Input], title: str, ingredients: li
     hashes = {
         "engine": marks.engine,
         "checkpoints": list(marks.checkpoints),
+        **({"consent": marks.consent} if marks.consent else {}),
         "inputs": [{"role": item.role, "name": item.path.name, "sha256": item.sha256} for item in inputs],
     }
     return {

@@ -79,7 +79,7 @@ class WarpEngine:
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:
         """For each pixel of the frame the source pixel (H, W, 2) that it shows, in pixels of the drawn picture."""
         canvas = self._prepared()
-        motion = self._eased(motion)
+        motion = self.eased(motion)
         lattice = self._field.lattice
         whole = Region.whole(lattice.width, lattice.height)
         columns, rows, _ = self._map(motion, self._field.inverse(motion), canvas, whole)
@@ -89,7 +89,7 @@ class WarpEngine:
         """Where the pixels of a frame come from, for measures of artefacts."""
         canvas = self._prepared()
         places = self.sampling_map(motion)
-        cover = Cover.of(self._eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
+        cover = Cover.of(self.eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
         if cover is None:
             face = np.zeros((0, 2), np.float32), np.zeros((0, 3, 2), np.float32)
         else:
@@ -101,12 +101,14 @@ class WarpEngine:
         """See `Engine.drive`."""
         return [Drawn(*self.draw(frame)) for frame in frames]
 
-    def draw(self, motion: DriveFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """One frame (H, W, 3) and its alpha (H, W), both uint8."""
+    def draw(
+        self, motion: DriveFrame, shown: DriveFrame | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """One frame (H, W, 3) and its alpha (H, W), both uint8; `shown` is `eased(motion)` where that is known."""
         import cv2
 
         canvas = self._prepared()
-        asked, motion = motion, self._eased(motion)
+        asked, motion = motion, shown or self.eased(motion)
         self._tally.add(asked, motion)
         inverse, lattice = self._field.inverse(motion), self._field.lattice
         frame = np.zeros((lattice.height, lattice.width, 3), np.uint8)
@@ -131,8 +133,8 @@ class WarpEngine:
         """What the summary should say about the frames drawn since it was last asked."""
         return self._tally.lines()
 
-    def _eased(self, motion: DriveFrame) -> DriveFrame:
-        """The motion as far as it can be shown."""
+    def eased(self, motion: DriveFrame) -> DriveFrame:
+        """The motion as far as it can be shown, which is what frames show."""
         if self._ways is not None:
             motion = self._ways.eased(motion)
         return self._edges.eased(self._turns.eased(motion))

@@ -1,0 +1,172 @@
+"""An avatar's file: whom it shows, what was learned of that person, and how it was made; one file, safetensors.
+
+    picture    uint8 (H, W, 3)   the source, RGB: head and shoulders
+    alpha      uint8 (H, W)      its matte
+    landmarks  float32 (478, 3)  in its pixels
+    net.*      float32           the refinement's weights
+
+Its metadata holds one entry, `avatarkit`: json with format, version, the network's sizes, and `about`: consent, footage
+(names and hashes), figures. It holds no other person's picture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from avatarkit.atomic import write_whole
+from avatarkit.errors import AvatarkitError, InputError, OutputError
+from avatarkit.face.types import LANDMARKS
+from avatarkit.reading import check_list, check_table, check_whole, open_file, parse_json, read_bytes
+from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
+
+__all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
+
+FORMAT, VERSION = "avatarkit-avatar", 1
+MOST_BYTES = 512 << 20
+MOST_HEADER = 4 << 20
+SIDES = (64, 8192)
+_KEY = "avatarkit"
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """What a file holds. picture: RGB uint8 (H, W, 3). alpha: float32 (H, W) in [0, 1]. landmarks: float32 (478, 3).
+
+    about: how it was made, plain values; `consent` says who confirmed what.
+    """
+
+    picture: NDArray[np.uint8]
+    alpha: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    net: Refinement
+    about: Mapping[str, Any]
+
+
+def write_avatar(path: Path, avatar: Avatar) -> None:
+    """Write it; the file appears whole or not at all. Raises OutputError where it cannot be written."""
+    config = avatar.net.config
+    about = {"format": FORMAT, "version": VERSION, "config": config.to_json(), "about": dict(avatar.about)}
+    tensors = {
+        "picture": torch.from_numpy(np.ascontiguousarray(avatar.picture)),
+        "alpha": torch.from_numpy(np.round(avatar.alpha * 255.0).astype(np.uint8)),
+        "landmarks": torch.from_numpy(np.ascontiguousarray(avatar.landmarks, np.float32)),
+    }
+    for name, tensor in avatar.net.state_dict().items():
+        tensors[f"net.{name}"] = tensor.detach().cpu().float().contiguous()
+    data = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_avatar(path: Path) -> Avatar:
+    """Read and check it; InputError for what is missing, damaged, foreign or of another version."""
+    try:
+        data = read_bytes(path, MOST_BYTES, links=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    try:
+        about = _about(data)
+        config = _config(about["config"])
+        tensors = load(data)
+        picture, alpha, landmarks = _picture(tensors)
+        net = Refinement(config)
+        weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
+        _check_weights(net, weights)
+        net.load_state_dict(weights)
+    except (ValueError, KeyError, TypeError, SafetensorError, AvatarkitError) as error:
+        if isinstance(error, InputError):
+            raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: is damaged, or no avatar: {error}; make it again") from error
+    return Avatar(picture, alpha, landmarks, net.eval().requires_grad_(False), about["about"])
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """How an avatar was made, without its pictures and weights. Raises as `read_avatar`."""
+    try:
+        with open_file(path, links=True) as file:
+            length = int.from_bytes(file.read(8), "little")
+            data = length.to_bytes(8, "little") + file.read(min(length, MOST_HEADER))
+        about: dict[str, Any] = _about(data)["about"]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: is damaged, or no avatar: {error}") from error
+    return about
+
+
+def _about(data: bytes) -> dict[str, Any]:
+    """The metadata, before any tensor is looked at."""
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(MOST_HEADER, len(data) - 8):
+        raise ValueError("its header has no length that can be true")
+    header = check_table(parse_json(data[8 : 8 + length]), "header")
+    text = check_table(header.get("__metadata__", {}), "metadata").get(_KEY)
+    if not isinstance(text, str):
+        raise ValueError("its header does not say what it is")
+    about = check_table(parse_json(text.encode()), "description")
+    if about.get("format") != FORMAT:
+        raise InputError(f"is no avatar of avatarkit (its format is {about.get('format')!r})")
+    if about.get("version") != VERSION:
+        raise InputError(
+            f"is an avatar of version {about.get('version')!r}, this program reads version {VERSION}; make it again"
+        )
+    check_table(about["about"], "about")
+    return about
+
+
+def _config(value: object) -> RefinementConfig:
+    table = check_table(value, "config")
+    eye = check_list(table["eye"], "eye")
+    widths = check_list(table["widths"], "widths")
+    sides = [check_whole(side, "side", 32, 512) for side in (table["face"], table["mouth"], *eye)]
+    numbers = [check_whole(width, "width", 8, 512) for width in widths]
+    extra = check_whole(table["extra"], "extra", 0, 3)
+    if len(sides) != 4 or len(numbers) != 3:
+        raise ValueError("config has other sizes than a refinement")
+    return RefinementConfig(
+        sides[0], sides[1], (sides[2], sides[3]), (numbers[0], numbers[1], numbers[2]), extra
+    )
+
+
+def _picture(
+    tensors: Mapping[str, torch.Tensor],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    picture, alpha, landmarks = (tensors[name] for name in ("picture", "alpha", "landmarks"))
+    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError("its picture is none")
+    height, width = picture.shape[:2]
+    if not all(SIDES[0] <= side <= SIDES[1] for side in (height, width)):
+        raise ValueError(f"its picture of {width} x {height} px is too small or too large")
+    if alpha.dtype != torch.uint8 or alpha.shape != picture.shape[:2]:
+        raise ValueError("its matte does not fit its picture")
+    if landmarks.dtype != torch.float32 or tuple(landmarks.shape) != (LANDMARKS, 3):
+        raise ValueError("it has no landmarks")
+    if not bool(torch.isfinite(landmarks).all()) or float(landmarks.abs().max()) > 4 * SIDES[1]:
+        raise ValueError("its landmarks lie nowhere")
+    spread = landmarks[:, :2].amax(0) - landmarks[:, :2].amin(0)
+    if float(spread.min()) < 8.0:
+        raise ValueError("its landmarks are no face")
+    return picture.numpy(), alpha.numpy().astype(np.float32) / np.float32(255.0), landmarks.numpy()
+
+
+def _check_weights(net: Refinement, weights: Mapping[str, torch.Tensor]) -> None:
+    wanted = net.state_dict()
+    if set(weights) != set(wanted):
+        raise ValueError(f"its network has other layers ({len(set(weights) ^ set(wanted))} differ)")
+    for name, tensor in weights.items():
+        if tensor.shape != wanted[name].shape or tensor.dtype != torch.float32:
+            raise ValueError(f"{name} has another shape or type")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"{name} holds values that are no numbers")

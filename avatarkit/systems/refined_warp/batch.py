@@ -1,0 +1,138 @@
+"""A batch of stored parts through the nets: patches moved a little, corrected, and laid together as a face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from avatarkit.systems.refined_warp.network import Refinement, detail
+from avatarkit.systems.refined_warp.patches import NAMES
+from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
+
+__all__ = ["Batch", "Refined", "jitter", "refine"]
+
+PARTS = ("mouth", "right_eye", "left_eye")
+_SHIFT, _GROWTH, _TURN = 0.05, 0.05, 0.05
+_WEIGHTS = {"mouth": "mouth", "right_eye": "eye", "left_eye": "eye"}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Stored parts. parts: by name, uint8 B x 9 x h x w. matrices: B x 4 x 2 x 3. poses: B x 3.
+
+    extra: by name, uint8 B x 3 x h x w, the same parts of the source, where the nets see them.
+    """
+
+    parts: Mapping[str, Tensor]
+    matrices: Tensor
+    poses: Tensor
+    extra: Mapping[str, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Refined:
+    """By part: what the warp drew, the refined part, the truth, and the guide, B x C x h x w; faces at `PICTURE`."""
+
+    warp: Mapping[str, Tensor]
+    result: Mapping[str, Tensor]
+    truth: Mapping[str, Tensor]
+    guides: Mapping[str, Tensor]
+
+
+def jitter(count: int, generator: torch.Generator | None) -> Tensor:
+    """Small moves of patches (count, 4, 3, 3) in their own coordinates; no generator, no moves."""
+    result = torch.eye(3).repeat(count, len(NAMES), 1, 1)
+    if generator is None:
+        return result
+    noise = 2.0 * torch.rand(count, len(NAMES), 4, generator=generator) - 1.0
+    angle, scale = _TURN * noise[..., 0], 1.0 + _GROWTH * noise[..., 1]
+    result[..., 0, 0] = result[..., 1, 1] = scale * torch.cos(angle)
+    result[..., 0, 1], result[..., 1, 0] = -scale * torch.sin(angle), scale * torch.sin(angle)
+    result[..., :2, 2] = _SHIFT * noise[..., 2:]
+    return result
+
+
+def refine(net: Refinement, batch: Batch, moves: Tensor, *, half: bool = False) -> Refined:
+    """The nets' answer to a batch, its patches moved by `moves`, see `jitter`; `half`: convolutions in bfloat16."""
+    brief = torch.autocast(batch.matrices.device.type, torch.bfloat16, enabled=half)
+    sizes = part_sizes(net.config)
+    pose = net.pose(batch.poses)
+    stored = {name: tensor.float() / 255.0 for name, tensor in batch.parts.items()}
+    own = _square(batch.matrices)
+    patch = own @ moves  # what the nets see, in pixels of the drawn picture
+    views: dict[str, Tensor] = {}
+    inner: dict[str, Tensor] = {}
+    for number, name in enumerate(NAMES):
+        width, height = sizes[name]
+        there = stored[name].shape
+        # From patch coordinates to those of the stored part, which has a margin.
+        margin = torch.tensor([width / there[3], height / there[2], 1.0])
+        inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
+        places = _places(inner[name] @ patch[:, number], (width, height))
+        views[name] = _sampled(stored[name], places)
+    seen = F.avg_pool2d(views["face"], PICTURE)
+    with brief:
+        shift, colours = net.face(_inputs(seen, batch, "face"), pose)
+    shift, colours = shift.float(), colours.float()
+    face = patch[:, 0]
+    result: dict[str, Tensor] = {}
+    changes: dict[str, Tensor] = {}
+    for number, name in enumerate(NAMES):
+        at = _places(torch.linalg.inv(face) @ patch[:, number], sizes[name])
+        moved = at + _sampled(shift, at).permute(0, 2, 3, 1)
+        places = _through(inner[name] @ face, moved)
+        corrected = _sampled(stored[name][:, CHANNELS["warp"]], places)
+        change = _sampled(colours, at)
+        corrected = corrected + change[:, :3] + change[:, 3:] * detail(corrected)
+        result[name] = corrected
+        if name in PARTS:
+            part: torch.nn.Module = getattr(net, _WEIGHTS[name])
+            x = torch.cat([corrected, views[name][:, CHANNELS["guide"]]], dim=1)
+            with brief:
+                changes[name] = part(_inputs(x, batch, name, ready=True), pose)
+            changes[name] = changes[name].float()
+            result[name] = corrected + changes[name]
+    for number, name in enumerate(NAMES):
+        if name in PARTS:
+            at = _places(torch.linalg.inv(patch[:, number]) @ face, sizes["face"])
+            result["face"] = result["face"] + _sampled(changes[name], at, padding="zeros")
+    return Refined(
+        {name: view[:, CHANNELS["warp"]] for name, view in views.items()},
+        result,
+        {name: view[:, CHANNELS["truth"]] for name, view in views.items()},
+        {name: view[:, CHANNELS["guide"]] for name, view in views.items()},
+    )
+
+
+def _inputs(view: Tensor, batch: Batch, name: str, *, ready: bool = False) -> Tensor:
+    """What a net sees: colours and guide, and the source's part where it is given."""
+    x = view if ready else torch.cat([view[:, CHANNELS["warp"]], view[:, CHANNELS["guide"]]], dim=1)
+    if batch.extra is not None:
+        x = torch.cat([x, batch.extra[name].float() / 255.0], dim=1)
+    return x
+
+
+def _square(matrices: Tensor) -> Tensor:
+    last = matrices.new_tensor([0.0, 0.0, 1.0]).expand(*matrices.shape[:-2], 1, 3)
+    return torch.cat([matrices, last], dim=-2)
+
+
+def _places(matrix: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where (B, h, w, 2) matrices (B, 3, 3) take the pixels of a patch of a size (width, height)."""
+    x = (torch.arange(size[0], dtype=torch.float32) + 0.5) * (2.0 / size[0]) - 1.0
+    y = (torch.arange(size[1], dtype=torch.float32) + 0.5) * (2.0 / size[1]) - 1.0
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(matrix.device)
+    return _through(matrix, grid.expand(len(matrix), -1, -1, -1))
+
+
+def _through(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points (B, h, w, 2) moved by matrices (B, 3, 3)."""
+    return torch.einsum("bij,bhwj->bhwi", matrix[:, :2, :2], points) + matrix[:, None, None, :2, 2]
+
+
+def _sampled(picture: Tensor, places: Tensor, padding: str = "border") -> Tensor:
+    return F.grid_sample(picture, places, mode="bilinear", padding_mode=padding, align_corners=False)

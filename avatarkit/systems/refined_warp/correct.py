@@ -1,0 +1,111 @@
+"""A drawn frame corrected by a refinement: the same steps as `batch.refine`, at the frame's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avatarkit.geometry.rotation import to_vector
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.refined_warp.guides import guide
+from avatarkit.systems.refined_warp.network import Refinement
+from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
+from avatarkit.systems.refined_warp.samples import PICTURE
+
+__all__ = ["Corrector"]
+
+Picture = NDArray[np.uint8]
+Map = NDArray[np.float32]
+_DETAIL_SIGMA = 0.7
+"""Of the blur whose rest is detail, in pixels of the stored face; the binomial of `network.detail` has as much."""
+_LEAST_SHIFT_PX = 0.02
+
+
+class Corrector:
+    """Applies a refinement to frames; several threads may use it.
+
+    Args:
+        net: ready for inference. extra: for nets that see the source, its parts by `NAMES`, uint8 (h, w, 3).
+    """
+
+    def __init__(self, net: Refinement, extra: dict[str, Picture] | None = None) -> None:
+        self._net, self._extra = net, extra
+        config = net.config
+        self._sizes = dict(zip(NAMES, ((config.face,) * 2, (config.mouth,) * 2, config.eye, config.eye), strict=True))
+
+    def correct(self, frame: Picture, alpha: Picture, shown: DriveFrame) -> None:
+        """Correct a frame (H, W, 3) in place; `alpha` (H, W) is its own, `shown` the motion that it shows."""
+        own = dict(zip(NAMES, patches(shown.landmarks, shown.pose), strict=True))
+        window = own["face"].bounds(frame.shape[1], frame.shape[0])
+        if window is None:
+            return
+        pose = torch.from_numpy(to_vector(shown.pose.rotation).astype(np.float32))[None]
+        with torch.inference_mode():
+            pose = self._net.pose(pose)
+            shift, colours = self._net.face(self._inputs(["face"], own, frame, alpha, shown), pose)
+            whole = _face(frame, window, own["face"], shift[0].numpy(), colours[0].numpy(), self._net.config.face)
+            frame[window] = whole
+            mouth = self._net.mouth(self._inputs(["mouth"], own, frame, alpha, shown), pose)
+            eyes = ["right_eye", "left_eye"]
+            both = self._net.eye(self._inputs(eyes, own, frame, alpha, shown), pose.expand(2, -1))
+        for name, change in zip(["mouth", *eyes], [mouth[0], *both], strict=True):
+            _add(frame, own[name], change.numpy())
+
+    def _inputs(
+        self, names: Sequence[str], own: dict[str, Patch], frame: Picture, alpha: Picture, shown: DriveFrame
+    ) -> torch.Tensor:
+        views = []
+        for name in names:
+            size = self._sizes[name]
+            view = [own[name].cut(frame, size), guide(name, own[name], shown.landmarks, alpha, size)]
+            if self._extra is not None:
+                view.append(self._extra[name])
+            views.append(np.concatenate(view, axis=2))
+        return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255.0
+
+
+def _face(
+    frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, colours: Map, side: int
+) -> Picture:
+    """The face's part of a frame, shifted, its colours and its detail changed; maps are (C, h, w)."""
+    import cv2
+
+    part = frame[window]
+    # A shift of the place that is looked at, in pixels of the frame.
+    ways = np.einsum("ij,jhw->hwi", patch.matrix[:, :2].astype(np.float32), shift)
+    if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
+        offset = _spread(np.ascontiguousarray(ways), patch, window)
+        rows, columns = part.shape[:2]
+        offset[..., 0] += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
+        offset[..., 1] += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
+        part = np.asarray(cv2.remap(frame, offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    change = _spread(np.ascontiguousarray(colours.transpose(1, 2, 0)), patch, window)
+    sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
+    blurred = cv2.GaussianBlur(part, (0, 0), sigma)
+    fine = cv2.subtract(part, blurred, dtype=cv2.CV_32F)
+    result = part + 255.0 * change[..., :3] + change[..., 3:] * fine
+    return np.clip(result + 0.5, 0.0, 255.0).astype(np.uint8)
+
+
+def _add(frame: Picture, patch: Patch, change: Map) -> None:
+    """Add a part's change (3, h, w) to a frame, in place."""
+    window = patch.bounds(frame.shape[1], frame.shape[0])
+    if window is None:
+        return
+    added = _spread(np.ascontiguousarray(255.0 * change.transpose(1, 2, 0)), patch, window)
+    frame[window] = np.clip(frame[window] + (added + 0.5), 0.0, 255.0).astype(np.uint8)
+
+
+def _spread(values: Map, patch: Patch, window: tuple[slice, slice]) -> Map:
+    """A map (h, w, C) of a patch at the pixels of a window of the frame; 0 beyond the patch."""
+    import cv2
+
+    inverse = np.linalg.inv(np.vstack([patch.grid((values.shape[1], values.shape[0])), [0.0, 0.0, 1.0]]))
+    inverse[:, 2] = inverse @ [window[1].start, window[0].start, 1.0]
+    size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    spread = cv2.warpAffine(values, inverse[:2], size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(spread, np.float32)

@@ -1,0 +1,64 @@
+"""The engine of a personal avatar: the warp engine's frame, corrected by what was learned of the person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from avatarkit.errors import UsageError
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.options import EngineOptions
+from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
+from avatarkit.systems.refined_warp.avatar_file import read_avatar
+from avatarkit.systems.refined_warp.correct import Corrector
+from avatarkit.systems.refined_warp.network import Refinement
+
+__all__ = ["RefinedEngine", "open_avatar"]
+
+
+class RefinedEngine:
+    """Draws a source as the warp engine does, then corrects face, mouth and eyes."""
+
+    def __init__(self, net: Refinement, label: str) -> None:
+        """Take a network that is ready for inference; `label` names it in reports."""
+        self._warp = WarpEngine()
+        self._corrector = Corrector(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self._label = label
+
+    @property
+    def name(self) -> str:
+        """Name and network, for reports."""
+        return f"{self._label} over {self._warp.name}"
+
+    @property
+    def needs(self) -> Needs:
+        """Motion alone."""
+        return Needs(alpha=True)
+
+    def prepare(self, source: SourceLayers) -> None:
+        """See `WarpEngine.prepare`."""
+        self._warp.prepare(source)
+
+    def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
+        """See `Engine.drive`."""
+        return [self._draw(frame) for frame in frames]
+
+    def notices(self) -> tuple[str, ...]:
+        """See `WarpEngine.notices`."""
+        return self._warp.notices()
+
+    def _draw(self, motion: DriveFrame) -> Drawn:
+        shown = self._warp.eased(motion)
+        frame, alpha = self._warp.draw(motion, shown)
+        self._corrector.correct(frame, alpha, shown)
+        return Drawn(frame, alpha)
+
+
+def open_avatar(options: EngineOptions) -> RefinedEngine:
+    """The engine of an avatar's file. Raises UsageError without one, InputError for one that is damaged."""
+    if options.exported is None:
+        raise UsageError("--engine avatar: give an avatar made by avatarkit personalize in place of the portrait")
+    avatar = read_avatar(options.exported)
+    return RefinedEngine(avatar.net, f"avatar {options.exported.name}")

@@ -1,0 +1,85 @@
+"""What is asked of refined parts: near the truth in colours and to the eye, and as rich in detail as it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from avatarkit.systems.refined_warp.batch import PARTS, Refined
+from avatarkit.systems.refined_warp.network import detail
+
+__all__ = ["Perceptual", "RefinementLosses", "detail_loss", "part_errors", "part_losses", "pyramid_loss"]
+
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+"""Distances (B,) of pictures B x 3 x H x W in [0, 1], with gradients: LPIPS where its weights are here."""
+OPENING = 3.0
+"""Openings count so many times more than the skin around them, beside the one time of all pixels."""
+
+
+@dataclass(frozen=True)
+class RefinementLosses:
+    """Weights of the parts' losses. face: of the same losses of the whole face."""
+
+    l1: float = 8.0
+    perceptual: float = 3.0
+    detail: float = 20.0
+    adversarial: float = 0.03
+    matching: float = 0.5
+    face: float = 1.0
+
+
+def detail_loss(result: Tensor, truth: Tensor) -> Tensor:
+    """How far the local strength of detail is from the truth's, wherever each line lies: a blurred picture pays."""
+    fine = [detail(picture.mean(dim=1, keepdim=True)).abs() for picture in (result, truth)]
+    ours, theirs = (F.avg_pool2d(picture, 8, stride=4) for picture in fine)
+    return (ours - theirs).abs().mean()
+
+
+def pyramid_loss(result: Tensor, truth: Tensor) -> Tensor:
+    """Distances (B,) over a Laplacian pyramid of four levels, finer ones counting more: a stand-in for LPIPS."""
+    total = result.new_zeros(len(result))
+    for level in range(4):
+        smaller = [F.avg_pool2d(picture, 2) for picture in (result, truth)]
+        bands = [
+            picture - F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
+            for picture, small in zip((result, truth), smaller, strict=True)
+        ]
+        total = total + 2.0**-level * (bands[0] - bands[1]).abs().mean(dim=(1, 2, 3))
+        result, truth = smaller
+    return 4.0 * total
+
+
+def part_losses(refined: Refined, weights: RefinementLosses, perceptual: Perceptual) -> dict[str, Tensor]:
+    """All losses but the adversarial one, weighted; scalars by name."""
+    losses: dict[str, Tensor] = {}
+    for name in ("face", *PARTS):
+        guide = refined.guides[name]
+        alpha = guide[:, 2:]
+        # Beyond the subject's outline nothing is drawn that would be seen.
+        result, truth = (alpha * picture[name] for picture in (refined.result, refined.truth))
+        counts = alpha * (1.0 + OPENING * guide[:, :1])
+        share = weights.face if name == "face" else 1.0
+        losses[f"{name}/l1"] = share * weights.l1 * (counts * (result - truth).abs()).sum() / (3.0 * counts.sum() + 1.0)
+        # The whole face costs as much as all its parts: half of the batch is enough.
+        seen = slice(0, (len(truth) + 1) // 2) if name == "face" else slice(None)
+        losses[f"{name}/perceptual"] = share * weights.perceptual * perceptual(result[seen], truth[seen]).mean()
+        losses[f"{name}/detail"] = share * weights.detail * detail_loss(result, truth)
+    return losses
+
+
+def part_errors(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
+    """Errors (B,) of refined parts, and of the warp's under "warp/...": L1 of each part, and what the eye sees."""
+    errors: dict[str, Tensor] = {}
+    for name in ("face", *PARTS):
+        alpha = refined.guides[name][:, 2:]
+        truth = alpha * refined.truth[name]
+        for label, pictures in (("", refined.result), ("warp/", refined.warp)):
+            result = alpha * pictures[name].clamp(0.0, 1.0)
+            errors[f"{label}{name}/l1"] = (result - truth).abs().mean(dim=(1, 2, 3))
+            errors[f"{label}{name}/perceptual"] = perceptual(result, truth)
+            strengths = [detail(picture).square().mean(dim=(1, 2, 3)) for picture in (result, truth)]
+            errors[f"{label}{name}/detail"] = strengths[0] / (strengths[1] + 1e-9)
+    return errors

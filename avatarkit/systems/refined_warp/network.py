@@ -1,0 +1,196 @@
+"""The refinement: small networks that correct what a warp draws of a face, its mouth and its eyes.
+
+A face net sees the whole face and gives a smooth shift, a smooth change of colours (light, folds, hidden sides) and how
+much of the detail that resampling took is to be given back. As all are smooth, the warp's own detail stays. Then a
+mouth net and an eye net, each at its part's own resolution, give changes of colour under a mask of their own: teeth,
+tongue, lids, irises. All end in layers that start at zero: before any training the warp passes unchanged, but for a
+little of its detail.
+
+Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from avatarkit.errors import UsageError
+
+__all__ = ["FaceNet", "PartNet", "Refinement", "RefinementConfig", "detail"]
+
+MOST_SHIFT = 0.06
+"""The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
+MOST_GAIN = 2.0
+"""Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution."""
+START_GAIN = 0.4
+"""Of detail before any training: about what sampling between pixels takes."""
+_SLOPE = 0.2
+_POSE_RANGE = 2.0
+"""Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """Sizes.
+
+    face, mouth: sides of their patches, pixels; eye: width and height of an eye's. widths: of a net's three levels.
+    extra: further input channels of a part: 3 for the same part of the source, 0 where one person is learned.
+    """
+
+    face: int = 128
+    mouth: int = 128
+    eye: tuple[int, int] = (96, 64)
+    widths: tuple[int, int, int] = (32, 48, 64)
+    extra: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that the levels cannot halve."""
+        sides = (self.face, self.mouth, *self.eye)
+        if any(side % 8 or not 32 <= side <= 512 for side in sides):
+            raise UsageError(f"refinement patches of {sides} px: use multiples of 8 from 32 to 512")
+        if any(width % 8 or not 8 <= width <= 512 for width in self.widths) or self.extra not in (0, 3):
+            raise UsageError(f"refinement widths {self.widths}, extra {self.extra}: use multiples of 8; 0 or 3")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "eye": list(self.eye), "widths": list(self.widths)}
+
+
+class _Trunk(nn.Module):
+    """A U-Net of three levels over a picture at half its size; skips are added."""
+
+    def __init__(self, inputs: int, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        one, two, three = widths
+        self.enter = nn.Conv2d(4 * inputs, one, 3, padding=1)
+        self.first = nn.Conv2d(one, one, 3, padding=1)
+        self.down = nn.Conv2d(one, two, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(two, two, 3, padding=1)
+        self.deeper = nn.Conv2d(two, three, 4, stride=2, padding=1)
+        self.third = nn.Conv2d(three, three, 3, padding=1)
+        self.pose = nn.Linear(3, three)
+        self.rise = nn.Conv2d(three, two, 3, padding=1)
+        self.fourth = nn.Conv2d(two, two, 3, padding=1)
+        self.higher = nn.Conv2d(two, one, 3, padding=1)
+        self.fifth = nn.Conv2d(one, one, 3, padding=1)
+
+    def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at a half and at a quarter of the size."""
+        a = _bent(self.enter(F.pixel_unshuffle(x, 2)))
+        a = a + _bent(self.first(a))
+        b = _bent(self.down(a))
+        b = b + _bent(self.second(b))
+        c = _bent(self.deeper(b) + self.pose(pose)[:, :, None, None])
+        c = c + _bent(self.third(c))
+        b = b + F.interpolate(_bent(self.rise(c)), scale_factor=2.0, mode="nearest")
+        b = b + _bent(self.fourth(b))
+        a = a + F.interpolate(_bent(self.higher(b)), scale_factor=2.0, mode="nearest")
+        return a + _bent(self.fifth(a)), b
+
+
+def detail(picture: Tensor) -> Tensor:
+    """What a blur of one pixel takes away from B x C x H x W."""
+    kernel = picture.new_tensor([0.25, 0.5, 0.25])
+    channels = picture.shape[1]
+    whole = (kernel[:, None] * kernel).expand(channels, 1, 3, 3)
+    padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+    return picture - F.conv2d(padded, whole, groups=channels)
+
+
+class FaceNet(nn.Module):
+    """Smooth corrections of a face: a shift (B x 2 x S/4 x S/4); colours and gain of detail (B x 4 x S/2 x S/2)."""
+
+    def __init__(self, config: RefinementConfig) -> None:
+        """Build it; its answers are zero but for the gain."""
+        super().__init__()
+        self.trunk = _Trunk(6 + config.extra, config.widths)
+        self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
+        self.colours = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
+        assert self.colours.bias is not None
+        self.colours.bias.data[3] = math.atanh(START_GAIN / MOST_GAIN)
+
+    def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """The shift in halves of the patch; what is added to colours in [0, 1], and the gain of detail."""
+        fine, coarse = self.trunk(x, pose)
+        shift = MOST_SHIFT * torch.tanh(self.shift(coarse))
+        colours = _smooth(self.colours(fine))
+        colours = torch.cat([colours[:, :3], MOST_GAIN * torch.tanh(colours[:, 3:])], dim=1)
+        return shift * _window(shift), colours * _window(fine)
+
+
+class PartNet(nn.Module):
+    """What is added to the colours of a part, B x 3 x h x w."""
+
+    def __init__(self, config: RefinementConfig) -> None:
+        """Build it; its answer is zero."""
+        super().__init__()
+        self.trunk = _Trunk(6 + config.extra, config.widths)
+        self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
+        self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
+
+    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
+        """The change, nothing at the patch's edges."""
+        fine, _ = self.trunk(x, pose)
+        change = F.pixel_shuffle(self.colours(fine), 2)
+        return change * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2)) * _window(change)
+
+
+class Refinement(nn.Module):
+    """The three nets, and the poses that they learned from.
+
+    Attributes:
+        config: its sizes.
+    """
+
+    pose_mean: Tensor
+    pose_spread: Tensor
+
+    def __init__(self, config: RefinementConfig) -> None:
+        """Build it; the caller has seeded torch."""
+        super().__init__()
+        self.config = config
+        self.face = FaceNet(config)
+        self.mouth = PartNet(config)
+        self.eye = PartNet(config)
+        self.register_buffer("pose_mean", torch.zeros(3))
+        self.register_buffer("pose_spread", torch.ones(3))
+
+    def pose(self, pose: Tensor) -> Tensor:
+        """Poses (B, 3), rotation vectors, in units of what was learned."""
+        return ((pose - self.pose_mean) / self.pose_spread).clamp(-_POSE_RANGE, _POSE_RANGE)
+
+
+def _bent(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, _SLOPE)
+
+
+def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Blurred by a binomial of 5 pixels, so that nothing but the smooth is left."""
+    kernel = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
+    channels = x.shape[1]
+    padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
+    return F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
+
+
+def _window(x: Tensor) -> Tensor:
+    """1 within, falling smoothly to 0 at the edges of B x C x h x w: 1 x 1 x h x w."""
+
+    def side(length: int) -> Tensor:
+        place = (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) / length
+        rise = (torch.minimum(place, 1.0 - place) / 0.14).clamp(0.0, 1.0)
+        return rise * rise * (3.0 - 2.0 * rise)
+
+    return (side(x.shape[-2])[:, None] * side(x.shape[-1])[None])[None, None]

@@ -1,0 +1,123 @@
+"""One step of learning after another: losses, discriminator, averaged weights; its state can be kept and taken up."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
+from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
+from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, refine
+from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, part_losses
+from avatarkit.systems.refined_warp.network import Refinement
+
+__all__ = ["Learner"]
+
+RATE, DISCRIMINATOR_RATE = 1e-3, 2e-4
+WARM_STEPS = 40
+"""Over so many steps the rate rises."""
+ADVERSARIAL_FROM = 0.25
+"""The discriminator joins after this share of the time: before, it would learn to tell a blur."""
+ADVERSARIAL_EVERY = 2
+CLIP = 1.0
+AVERAGED = 0.985
+
+
+class Learner:
+    """Teaches a refinement.
+
+    Args:
+        net: on its device. perceptual: see `losses.Perceptual`. seed: of everything that is drawn by lot.
+
+    Attributes:
+        averaged: the network to use, its weights averaged over the last steps.
+    """
+
+    def __init__(
+        self, net: Refinement, perceptual: Perceptual, weights: RefinementLosses | None = None, *, seed: int = 0
+    ) -> None:
+        self.net, self.averaged = net, copy.deepcopy(net).requires_grad_(False)
+        self.steps = 0
+        self._half = torch.cpu._is_avx512_bf16_supported()  # type: ignore[no-untyped-call]
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._perceptual, self._weights = perceptual, weights or RefinementLosses()
+        self._generator = torch.Generator().manual_seed(seed)
+        self._optimiser = torch.optim.Adam(net.parameters(), lr=RATE, betas=(0.5, 0.99))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            judge = Discriminator(DiscriminatorConfig(scales=1, widths=(32, 64, 128)))
+        self._adversarial = AdversarialLoss(judge, OptimiserConfig(lr=DISCRIMINATOR_RATE))
+
+    def draw(self, count: int, size: int) -> Tensor:
+        """Numbers below `count` for the next batch, (size,)."""
+        return torch.randint(count, (size,), generator=self._generator)
+
+    def step(self, batch: Batch, share: float) -> dict[str, float]:
+        """Learn from a batch; `share` of the training that is over, which sets the rate. Returns losses by name."""
+        rate = RATE * min(1.0, (self.steps + 1) / WARM_STEPS) * max(1.0 - share, 0.02) ** 0.7
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        refined = refine(self.net, batch, jitter(len(batch.poses), self._generator), half=self._half)
+        losses = part_losses(refined, self._weights, self._judge)
+        if share >= ADVERSARIAL_FROM and self.steps % ADVERSARIAL_EVERY == 0 and self._weights.adversarial > 0:
+            with self._brief():
+                losses["adversarial"] = self._judged(refined).float()
+        self._optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
+        self._optimiser.step()
+        self.steps += 1
+        # Young averages forget their beginning.
+        kept = min(AVERAGED, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for mean, new in zip(self.averaged.parameters(), self.net.parameters(), strict=True):
+                mean.lerp_(new, 1.0 - kept)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _judge(self, result: Tensor, truth: Tensor) -> Tensor:
+        with self._brief():
+            return self._perceptual(result, truth).float()
+
+    def _brief(self) -> torch.autocast:
+        """Within it convolutions are in bfloat16, where the processor is faster with it."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
+
+    def _judged(self, refined: Refined) -> Tensor:
+        """The generator's loss on mouth and eyes; the discriminator learns from the same."""
+        eyes = ("right_eye", "left_eye")
+        pairs = [(refined.result["mouth"], refined.truth["mouth"])]
+        pairs.append(tuple(torch.cat([side[eye] for eye in eyes]) for side in (refined.result, refined.truth)))  # type: ignore[arg-type]
+        total = refined.result["mouth"].new_zeros(())
+        self._adversarial.optimiser.zero_grad()
+        for result, truth in pairs:
+            losses = self._adversarial.loss(result, truth)
+            total = total + self._weights.adversarial * losses["adversarial"]
+            total = total + self._weights.matching * losses["feature_matching"]
+            self._adversarial.teach(result, truth)
+        self._adversarial.optimiser.step()
+        return total
+
+    def state(self) -> dict[str, Any]:
+        """All that a later `restore` needs, tensors and plain values."""
+        return {
+            "steps": self.steps,
+            "net": self.net.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "discriminator": self._adversarial.discriminator.state_dict(),
+            "discriminator_optimiser": self._adversarial.optimiser.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.steps = int(state["steps"])
+        self.net.load_state_dict(state["net"])
+        self.averaged.load_state_dict(state["averaged"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._adversarial.discriminator.load_state_dict(state["discriminator"])
+        self._adversarial.optimiser.load_state_dict(state["discriminator_optimiser"])
+        self._generator.set_state(state["generator"])

@@ -1,0 +1,142 @@
+"""From footage of one person to what the refinement learns from: tracked, its neutral frame drawn in all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.background.spec import BackgroundSpec
+from avatarkit.errors import InputError
+from avatarkit.face.tracker import FaceTracker
+from avatarkit.face.types import FaceChoice
+from avatarkit.geometry.crop import head_crop
+from avatarkit.head.coordinates import head_frame
+from avatarkit.media.decode import FrameReader
+from avatarkit.motion.columns import TRACKED, Motion
+from avatarkit.motion.config import MotionConfig
+from avatarkit.motion.moment import landmarks_of
+from avatarkit.motion.reference import not_neutral
+from avatarkit.motion.transfer import Framing, Transfer
+from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, DriverPart, load_driver
+from avatarkit.pipelines.layer_tools import LayerTools
+from avatarkit.pipelines.reenact_config import USUAL_SIZE
+from avatarkit.pipelines.source import SMALLEST_FACE_PX, Portrait, Source
+from avatarkit.runtime import Progress
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.protocol import Drawn
+from avatarkit.systems.refined_warp.network import RefinementConfig
+from avatarkit.systems.refined_warp.patches import patches
+from avatarkit.systems.refined_warp.samples import Sample, sample
+
+Picture = NDArray[np.uint8]
+
+@dataclass(frozen=True)
+class Take:
+    """One video of the person, tracked."""
+
+    driver: Driver
+
+    @property
+    def motion(self) -> Motion:
+        """Its motion."""
+        return self.driver.motion
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Numbers of the frames that show the face."""
+        return np.flatnonzero(self.motion.state == TRACKED)
+
+    def pictures(self) -> Iterator[Picture]:
+        """All frames, as they were tracked."""
+        yield from self.driver.frames(TRACKING_SIDE_PX)
+
+    def picture(self, number: int) -> Picture:
+        """One frame."""
+        first = (self.driver.part[0] if self.driver.part else 0) + number
+        with FrameReader(
+            self.driver.path, max_side=TRACKING_SIDE_PX, info=self.driver.info, part=(first, first + 1)
+        ) as reader:
+            return next(iter(reader))
+
+
+def track_takes(
+    paths: Sequence[Path], part: DriverPart, face: FaceChoice, tracker: FaceTracker, progress: Progress
+) -> list[Take]:
+    """Track all footage. Raises InputError for what is no video, or shows no face."""
+    takes = []
+    for path in paths:
+        driver = load_driver(path, tracker, face, "hold", progress, part)
+        if driver.kind != "video":
+            raise InputError(
+                f"{path}: is no video; what a person's teeth, lids and sides look like is learned from"
+                " footage of 20 seconds and more"
+            )
+        takes.append(Take(driver))
+    return takes
+
+
+def neutral_frame(takes: Sequence[Take]) -> tuple[int, int]:
+    """The take and the frame that look most neutral: mouth closed, eyes open, frontal."""
+    best = []
+    for number, take in enumerate(takes):
+        cost = not_neutral(take.motion) + 100.0 * (take.motion.state != TRACKED)
+        frame = int(np.argmin(cost))
+        best.append((float(cost[frame]), number, frame))
+    _, number, frame = min(best)
+    return number, frame
+
+
+def portrait_of(take: Take, frame: int, tracker: FaceTracker) -> Portrait:
+    """A frame as a source. Raises InputError where the face is too small."""
+    picture = take.picture(frame)
+    faces = tracker.detect(picture)
+    expected = landmarks_of(take.motion, frame)[:, :2].mean(0)
+    if not faces:
+        raise InputError(f"{take.driver.path}: frame {frame} shows no face when it is looked at alone")
+    face = min(faces, key=lambda one: float(np.linalg.norm(one.landmarks[:, :2].mean(0) - expected)))
+    if face.extent_px < SMALLEST_FACE_PX:
+        raise InputError(f"{take.driver.path}: the face is only {face.extent_px:.0f} px high")
+    return Portrait(picture, None, face, len(faces), tracker.name)
+
+
+def moves(source: Source, motion: Motion) -> tuple[Transfer, Framing]:
+    """Absolute motion on a source, and where the driver's picture lies in the drawn one: head on head."""
+    own, rows = head_frame(source.layers.landmarks), motion.state == TRACKED
+    place = np.median(np.asarray(motion.translation[rows], np.float64), axis=0)
+    scale = own.scale / float(np.median(motion.scale[rows]))
+    left, top = (own.translation - scale * place)[:2]
+    framing = Framing(scale, float(left), float(top))
+    config = MotionConfig(mode="absolute")
+    return Transfer(motion, source.layers.landmarks, config, framing, source.portrait.covered), framing
+
+
+class Drawer:
+    """Draws the person's footage again by the warp alone, from one frame of it."""
+
+    def __init__(self, portrait: Portrait, config: RefinementConfig, tools: LayerTools) -> None:
+        crop = head_crop(portrait.face.landmarks, *portrait.size, USUAL_SIZE)
+        self._config = config
+        self.source = Source(portrait, crop, BackgroundSpec("keep"), tools)
+        self._engine = WarpEngine()
+        self._engine.prepare(self.source.layers)
+
+    def moves(self, take: Take) -> tuple[Transfer, Framing]:
+        """The take's motion on the source, and where its picture lies in the drawn one."""
+        return moves(self.source, take.motion)
+
+    def sample(self, transfer: Transfer, framing: Framing, number: int, truth: Picture) -> Sample:
+        """One moment of a take."""
+        asked = transfer.frame(number)
+        shown = self._engine.eased(asked)
+        drawn = Drawn(*self._engine.draw(asked, shown))
+        back = 1.0 / framing.scale
+        places = tuple(
+            patch.moved(back, (-back * framing.offset_x, -back * framing.offset_y))
+            for patch in patches(asked.landmarks, asked.pose)
+        )
+        return sample(self._config, drawn, shown, truth, places)
+

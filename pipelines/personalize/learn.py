@@ -1,0 +1,204 @@
+"""Learning until the held-out part gets no better or time is over; killed at any time, it goes on where it was."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avatarkit.atomic import write_whole
+from avatarkit.pipelines.personalize.pairs import Pairs, chunks
+from avatarkit.runtime import Progress
+from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
+from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
+from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
+from avatarkit.systems.refined_warp.patches import NAMES
+from avatarkit.systems.refined_warp.training import Learner
+
+STATE = "learned.pt"
+SHEET = "held-out.png"
+BATCH = 4
+LOOKED_AT = 24
+"""Held-out moments that are looked at each time, evenly over all."""
+KEPT_EVERY_S = 60.0
+LOOKS = 12
+"""Times that the held-out part is looked at in all."""
+PATIENCE = 5
+"""Looks without getting better after which learning stops."""
+LEAST_SPREAD = 0.02
+"""Poses whose spread is less than this (radians) count as if they had it."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The best network. errors: of the held-out part, ours and the warp's. seconds: learned. steps."""
+
+    net: Refinement
+    errors: Mapping[str, float]
+    seconds: float
+    steps: int
+
+
+def learn(
+    pairs: Pairs, config: RefinementConfig, folder: Path, minutes: float, perceptual: Perceptual, seed: int,
+    progress: Progress, clock: Callable[[], float] = time.monotonic,
+) -> Learned:  # fmt: skip
+    """Learn from pairs; the same call again goes on with what `folder` holds. `clock` tells seconds."""
+    run = _Run(pairs, config, folder, perceptual, seed, clock)
+    total = 60.0 * minutes
+    progress.stage("learn", round(total), "seconds")
+    progress.advance(min(round(run.seconds), round(total)))
+    shown, kept, looked = run.seconds, run.seconds, run.seconds
+    while run.seconds < total and run.worse < PATIENCE:
+        run.step(run.seconds / total)
+        if run.seconds - looked >= total / LOOKS:
+            looked = run.seconds
+            progress.notice(run.look())
+        if run.seconds - kept >= KEPT_EVERY_S:
+            kept = run.seconds
+            run.keep()
+        progress.advance(int(run.seconds) - int(shown))
+        shown = run.seconds
+    run.look()
+    return run.result()
+
+
+class _Run:
+    """The state of learning: the learner, its best network so far, and the time that was spent."""
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        config: RefinementConfig,
+        folder: Path,
+        perceptual: Perceptual,
+        seed: int,
+        clock: Callable[[], float],
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = Refinement(config)
+        self._pairs, self._perceptual, self._path, self._clock = pairs, perceptual, folder / STATE, clock
+        self._learned_from = np.flatnonzero(~pairs.held_out)
+        held = np.flatnonzero(pairs.held_out)
+        self._held = held[np.unique(np.linspace(0, len(held) - 1, LOOKED_AT).round().astype(int))]
+        poses = torch.from_numpy(pairs.poses[self._learned_from])
+        net.pose_mean.copy_(poses.mean(0))
+        net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
+        self._learner = Learner(net, perceptual, seed=seed)
+        self._best: dict[str, torch.Tensor] = {}
+        self._errors: dict[str, float] = {}
+        self.seconds, self.worse, self._score = 0.0, 0, float("inf")
+        self._restore()
+
+    def step(self, share: float) -> None:
+        """Learn from one batch."""
+        began = self._clock()
+        rows = self._learned_from[self._learner.draw(len(self._learned_from), BATCH).numpy()]
+        self._learner.step(self._pairs.batch(np.sort(rows)), share)
+        self.seconds += self._clock() - began
+
+    def look(self) -> str:
+        """Measure the held-out part, remember the network if it is the best, and say so in a line."""
+        began = self._clock()
+        net = self._learner.averaged
+        errors, refined = held_out_errors(net, self._pairs, self._held, self._perceptual)
+        score = score_of(errors)
+        self.worse = 0 if score < self._score else self.worse + 1
+        if score < self._score:
+            self._score, self._errors = score, errors
+            self._best = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        write_whole(self._path.with_name(SHEET), _sheet(refined))
+        self.seconds += self._clock() - began
+        return f"held-out error against the warp's: {described(errors)}"
+
+    def keep(self) -> None:
+        """Write everything that is needed to go on."""
+        state = {
+            "learner": self._learner.state(), "best": self._best, "errors": self._errors, "score": self._score,
+            "seconds": self.seconds, "worse": self.worse,
+        }  # fmt: skip
+        data = io.BytesIO()
+        torch.save(state, data)
+        write_whole(self._path, data.getvalue())
+
+    def _restore(self) -> None:
+        if not self._path.is_file():
+            return
+        state: dict[str, Any] = torch.load(self._path, weights_only=True, map_location="cpu")
+        self._learner.restore(state["learner"])
+        self._best, self._errors, self._score = state["best"], state["errors"], state["score"]
+        self.seconds, self.worse = state["seconds"], state["worse"]
+
+    def result(self) -> Learned:
+        """The best network, without the parts that it draws worse than the warp."""
+        net = Refinement(self._learner.net.config)
+        net.load_state_dict(self._best)
+        net.eval().requires_grad_(False)
+        errors = self._errors
+        for part, names in (("mouth", ("mouth",)), ("eye", ("right_eye", "left_eye"))):
+            if any(_ratio(errors, names, kind) > 1.0 for kind in ("l1", "perceptual")):
+                colours = getattr(net, part).colours
+                colours.weight.zero_()
+                colours.bias.zero_()
+        errors, _ = held_out_errors(net, self._pairs, self._held, self._perceptual)
+        return Learned(net, errors, self.seconds, self._learner.steps)
+
+
+def held_out_errors(
+    net: Refinement, pairs: Pairs, rows: NDArray[np.int64], perceptual: Perceptual
+) -> tuple[dict[str, float], Refined]:
+    """Mean errors by name, see `losses.part_errors`; and the refined parts of the last rows."""
+    found: list[dict[str, torch.Tensor]] = []
+    with torch.no_grad():
+        for some in chunks(rows, 6):
+            refined = refine(net, pairs.batch(some), jitter(len(some), None))
+            found.append(part_errors(refined, perceptual))
+    return {name: float(torch.cat([one[name] for one in found]).mean()) for name in found[0]}, refined
+
+
+def _ratio(errors: Mapping[str, float], names: tuple[str, ...], kind: str) -> float:
+    ours = sum(errors[f"{name}/{kind}"] for name in names)
+    return ours / max(sum(errors[f"warp/{name}/{kind}"] for name in names), 1e-9)
+
+
+def score_of(errors: Mapping[str, float]) -> float:
+    """One number, lower is better: the mean ratio to the warp's errors, and what detail is missing."""
+    groups = (("face",), ("mouth",), ("right_eye", "left_eye"))
+    ratios = [_ratio(errors, names, kind) for names in groups for kind in ("l1", "perceptual")]
+    missing = [max(0.0, 0.9 - float(np.mean([errors[f"{name}/detail"] for name in names]))) for names in groups]
+    return float(np.mean(ratios)) + 0.5 * float(np.mean(missing))
+
+
+def described(errors: Mapping[str, float]) -> str:
+    """The errors in a line."""
+    parts = (("face", ("face",)), ("mouth", ("mouth",)), ("eyes", ("right_eye", "left_eye")))
+    return ", ".join(
+        f"{title} {_ratio(errors, names, 'l1') - 1:+.0%} (to the eye {_ratio(errors, names, 'perceptual') - 1:+.0%})"
+        for title, names in parts
+    )
+
+
+def _sheet(refined: Refined) -> bytes:
+    """A PNG: of each part truth, warp and result, a column a moment."""
+    from PIL import Image
+
+    rows = []
+    for name in NAMES:
+        for pictures in (refined.truth[name], refined.warp[name], refined.result[name]):
+            row = torch.cat(list(pictures.clamp(0, 1)), dim=2).permute(1, 2, 0)
+            rows.append((row.numpy() * 255.0 + 0.5).astype(np.uint8))
+    width = max(row.shape[1] for row in rows)
+    whole = np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
+    data = io.BytesIO()
+    Image.fromarray(whole).save(data, "PNG")
+    return data.getvalue()
+
+

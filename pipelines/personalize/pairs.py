@@ -1,0 +1,86 @@
+"""The pairs of warp and truth on the disk: computed once, mapped from there, resumed by their key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avatarkit.atomic import write_json
+from avatarkit.reading import read_json
+from avatarkit.systems.refined_warp.batch import Batch
+from avatarkit.systems.refined_warp.network import RefinementConfig
+from avatarkit.systems.refined_warp.patches import NAMES
+from avatarkit.systems.refined_warp.samples import Sample, shapes
+
+ABOUT = "pairs.json"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All moments of the footage. parts: by name, uint8 (N, h, w, 9). held_out: (N,) which are not learned from."""
+
+    parts: Mapping[str, NDArray[np.uint8]]
+    matrices: NDArray[np.float32]
+    poses: NDArray[np.float32]
+    held_out: NDArray[np.bool_]
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Some of them."""
+        parts = {name: torch.from_numpy(part[rows]).permute(0, 3, 1, 2) for name, part in self.parts.items()}
+        return Batch(parts, torch.from_numpy(self.matrices[rows]), torch.from_numpy(self.poses[rows]))
+
+
+class PairWriter:
+    """Writes `count` moments into a folder; they are there when `finish` has been called."""
+
+    def __init__(self, folder: Path, count: int, config: RefinementConfig) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._row = folder, 0
+        self._parts = {
+            name: np.lib.format.open_memmap(
+                folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(count, height, width, 9)
+            )
+            for name, (width, height) in shapes(config).items()
+        }
+        self._matrices = np.zeros((count, len(NAMES), 2, 3), np.float32)
+        self._poses = np.zeros((count, 3), np.float32)
+        self._held = np.zeros(count, bool)
+
+    def add(self, sample: Sample, *, held_out: bool) -> None:
+        """The next moment."""
+        for name, part in sample.parts.items():
+            self._parts[name][self._row] = part
+        self._matrices[self._row], self._poses[self._row] = sample.matrices, sample.pose
+        self._held[self._row] = held_out
+        self._row += 1
+
+    def finish(self, about: Mapping[str, Any]) -> None:
+        """All are there; `about` says what they are of."""
+        for part in self._parts.values():
+            part.flush()
+        np.savez(self._folder / "rows.npz", matrices=self._matrices, poses=self._poses, held_out=self._held)
+        write_json(self._folder / ABOUT, about)
+
+
+def read_pairs(folder: Path) -> tuple[Pairs, dict[str, Any]] | None:
+    """What a folder holds, None where it was not finished."""
+    try:
+        about = read_json(folder / ABOUT)
+        rows = np.load(folder / "rows.npz", allow_pickle=False)
+        parts = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in NAMES}
+    except (FileNotFoundError, json.JSONDecodeError, ValueError, OSError):
+        return None
+    return Pairs(parts, rows["matrices"], rows["poses"], rows["held_out"]), about
+
+
+def chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Rows, `size` at a time."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
