@@ -44,7 +44,7 @@ class PairWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._row = folder, 0
         self._parts = {
-            name: np.lib.format.open_memmap(
+            name: np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
                 folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(count, height, width, 9)
             )
             for name, (width, height) in shapes(config).items()

@@ -176,7 +176,7 @@ def _chosen(take: Take, takes: int) -> NDArray[np.int64]:
     most = MOST_FRAMES // takes
     if len(rows) <= most:
         return rows
-    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))], np.int64)
 
 
 def _first_held_out(rows: NDArray[np.int64]) -> int:

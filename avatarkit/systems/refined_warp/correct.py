@@ -81,13 +81,15 @@ def _face(
         rows, columns = part.shape[:2]
         offset[..., 0] += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
         offset[..., 1] += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
-        part = np.asarray(cv2.remap(frame, offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        columns_at, rows_at = cv2.split(offset)
+        moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part = np.asarray(moved, np.uint8)
     change = _spread(np.ascontiguousarray(colours.transpose(1, 2, 0)), patch, window)
     sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
     blurred = cv2.GaussianBlur(part, (0, 0), sigma)
     fine = cv2.subtract(part, blurred, dtype=cv2.CV_32F)
     result = part + 255.0 * change[..., :3] + change[..., 3:] * fine
-    return np.clip(result + 0.5, 0.0, 255.0).astype(np.uint8)
+    return np.asarray(np.clip(result + 0.5, 0.0, 255.0), np.uint8)
 
 
 def _add(frame: Picture, patch: Patch, change: Map) -> None:

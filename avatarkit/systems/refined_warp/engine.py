@@ -24,7 +24,7 @@ class RefinedEngine:
     def __init__(self, net: Refinement, label: str) -> None:
         """Take a network that is ready for inference; `label` names it in reports."""
         self._warp = WarpEngine()
-        self._corrector = Corrector(net.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self._corrector = Corrector(net.to(memory_format=torch.channels_last))
         self._label = label
 
     @property

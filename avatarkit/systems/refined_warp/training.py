@@ -41,8 +41,8 @@ class Learner:
     ) -> None:
         self.net, self.averaged = net, copy.deepcopy(net).requires_grad_(False)
         self.steps = 0
-        self._half = torch.cpu._is_avx512_bf16_supported()  # type: ignore[no-untyped-call]
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._half = torch.cpu._is_avx512_bf16_supported()
+        net.to(memory_format=torch.channels_last)
         self._perceptual, self._weights = perceptual, weights or RefinementLosses()
         self._generator = torch.Generator().manual_seed(seed)
         self._optimiser = torch.optim.Adam(net.parameters(), lr=RATE, betas=(0.5, 0.99))

@@ -1,0 +1,114 @@
+"""An avatar from generated footage, end to end: made, resumed, driven, and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avatarkit.errors import InputError, OutputError, UsageError
+from avatarkit.pipelines.driver import DriverPart
+from avatarkit.pipelines.personalize import footage, learn, run
+from avatarkit.pipelines.personalize.config import PersonalizeConfig
+from avatarkit.pipelines.personalize.run import personalize
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.runtime import NullProgress
+from avatarkit.systems.refined_warp.avatar_file import read_avatar
+from avatarkit.systems.refined_warp.network import RefinementConfig
+
+from .conftest import FRAMES, Notices, frames_of
+
+SMALL = RefinementConfig(face=64, mouth=64, eye=(48, 32), widths=(8, 8, 8))
+
+
+@pytest.fixture(scope="module")
+def small() -> pytest.MonkeyPatch:
+    """A second of footage is enough, and small nets learn from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "LEAST_SECONDS", 0.5)
+        patch.setattr(run, "RefinementConfig", lambda: SMALL)
+        patch.setattr(footage, "USUAL_SIZE", 256)
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield patch
+        torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path, Notices]:
+    """An avatar, made after an interruption."""
+    path, progress = workshop / "me.avatar", Notices()
+    config = PersonalizeConfig((driver,), path, True, minutes=0.02)
+    with small.context() as broken:
+
+        def stop(*args: object, **options: object) -> None:
+            raise KeyboardInterrupt
+
+        broken.setattr(learn._Run, "result", stop)
+        with pytest.raises(KeyboardInterrupt):
+            personalize(config, NullProgress())
+    assert not path.exists()
+    assert config.work.is_dir()
+    personalize(config, progress)
+    return path, progress
+
+
+def test_it_goes_on_after_an_interruption(made: tuple[Path, Notices]) -> None:
+    path, progress = made
+    assert any("goes on" in line for line in progress.notices)
+    assert "track" not in dict(progress.stages)
+    assert [item for item in path.parent.iterdir() if item.name.endswith(".work")] == []
+
+
+def test_the_file_says_how_it_was_made(made: tuple[Path, Notices], driver: Path) -> None:
+    about = read_avatar(made[0]).about
+    assert "agreed" in about["consent"]
+    assert [item["name"] for item in about["footage"]] == [driver.name]
+    assert about["learned"]["frames"] + about["learned"]["held_out_frames"] == FRAMES
+    assert about["learned"]["steps"] > 0
+
+
+def test_it_is_driven(made: tuple[Path, Notices], driver: Path, tmp_path: Path) -> None:
+    outputs = []
+    for engine in ("auto", "warp"):
+        output, report = tmp_path / f"{engine}.mp4", tmp_path / f"{engine}.json"
+        options = {"size": 256, "engine": engine, "report": report, "part": DriverPart(0.0, 0.3)}
+        reenact(ReenactConfig(made[0], driver, output, **options), NullProgress())
+        outputs.append((json.loads(report.read_text())["engine"], frames_of(output), output))
+    assert outputs[0][0].startswith("avatar me.avatar")
+    assert outputs[1][0].startswith("warp")
+    difference = np.abs(np.stack(outputs[0][1]).astype(int) - np.stack(outputs[1][1]))
+    assert 0.05 < difference.mean() < 12.0
+    assert b"agreed" in outputs[0][2].read_bytes()
+    assert b"agreed" not in outputs[1][2].read_bytes()
+
+
+def test_an_avatar_that_exists_is_kept(made: tuple[Path, Notices], driver: Path) -> None:
+    with pytest.raises(OutputError, match="exists"):
+        personalize(PersonalizeConfig((driver,), made[0], True), NullProgress())
+
+
+def test_refusals(driver: Path, photo: Path, tmp_path: Path) -> None:
+    me = tmp_path / "me.avatar"
+    with pytest.raises(UsageError, match="--consent"):
+        personalize(PersonalizeConfig((driver,), me, False), NullProgress())
+    with pytest.raises(UsageError, match=r"\.avatar"):
+        personalize(PersonalizeConfig((driver,), tmp_path / "me.mp4", True), NullProgress())
+    with pytest.raises(InputError, match="one picture"):
+        personalize(PersonalizeConfig((photo,), me, True), NullProgress())
+    with pytest.raises(InputError, match="at least 10 s"):
+        personalize(PersonalizeConfig((driver,), me, True), NullProgress())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_avatar_is_refused(driver: Path, tmp_path: Path) -> None:
+    path = tmp_path / "me.avatar"
+    path.write_bytes(b"no avatar")
+    with pytest.raises(InputError, match="damaged"):
+        reenact(ReenactConfig(path, driver, tmp_path / "out.mp4"), NullProgress())
+
+

@@ -1,0 +1,137 @@
+"""An avatar's file: what goes in comes out; what cannot be meant is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from avatarkit.errors import InputError, OutputError
+from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.refined_warp.avatar_file import Avatar, read_about, read_avatar, write_avatar
+
+from .conftest import random_net
+
+
+@pytest.fixture(scope="module")
+def avatar(source: SourceLayers) -> Avatar:
+    about = {"consent": "confirmed", "footage": [{"name": "me.mp4", "sha256": "00"}]}
+    return Avatar(source.picture, source.alpha, source.landmarks.astype(np.float32), random_net(), about)
+
+
+@pytest.fixture(scope="module")
+def written(avatar: Avatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("avatars") / "me.avatar"
+    write_avatar(path, avatar)
+    return path
+
+
+def test_round_trip(avatar: Avatar, written: Path) -> None:
+    result = read_avatar(written)
+    np.testing.assert_array_equal(result.picture, avatar.picture)
+    assert np.abs(result.alpha - avatar.alpha).max() <= 0.5 / 255.0 + 1e-6
+    np.testing.assert_array_equal(result.landmarks, avatar.landmarks)
+    assert result.net.config == avatar.net.config
+    for name, tensor in avatar.net.state_dict().items():
+        torch.testing.assert_close(result.net.state_dict()[name], tensor)
+    assert dict(result.about) == dict(avatar.about) == read_about(written)
+
+
+def test_the_same_avatar_gives_the_same_bytes(avatar: Avatar, written: Path, tmp_path: Path) -> None:
+    write_avatar(tmp_path / "again.avatar", avatar)
+    assert (tmp_path / "again.avatar").read_bytes() == written.read_bytes()
+
+
+def test_a_place_that_cannot_be_written(avatar: Avatar, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_avatar(tmp_path / "no" / "me.avatar", avatar)
+
+
+def changed(data: bytes, change: Callable[[dict[str, torch.Tensor], dict[str, object]], None]) -> bytes:
+    """The file with other tensors or another description."""
+    length = int.from_bytes(data[:8], "little")
+    about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["avatarkit"])
+    tensors = load(data)
+    change(tensors, about)
+    return save(tensors, {"avatarkit": json.dumps(about)})
+
+
+def no_number(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["net.mouth.colours.bias"][0] = float("nan")
+
+
+def other_shape(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["net.mouth.colours.bias"] = torch.zeros(3)
+
+
+def other_layers(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["net.more"] = torch.zeros(3)
+
+
+def no_face(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["landmarks"] = torch.zeros(478, 3)
+
+
+def other_matte(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["alpha"] = torch.zeros(3, 3, dtype=torch.uint8)
+
+
+def no_picture(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    del tensors["picture"]
+
+
+def newer(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["version"] = 99
+
+
+def foreign(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["format"] = "other"
+
+
+def huge_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["config"] = {"face": 1 << 40, "mouth": 64, "eye": [48, 32], "widths": [8, 8, 8], "extra": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (no_number, "no numbers"), (other_shape, "another shape"), (other_layers, "other layers"),
+        (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
+        (foreign, "no avatar"), (huge_sizes, "side is"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused(
+    written: Path, tmp_path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, object]], None], said: str
+) -> None:
+    path = tmp_path / "bad.avatar"
+    path.write_bytes(changed(written.read_bytes(), change))
+    with pytest.raises(InputError, match=said) as error:
+        read_avatar(path)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"", lambda data: data[:200], lambda data: data[:-50], lambda data: b"\xff" * 8 + data[8:],
+        lambda data: struct.pack("<Q", 1 << 62) + data[8:], lambda data: b"not a file of ours at all" * 40,
+    ],
+)  # fmt: skip
+def test_damaged_files_are_refused(written: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "bad.avatar"
+    path.write_bytes(damage(written.read_bytes()))
+    with pytest.raises(InputError):
+        read_avatar(path)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.avatar"):
+        with pytest.raises(InputError):
+            read_avatar(path)

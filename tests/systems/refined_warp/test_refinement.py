@@ -1,0 +1,105 @@
+"""The nets on stored parts and on frames: neutral at first, the same at both, and able to learn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from avatarkit.errors import UsageError
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.refined_warp.batch import jitter, refine
+from avatarkit.systems.refined_warp.correct import Corrector
+from avatarkit.systems.refined_warp.losses import detail_loss, part_errors, pyramid_loss
+from avatarkit.systems.refined_warp.network import START_GAIN, Refinement, RefinementConfig, detail
+from avatarkit.systems.refined_warp.patches import NAMES, patches
+from avatarkit.systems.refined_warp.samples import Sample
+from avatarkit.systems.refined_warp.training import Learner
+
+from ..conftest import Move
+from .conftest import SMALL, batch_of, random_net
+
+
+def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None:
+    net = Refinement(SMALL)
+    refined = refine(net, batch_of(samples), jitter(4, None))
+    warp, middle = refined.warp["face"], (slice(None), slice(None), slice(48, 80), slice(48, 80))
+    expected = warp + START_GAIN * detail(warp)
+    torch.testing.assert_close(refined.result["face"][middle], expected[middle], atol=2e-3, rtol=0)
+
+
+def test_frames_are_corrected_as_parts_are(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
+    net = random_net()
+    shown = warp.eased(move(yaw_deg=8.0, lids=0.5))
+    frame, alpha = warp.draw(shown)
+    before = frame.copy()
+    Corrector(net).correct(frame, alpha, shown)
+    refined = refine(net, batch_of(samples[1:2]), jitter(1, None))
+    place = patches(shown.landmarks, shown.pose)[NAMES.index("mouth")]
+    changes = []
+    for picture in (frame, before):
+        view = torch.from_numpy(place.cut(picture, (64, 64))).permute(2, 0, 1) / 255.0
+        changes.append(view)
+    change, expected = changes[0] - changes[1], refined.result["mouth"][0] - refined.warp["mouth"][0]
+    assert expected.abs().mean() > 0.01
+    # Two ways of resampling differ by less than a fifth of what is changed.
+    assert (change - expected).abs().mean() < 0.2 * expected.abs().mean()
+
+
+def test_moved_patches_show_the_same_place(samples: list[Sample]) -> None:
+    net = random_net()
+    moves = jitter(4, torch.Generator().manual_seed(3))
+    still, moved = (refine(net, batch_of(samples), item) for item in (jitter(4, None), moves))
+    assert moved.truth["mouth"].shape == still.truth["mouth"].shape
+    assert (moved.truth["mouth"] - still.truth["mouth"]).abs().mean() > 0.002
+    # The same move of warp and truth: what lies between them stays what it was.
+    gaps = [(one.truth["mouth"] - one.warp["mouth"]).abs().mean() for one in (still, moved)]
+    torch.testing.assert_close(gaps[0], gaps[1], rtol=0.1, atol=0.01)
+
+
+def test_it_learns_and_goes_on_exactly_where_it_was(samples: list[Sample]) -> None:
+    def learner() -> Learner:
+        torch.manual_seed(0)
+        return Learner(Refinement(SMALL), pyramid_loss)
+
+    batch = batch_of(samples[:2])
+    whole, first = learner(), learner()
+    for step in range(6):
+        losses = whole.step(batch, step / 10)
+        if step < 3:
+            first.step(batch, step / 10)
+    assert "adversarial" in {*losses, *whole.step(batch, 0.6)}
+    second = learner()
+    second.restore(first.state())
+    for step in (3, 4, 5, 6):
+        second.step(batch, step / 10)
+    for name, tensor in whole.averaged.state_dict().items():
+        torch.testing.assert_close(tensor, second.averaged.state_dict()[name], rtol=1e-5, atol=1e-6)
+    for step in range(30):
+        whole.step(batch, 0.0 if step < 20 else 0.8)
+    errors = part_errors(refine(whole.averaged, batch, jitter(2, None)), pyramid_loss)
+    assert errors["mouth/l1"].mean() < 0.7 * errors["warp/mouth/l1"].mean()
+
+
+def test_blur_costs_detail_and_perception() -> None:
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    blurred = picture - detail(picture)
+    assert float(detail_loss(picture, picture)) == 0.0
+    assert float(detail_loss(blurred, picture)) > 0.05
+    assert float(pyramid_loss(picture, picture)) == 0.0
+    assert float(pyramid_loss(blurred, picture)) > float(pyramid_loss(picture + 0.01, picture))
+
+
+def test_poses_count_within_what_was_learned() -> None:
+    net = Refinement(SMALL)
+    net.pose_mean.fill_(1.0)
+    net.pose_spread.fill_(0.5)
+    result = net.pose(torch.tensor([[1.0, 1.5, 99.0]]))
+    torch.testing.assert_close(result, torch.tensor([[0.0, 1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("options", [{"face": 100}, {"eye": (96, 60)}, {"widths": (8, 8, 9)}, {"extra": 1}])
+def test_sizes_that_cannot_be_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        RefinementConfig(**options)  # type: ignore[arg-type]
+
+
