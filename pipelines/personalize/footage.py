@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from avatarkit.background.spec import BackgroundSpec
 from avatarkit.errors import InputError
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import FaceChoice
+from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import head_crop
 from avatarkit.head.coordinates import head_frame
 from avatarkit.media.decode import FrameReader
@@ -24,7 +24,7 @@ from avatarkit.motion.transfer import Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, DriverPart, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import USUAL_SIZE
-from avatarkit.pipelines.source import SMALLEST_FACE_PX, Portrait, Source
+from avatarkit.pipelines.source import Portrait, Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Drawn
@@ -33,6 +33,7 @@ from avatarkit.systems.refined_warp.patches import patches
 from avatarkit.systems.refined_warp.samples import Sample, sample
 
 Picture = NDArray[np.uint8]
+LEAST_FACE_PX = 80
 
 @dataclass(frozen=True)
 class Take:
@@ -90,17 +91,20 @@ def neutral_frame(takes: Sequence[Take]) -> tuple[int, int]:
     return number, frame
 
 
-def portrait_of(take: Take, frame: int, tracker: FaceTracker) -> Portrait:
-    """A frame as a source. Raises InputError where the face is too small."""
+def portrait_of(take: Take, frame: int, tracker: FaceTracker) -> tuple[Portrait, tuple[Face, ...]]:
+    """A frame as a source, and the faces of others in it. Raises InputError where the face is too small."""
     picture = take.picture(frame)
     faces = tracker.detect(picture)
     expected = landmarks_of(take.motion, frame)[:, :2].mean(0)
     if not faces:
         raise InputError(f"{take.driver.path}: frame {frame} shows no face when it is looked at alone")
     face = min(faces, key=lambda one: float(np.linalg.norm(one.landmarks[:, :2].mean(0) - expected)))
-    if face.extent_px < SMALLEST_FACE_PX:
-        raise InputError(f"{take.driver.path}: the face is only {face.extent_px:.0f} px high")
-    return Portrait(picture, None, face, len(faces), tracker.name)
+    if face.extent_px < LEAST_FACE_PX:
+        raise InputError(
+            f"{take.driver.path}: the face is only {face.extent_px:.0f} px high; at least {LEAST_FACE_PX} are needed,"
+            " better 250"
+        )
+    return Portrait(picture, None, face, len(faces), tracker.name), tuple(one for one in faces if one is not face)
 
 
 def moves(source: Source, motion: Motion) -> tuple[Transfer, Framing]:

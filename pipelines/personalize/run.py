@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import avatarkit
 from avatarkit.errors import InputError, OutputError
 from avatarkit.face.open import open_tracker
+from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import head_crop
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig, checked
@@ -38,10 +39,12 @@ from avatarkit.weights.load import present
 HELD_OUT = 0.12
 """Share of each video, its end, that is not learned from."""
 MOST_FRAMES = 1500
+HIDDEN = 0.3
+"""Other people's faces are blurred with so much around them, in shares of their sides."""
 KEPT_MARGIN = 3.2
 """Side of the picture that an avatar keeps of its source, in heights of the face."""
-MOVES = {"mouth": 0.12, "blink": 0.12}
-"""Least openness of a mouth that is seen open, and least fall of lids that are seen closed."""
+SEEN_OPEN, SEEN_CLOSED = 0.12, 0.6
+"""Openness of a mouth that is seen open, and share of the usual lids' distance in an eye that is seen closing."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,10 @@ def _prepare(
         for line in _judged(takes):
             progress.notice(line)
         number, frame = neutral_frame(takes)
-        portrait = portrait_of(takes[number], frame, tracker)
+        portrait, others = portrait_of(takes[number], frame, tracker)
         name = tracker.name
+    if others and config.face == FaceChoice():
+        progress.notice(f"{len(others) + 1} people in the footage: the largest face is meant; --face chooses another")
     tools = LayerTools(config.matting)
     drawer = Drawer(portrait, sizes, tools)
     chosen = [_chosen(take, len(takes)) for take in takes]
@@ -132,7 +137,7 @@ def _prepare(
         for row, one in _samples(drawer, take, rows):
             writer.add(one, held_out=row >= first)
             progress.advance()
-    _keep_source(config.work / "source.npz", portrait, tools)
+    _keep_source(config.work / "source.npz", portrait, others, tools)
     source = {"video": takes[number].driver.path.name, "frame": frame}
     about = {
         "consent": "confirmed with --consent that the person shown agreed",
@@ -161,12 +166,12 @@ def _judged(takes: Sequence[Take]) -> Iterator[str]:
         yield f"{cuts} cuts in the footage: every shot is used, its light too"
     mouth = np.concatenate([take.motion.mouth_opening[take.usable] for take in takes])
     lids = np.concatenate([take.motion.eye_opening[take.usable].mean(axis=1) for take in takes])
-    if float(np.percentile(mouth, 98)) < MOVES["mouth"]:
+    if float(np.percentile(mouth, 98)) < SEEN_OPEN:
         yield "the mouth never opens in this footage: the avatar will not know the person's teeth"
     open_eyes = float(np.percentile(lids, 80))
     if open_eyes < 0.12:
         yield "the eyes are closed throughout this footage: the avatar will not know them"
-    elif float(np.percentile(lids, 1)) > open_eyes - MOVES["blink"]:
+    elif float(np.percentile(lids, 0.5)) > SEEN_CLOSED * open_eyes:
         yield "the eyes never close in this footage: the avatar will not know the person's lids"
 
 
@@ -194,16 +199,31 @@ def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tu
     yield from overlapped(draw, frames, cpu_threads())
 
 
-def _keep_source(path: Path, portrait: Portrait, tools: LayerTools) -> None:
-    """The part of the source that the avatar keeps: enough for any framing of head and shoulders."""
+def _keep_source(path: Path, portrait: Portrait, others: Sequence[Face], tools: LayerTools) -> None:
+    """The part of the source that the avatar keeps: head and shoulders, and nobody else's face."""
     width, height = portrait.size
     crop = head_crop(portrait.face.landmarks, width, height, 64, margin=KEPT_MARGIN)
     window = crop.window
-    picture = np.ascontiguousarray(portrait.picture[window])
+    picture = without_faces(portrait.picture, others)[window].copy()
     landmarks = portrait.face.landmarks.copy()
     landmarks[:, :2] -= (window[1].start, window[0].start)
     alpha, _ = tools.matte(picture, landmarks.astype(np.float64))
     np.savez(path, picture=picture, alpha=alpha, landmarks=landmarks)
+
+
+def without_faces(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) with faces blurred until nobody can be told."""
+    import cv2
+
+    result = picture.copy()
+    for face in faces:
+        left, top, right, bottom = face.box
+        x, y = HIDDEN * (right - left), HIDDEN * (bottom - top)
+        rows = slice(max(0, int(top - y)), max(0, int(bottom + y)))
+        columns = slice(max(0, int(left - x)), max(0, int(right + x)))
+        if result[rows, columns].size:
+            result[rows, columns] = cv2.GaussianBlur(result[rows, columns], (0, 0), 0.25 * face.extent_px)
+    return result
 
 
 def _perceptual(progress: Progress) -> tuple[Perceptual, str]:

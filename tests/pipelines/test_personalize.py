@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from avatarkit.errors import InputError, OutputError, UsageError
+from avatarkit.face.types import Face
 from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
@@ -112,3 +113,11 @@ def test_a_damaged_avatar_is_refused(driver: Path, tmp_path: Path) -> None:
         reenact(ReenactConfig(path, driver, tmp_path / "out.mp4"), NullProgress())
 
 
+
+
+def test_nobody_else_is_kept(astronaut: np.ndarray) -> None:
+    face = Face(np.zeros((478, 3), np.float32), (60.0, 40.0, 120.0, 110.0), 1.0)
+    hidden = run.without_faces(astronaut, [face])
+    inside = np.s_[50:100, 70:110]
+    assert np.abs(np.diff(hidden[inside].astype(int), axis=0)).mean() < 2.5
+    assert hidden[200:].tobytes() == astronaut[200:].tobytes()

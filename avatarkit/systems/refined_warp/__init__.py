@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from avatarkit.systems.registry import EngineInfo, System
+from avatarkit.systems.registry import EngineInfo, StageInfo, System
 
 SUFFIX = ".avatar"
 
@@ -13,12 +13,27 @@ def is_avatar(path: Path) -> bool:
 
 
 SYSTEM = System(
+    stages=(
+        StageInfo(
+            "refined-warp/refine",
+            "Train a refinement of the warp engine on videos of many people; it corrects any source.",
+            "avatarkit.systems.refined_warp.stage:REFINE",
+            ("large-512", "small-256", "tiny-64"),
+            "small-256",
+        ),
+    ),
     engines=(
+        EngineInfo(
+            "refined-warp",
+            "the warp engine, its frames corrected by a trained refinement",
+            "avatarkit.systems.refined_warp.engine:open_refined",
+            checkpoints=("refined-warp/refine",),
+        ),
         EngineInfo(
             "avatar",
             "draws a personal avatar (.avatar) of avatarkit personalize",
             "avatarkit.systems.refined_warp.engine:open_avatar",
             checkpoints=("avatar",),
         ),
-    )
+    ),
 )

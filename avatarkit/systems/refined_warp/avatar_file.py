@@ -26,7 +26,8 @@ from safetensors.torch import load, save
 from avatarkit.atomic import write_whole
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.types import LANDMARKS
-from avatarkit.reading import check_list, check_table, check_whole, open_file, parse_json, read_bytes
+from avatarkit.nets.plain import from_plain, to_plain
+from avatarkit.reading import check_table, open_file, parse_json, read_bytes
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 __all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
@@ -55,7 +56,7 @@ class Avatar:
 def write_avatar(path: Path, avatar: Avatar) -> None:
     """Write it; the file appears whole or not at all. Raises OutputError where it cannot be written."""
     config = avatar.net.config
-    about = {"format": FORMAT, "version": VERSION, "config": config.to_json(), "about": dict(avatar.about)}
+    about = {"format": FORMAT, "version": VERSION, "config": to_plain(config), "about": dict(avatar.about)}
     tensors = {
         "picture": torch.from_numpy(np.ascontiguousarray(avatar.picture)),
         "alpha": torch.from_numpy(np.round(avatar.alpha * 255.0).astype(np.uint8)),
@@ -78,7 +79,7 @@ def read_avatar(path: Path) -> Avatar:
         raise InputError(f"{path}: no such file") from error
     try:
         about = _about(data)
-        config = _config(about["config"])
+        config = from_plain(RefinementConfig, about["config"], "config")
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
         net = Refinement(config)
@@ -124,20 +125,6 @@ def _about(data: bytes) -> dict[str, Any]:
         )
     check_table(about["about"], "about")
     return about
-
-
-def _config(value: object) -> RefinementConfig:
-    table = check_table(value, "config")
-    eye = check_list(table["eye"], "eye")
-    widths = check_list(table["widths"], "widths")
-    sides = [check_whole(side, "side", 32, 512) for side in (table["face"], table["mouth"], *eye)]
-    numbers = [check_whole(width, "width", 8, 512) for width in widths]
-    extra = check_whole(table["extra"], "extra", 0, 3)
-    if len(sides) != 4 or len(numbers) != 3:
-        raise ValueError("config has other sizes than a refinement")
-    return RefinementConfig(
-        sides[0], sides[1], (sides[2], sides[3]), (numbers[0], numbers[1], numbers[2]), extra
-    )
 
 
 def _picture(

@@ -58,7 +58,13 @@ def jitter(count: int, generator: torch.Generator | None) -> Tensor:
 
 def refine(net: Refinement, batch: Batch, moves: Tensor, *, half: bool = False) -> Refined:
     """The nets' answer to a batch, its patches moved by `moves`, see `jitter`; `half`: convolutions in bfloat16."""
-    brief = torch.autocast(batch.matrices.device.type, torch.bfloat16, enabled=half)
+    device = batch.matrices.device.type
+    # Coordinates need every bit, whatever the caller's precision.
+    with torch.autocast(device, enabled=False):
+        return _refine(net, batch, moves, torch.autocast(device, torch.bfloat16, enabled=half))
+
+
+def _refine(net: Refinement, batch: Batch, moves: Tensor, brief: torch.autocast) -> Refined:
     sizes = part_sizes(net.config)
     pose = net.pose(batch.poses)
     stored = {name: tensor.float() / 255.0 for name, tensor in batch.parts.items()}
@@ -70,7 +76,7 @@ def refine(net: Refinement, batch: Batch, moves: Tensor, *, half: bool = False) 
         width, height = sizes[name]
         there = stored[name].shape
         # From patch coordinates to those of the stored part, which has a margin.
-        margin = torch.tensor([width / there[3], height / there[2], 1.0])
+        margin = own.new_tensor([width / there[3], height / there[2], 1.0])
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
         places = _places(inner[name] @ patch[:, number], (width, height))
         views[name] = _sampled(stored[name], places)

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 import torch
 
-from avatarkit.errors import UsageError
+from avatarkit.errors import AvatarkitError, InputError, UsageError
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.nets.plain import from_plain
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 from avatarkit.systems.refined_warp.avatar_file import read_avatar
 from avatarkit.systems.refined_warp.correct import Corrector
-from avatarkit.systems.refined_warp.network import Refinement
+from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
+from avatarkit.systems.refined_warp.samples import source_parts
+from avatarkit.weights.load import load_into
 
-__all__ = ["RefinedEngine", "open_avatar"]
+__all__ = ["NET", "STAGE", "RefinedEngine", "open_avatar", "open_refined"]
+
+STAGE, NET = "refined-warp/refine", "refine"
 
 
 class RefinedEngine:
@@ -24,7 +29,8 @@ class RefinedEngine:
     def __init__(self, net: Refinement, label: str) -> None:
         """Take a network that is ready for inference; `label` names it in reports."""
         self._warp = WarpEngine()
-        self._corrector = Corrector(net.to(memory_format=torch.channels_last))
+        self._net = net.to(memory_format=torch.channels_last)
+        self._corrector: Corrector | None = None
         self._label = label
 
     @property
@@ -38,8 +44,9 @@ class RefinedEngine:
         return Needs(alpha=True)
 
     def prepare(self, source: SourceLayers) -> None:
-        """See `WarpEngine.prepare`."""
+        """See `WarpEngine.prepare`; a network for any source also looks at the source's parts."""
         self._warp.prepare(source)
+        self._corrector = Corrector(self._net, source_parts(self._net.config, source))
 
     def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
         """See `Engine.drive`."""
@@ -50,10 +57,29 @@ class RefinedEngine:
         return self._warp.notices()
 
     def _draw(self, motion: DriveFrame) -> Drawn:
+        if self._corrector is None:
+            raise AvatarkitError("RefinedEngine.prepare must be called before frames are drawn")
         shown = self._warp.eased(motion)
         frame, alpha = self._warp.draw(motion, shown)
         self._corrector.correct(frame, alpha, shown)
         return Drawn(frame, alpha)
+
+
+def open_refined(options: EngineOptions) -> RefinedEngine:
+    """The engine of a checkpoint of train refined-warp/refine.
+
+    Raises:
+        UsageError: no checkpoint. InputError: one that does not hold a refinement for any source.
+    """
+    checkpoint = options.checkpoints.get(STAGE)
+    if checkpoint is None:
+        raise UsageError(f"--engine refined-warp: needs --checkpoint RUN, made by avatarkit train {STAGE}")
+    if NET not in checkpoint.meta.nets:
+        raise InputError(f"{checkpoint.folder}: has no net {NET}")
+    config = from_plain(RefinementConfig, checkpoint.meta.nets[NET].get("config"), f"{checkpoint.folder}: nets.{NET}")
+    tensors = checkpoint.tensors(f"{NET}.ema" if checkpoint.has(f"{NET}.ema") else NET)
+    net = load_into(Refinement(config), tensors, checkpoint.folder, "the refinement")
+    return RefinedEngine(net.eval().requires_grad_(False), f"refined-warp {checkpoint.sha256[:12]}")
 
 
 def open_avatar(options: EngineOptions) -> RefinedEngine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,14 +22,13 @@ OPENING = 3.0
 
 @dataclass(frozen=True)
 class RefinementLosses:
-    """Weights of the parts' losses. face: of the same losses of the whole face."""
+    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out."""
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
     adversarial: float = 0.03
     matching: float = 0.5
-    face: float = 1.0
 
 
 def detail_loss(result: Tensor, truth: Tensor) -> Tensor:
@@ -52,21 +52,20 @@ def pyramid_loss(result: Tensor, truth: Tensor) -> Tensor:
     return 4.0 * total
 
 
-def part_losses(refined: Refined, weights: RefinementLosses, perceptual: Perceptual) -> dict[str, Tensor]:
-    """All losses but the adversarial one, weighted; scalars by name."""
-    losses: dict[str, Tensor] = {}
+def part_losses(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
+    """The losses but the adversarial ones, without their weights, each the sum over the parts; scalars."""
+    losses: dict[str, list[Tensor]] = {"l1": [], "perceptual": [], "detail": []}
     for name in ("face", *PARTS):
         guide = refined.guides[name]
         alpha = guide[:, 2:]
         # Beyond the subject's outline nothing is drawn that would be seen.
         result, truth = (alpha * picture[name] for picture in (refined.result, refined.truth))
-        share = weights.face if name == "face" else 1.0
-        losses[f"{name}/l1"] = share * weights.l1 * _colours(result, truth, guide, coarse=name == "face")
+        losses["l1"].append(_colours(result, truth, guide, coarse=name == "face"))
         # The whole face costs as much as all its parts: half of the batch is enough.
         seen = slice(0, (len(truth) + 1) // 2) if name == "face" else slice(None)
-        losses[f"{name}/perceptual"] = share * weights.perceptual * perceptual(result[seen], truth[seen]).mean()
-        losses[f"{name}/detail"] = share * weights.detail * detail_loss(result, truth)
-    return losses
+        losses["perceptual"].append(perceptual(result[seen], truth[seen]).mean())
+        losses["detail"].append(detail_loss(result, truth))
+    return {name: torch.stack(values).sum() for name, values in losses.items()}
 
 
 def _colours(result: Tensor, truth: Tensor, guide: Tensor, *, coarse: bool) -> Tensor:

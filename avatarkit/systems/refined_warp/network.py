@@ -12,8 +12,7 @@ Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `g
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +54,6 @@ class RefinementConfig:
             raise UsageError(f"refinement patches of {sides} px: use multiples of 8 from 32 to 512")
         if any(width % 8 or not 8 <= width <= 512 for width in self.widths) or self.extra not in (0, 3):
             raise UsageError(f"refinement widths {self.widths}, extra {self.extra}: use multiples of 8; 0 or 3")
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {**asdict(self), "eye": list(self.eye), "widths": list(self.widths)}
 
 
 class _Trunk(nn.Module):

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.geometry.rotation import to_vector
+from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.systems.protocol import Drawn
+from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.guides import guide
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 
-__all__ = ["CHANNELS", "MARGIN", "PICTURE", "Sample", "sample", "shapes"]
+__all__ = ["CHANNELS", "MARGIN", "PICTURE", "Sample", "part_sizes", "sample", "shapes", "source_parts"]
 
 MARGIN = 1.125
 """Stored parts are this much larger than patches, so that training can move its patches a little."""
@@ -73,6 +74,15 @@ def sample(
         parts[name] = np.concatenate([*pictures, guide(name, here, shown.landmarks, alpha, stored)], axis=2)
     matrices = np.stack([patch.matrix for patch in own]).astype(np.float32)
     return Sample(parts, matrices, to_vector(shown.pose.rotation).astype(np.float32))
+
+
+def source_parts(config: RefinementConfig, source: SourceLayers) -> dict[str, NDArray[np.uint8]] | None:
+    """The source's own parts (h, w, 3), as nets for any source see them; None for nets of one person."""
+    if not config.extra:
+        return None
+    sizes = {**part_sizes(config), "face": (config.face, config.face)}
+    own = patches(np.asarray(source.landmarks, np.float64), head_frame(source.landmarks))
+    return {name: patch.cut(source.picture, sizes[name]) for name, patch in zip(NAMES, own, strict=True)}
 
 
 def part_sizes(config: RefinementConfig) -> dict[str, tuple[int, int]]:

@@ -61,7 +61,9 @@ class Learner:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         refined = refine(self.net, batch, jitter(len(batch.poses), self._generator), half=self._half)
-        losses = part_losses(refined, self._weights, self._judge)
+        weights = self._weights
+        terms = part_losses(refined, self._judge)
+        losses = {name: getattr(weights, name) * term for name, term in terms.items()}
         if share >= ADVERSARIAL_FROM and self.steps % ADVERSARIAL_EVERY == 0 and self._weights.adversarial > 0:
             with self._brief():
                 losses["adversarial"] = self._judged(refined).float()

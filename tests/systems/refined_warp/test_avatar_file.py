@@ -103,7 +103,7 @@ def huge_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> No
     [
         (no_number, "no numbers"), (other_shape, "another shape"), (other_layers, "other layers"),
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
-        (foreign, "no avatar"), (huge_sizes, "side is"),
+        (foreign, "no avatar"), (huge_sizes, "patches of"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(
