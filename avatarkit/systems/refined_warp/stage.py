@@ -111,18 +111,20 @@ class RefineStage(Stage):
 
     def _refined(self, batch: Samples, net: nn.Module) -> Refined:
         moments = drawn_batch(batch, self._sizes)
-        plain = getattr(net, "module", net)
+        plain = net if isinstance(net, Refinement) else net.get_submodule("module")
+        assert isinstance(plain, Refinement)
         still = jitter(len(moments.poses), None).to(moments.poses.device)
         return refine(plain, moments, still, half=self._half)
 
 
 def drawn_batch(batch: Samples, sizes: RefinementConfig) -> Batch:
     """The pairs of a batch as moments: the warp engine draws each source in its driver's place."""
-    frames = [{key: batch[side][key].cpu().numpy() for key in _KEYS} for side in ("source", "driver")]
-    count, device = len(frames[0]["image"]), batch["source"]["image"].device
+    sources, drivers = ({key: batch[side][key].cpu().numpy() for key in _KEYS} for side in ("source", "driver"))
+    count, device = len(sources["image"]), batch["source"]["image"].device
 
     def one(number: int) -> tuple[Sample, dict[str, NDArray[np.uint8]]]:
-        return _moment(*({key: frame[key][number] for key in _KEYS} for frame in frames), sizes)  # type: ignore[misc]
+        source, driver = ({key: frame[key][number] for key in _KEYS} for frame in (sources, drivers))
+        return _moment(source, driver, sizes)
 
     with ThreadPoolExecutor(cpu_threads()) as pool:
         made = list(pool.map(one, range(count)))
