@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import cv2
 import numpy as np
@@ -38,7 +37,7 @@ from avatarkit.metrics.lpips import LPIPS
 from avatarkit.metrics.motion import correlation, jitter, openings
 from avatarkit.motion.columns import TRACKED
 from avatarkit.motion.config import MotionConfig
-from avatarkit.motion.transfer import Framing, Transfer
+from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, DriverPart, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
@@ -138,6 +137,8 @@ def held_out(
 ) -> tuple[dict[str, dict[str, float]], list[Picture]]:
     """Figures by engine over the end of the videos, and rows of a sheet."""
     source, engines = opened(avatar)
+    warp = engines["warp"]
+    assert isinstance(warp, WarpEngine)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
     tracks: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("truth", *engines)}
     sheet: list[Picture] = []
@@ -156,15 +157,18 @@ def held_out(
                 continue
             for name, found in marks.items():
                 tracks[name].append(found)  # type: ignore[arg-type]
-            patch = patches(frame.landmarks, frame.pose)[0]
-            faces = {name: patch.cut(drawn, (FACE, FACE)) for name, drawn in pictures.items()}
+            # Where the warp eases the head's way, the drawn head is compared, not its place.
+            eased = warp.eased(frame)
+            patch, shown_at = (patches(one.landmarks, one.pose)[0] for one in (frame, eased))
+            faces = {name: shown_at.cut(drawn, (FACE, FACE)) for name, drawn in pictures.items()}
+            faces["truth"] = patch.cut(pictures["truth"], (FACE, FACE))
             own = marks["truth"]
             assert own is not None
             regions = boxes((patch.local((own[:, :2] + 0.5) * 2.0 - 0.5) + 1.0) * 0.5 * FACE - 0.5)
             for name in engines:
                 rows[name].append(compared(faces[name], faces["truth"], regions, lpips))
             if number in shown:
-                sheet.append(column(pictures, frame.landmarks, frame.pose))
+                sheet.append(column(pictures, {"truth": frame}, eased))
     figures: dict[str, dict[str, float]] = {}
     truth = openings(np.stack(tracks["truth"]))
     for name in engines:
@@ -193,12 +197,13 @@ def compared(
     return {**row, "ours": top_octave(face), "theirs": top_octave(truth)}
 
 
-def column(pictures: Mapping[str, Picture], landmarks: NDArray[np.float64], pose: Any) -> Picture:
-    """Mouth and eyes of truth, warp and avatar, one over the other."""
-    _, mouth, right, left = patches(landmarks, pose)
-    left = Patch(left.matrix * [-1.0, 1.0, 1.0])
+def column(pictures: Mapping[str, Picture], places: Mapping[str, DriveFrame], usual: DriveFrame) -> Picture:
+    """Mouth and eyes of truth, warp and avatar, one over the other; `places` of those that are not at the usual one."""
     cells = []
-    for picture in pictures.values():
+    for name, picture in pictures.items():
+        place = places.get(name, usual)
+        _, mouth, right, left = patches(place.landmarks, place.pose)
+        left = Patch(left.matrix * [-1.0, 1.0, 1.0])
         eyes = np.concatenate([right.cut(picture, (144, 96)), left.cut(picture, (144, 96))], axis=1)
         cells.append(np.concatenate([mouth.cut(picture, (288, 288))[40:250], eyes]))
     return np.concatenate(cells)
