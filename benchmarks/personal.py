@@ -44,7 +44,7 @@ from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.footage import moves
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.source import Source, avatar_portrait
-from avatarkit.runtime import NullProgress
+from avatarkit.runtime import NullProgress, cpu_threads
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Engine
@@ -223,6 +223,7 @@ def run_self(args: argparse.Namespace) -> None:
             continue
         print(name, file=sys.stderr, flush=True)
         if not avatar.exists():
+            torch.set_num_threads(cpu_threads())
             clock = time.monotonic if args.clock == "wall" else _shared_clock
             config = PersonalizeConfig(tuple(videos), avatar, True, args.minutes, DriverPart(0.0, end))
             print("\n".join(personalize(config, Said(), lpips, clock).summary_lines()), file=sys.stderr, flush=True)

@@ -38,6 +38,10 @@ class Corrector:
 
     def correct(self, frame: Picture, alpha: Picture, shown: DriveFrame) -> None:
         """Correct a frame (H, W, 3) in place; `alpha` (H, W) is its own, `shown` the motion that it shows."""
+        if torch.get_num_threads() > 1:
+            # Several threads draw, a frame each: threads within a frame would wait for one another. It holds for the
+            # calling thread alone.
+            torch.set_num_threads(1)
         own = dict(zip(NAMES, patches(shown.landmarks, shown.pose), strict=True))
         window = own["face"].bounds(frame.shape[1], frame.shape[0])
         if window is None:
