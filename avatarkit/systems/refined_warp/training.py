@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
+from avatarkit.nets.convs import advance_norms
 from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
 from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, part_losses
@@ -94,6 +95,7 @@ class Learner:
         pairs.append(tuple(torch.cat([side[eye] for eye in eyes]) for side in (refined.result, refined.truth)))  # type: ignore[arg-type]
         total = refined.result["mouth"].new_zeros(())
         self._adversarial.optimiser.zero_grad()
+        advance_norms(self._adversarial.discriminator)
         for result, truth in pairs:
             losses = self._adversarial.loss(result, truth)
             total = total + self._weights.adversarial * losses["adversarial"]
