@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import avatarkit
-from avatarkit.errors import InputError, OutputError
+from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.open import open_tracker
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import head_crop
@@ -92,7 +92,11 @@ def personalize(
     kept = read_pairs(config.work)
     if kept is None or kept[1].get("key") != key:
         shutil.rmtree(config.work)
-        _prepare(config, sizes, key, hashes, progress)
+        try:
+            _prepare(config, sizes, key, hashes, progress)
+        except AvatarkitError:
+            shutil.rmtree(config.work, ignore_errors=True)
+            raise
         kept = read_pairs(config.work)
         assert kept is not None
     else:

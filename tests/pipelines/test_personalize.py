@@ -93,7 +93,8 @@ def test_an_avatar_that_exists_is_kept(made: tuple[Path, Notices], driver: Path)
         personalize(PersonalizeConfig((driver,), made[0], True), NullProgress())
 
 
-def test_refusals(driver: Path, photo: Path, tmp_path: Path) -> None:
+def test_refusals(driver: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LEAST_SECONDS", 10.0)
     me = tmp_path / "me.avatar"
     with pytest.raises(UsageError, match="--consent"):
         personalize(PersonalizeConfig((driver,), me, False), NullProgress())
