@@ -78,6 +78,8 @@ class RefineTrain(TrainConfig):
 class RefineStage(Stage):
     """Trains the refinement on the warps of pairs, drawn as they come by as many threads as there are cores."""
 
+    best = ("face_perceptual", False)
+
     def __init__(
         self, config: RefineTrain, net: Refinement, perceptual: nn.Module | None, adversary: AdversarialLoss | None
     ) -> None:
