@@ -25,7 +25,7 @@ from avatarkit.nets.blocks import GroupNorm, down, in_full, up
 from avatarkit.nets.convs import Conv2d, Style
 from avatarkit.systems.metaportrait.config import FlowConfig
 
-__all__ = ["AdaIN", "Flow", "FlowNet", "MotionEncoder", "Moved", "initialise", "warp"]
+__all__ = ["AdaIN", "Flow", "FlowNet", "MotionEncoder", "Moved", "initialise", "landmark_error", "warp"]
 
 _INPUTS = 9
 _PLAIN = Style(standardise=False, spectral=False)
@@ -190,6 +190,23 @@ def warp(x: Tensor, offset_B2ss: Tensor) -> Tensor:
         grid = ((2 * (place + offset) + 1) / size - 1).permute(0, 2, 3, 1)
         read = F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False)
     return read.to(x.dtype)
+
+
+def landmark_error(offset_B2ss: Tensor, source_points: Tensor, driver_points: Tensor, size: int) -> Tensor:
+    """How far from the source's landmarks the driver's look into the source: mean absolute, as a share of the side.
+
+    Args:
+        offset_B2ss: as `warp`. source_points, driver_points: B x N x 2 or 3, pixels of pictures of that size.
+
+    Returns:
+        A scalar, with gradients to the offsets alone.
+    """
+    side = offset_B2ss.shape[-1]
+    with full_precision(offset_B2ss.device):
+        source, driver = source_points[..., :2].detach().float(), driver_points[..., :2].detach().float()
+        grid = ((2 * driver + 1) / size - 1)[:, :, None]
+        offset = F.grid_sample(offset_B2ss.float(), grid, padding_mode="border", align_corners=False)[..., 0]
+        return (offset.mT / side - (source - driver) / size).abs().mean()
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor
 from avatarkit.errors import UsageError
 from avatarkit.nets.count import parameters_of
 from avatarkit.systems.metaportrait.config import FlowConfig, PortraitConfig
-from avatarkit.systems.metaportrait.flow import AdaIN, Flow, warp
+from avatarkit.systems.metaportrait.flow import AdaIN, Flow, landmark_error, warp
 
 
 def picture(size: int, channels: int = 3) -> Tensor:
@@ -47,6 +47,18 @@ def test_beyond_the_edges_maps_are_mirrored() -> None:
     offset = torch.zeros(1, 2, 8, 8)
     offset[:, 0] = -2.0
     assert warp(x, offset)[0, 0, 0].round().tolist() == [1, 0, 0, 1, 2, 3, 4, 5]
+
+
+def test_landmarks_tell_the_flow_where_to_look() -> None:
+    """A flow that looks four pixels to the right of 64 is right where the source's points lie there, on any grid."""
+    driver = 20 + 24 * torch.rand(2, 30, 3)
+    source = driver + torch.tensor([4.0, 0.0, 9.0])
+    offset = torch.zeros(2, 2, 16, 16)
+    assert landmark_error(offset, source, driver, 64).item() == pytest.approx(4 / 64 / 2, rel=1e-5)
+    offset[:, 0] = 1.0
+    assert landmark_error(offset, source, driver, 64).item() == pytest.approx(0, abs=1e-6)
+    point = warp(torch.nn.functional.one_hot(torch.tensor([44]), 64).float().expand(1, 1, 64, 64), offset[:1])
+    assert point[0, 0, 30].argmax() == 40  # what stood at the source's place is seen at the driver's
 
 
 def test_adain_is_an_instance_norm_where_the_code_says_nothing() -> None:

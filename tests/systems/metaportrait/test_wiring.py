@@ -63,9 +63,14 @@ def test_the_flow_sees_source_and_both_landmark_pictures_and_is_held_against_the
         seen.update(predicted=predicted, target=target, matte=matte)
         return torch.zeros(())
 
+    def look_at(moved: Tensor, source: Tensor, driver: Tensor, size: int) -> Tensor:
+        seen.update(offset=moved, source_points=source, driver_points=driver)
+        return torch.zeros(())
+
     monkeypatch.setattr(flow_stage, "pixel_loss", keep)
+    monkeypatch.setattr(flow_stage, "landmark_error", look_at)
     batch = batch_of(2, SIZE)
-    stage = FlowStage(FlowTrain(loss=FlowLoss(0, 1), augment=False), Spy(), None)  # type: ignore[arg-type]
+    stage = FlowStage(FlowTrain(loss=FlowLoss(0, 1, 1), augment=False), Spy(), None)  # type: ignore[arg-type]
     stage(batch)
     source, driver = batch["source"], batch["driver"]
     assert torch.equal(seen["image"], as_float(source["image"]))
@@ -74,6 +79,9 @@ def test_the_flow_sees_source_and_both_landmark_pictures_and_is_held_against_the
     assert torch.equal(seen["predicted"], warp(as_float(source["image"]), offset))
     assert torch.equal(seen["target"], as_float(driver["image"]))
     assert torch.equal(seen["matte"], as_float(driver["matte"]))
+    assert seen["offset"] is offset
+    assert torch.equal(seen["source_points"], source["landmarks"])
+    assert torch.equal(seen["driver_points"], driver["landmarks"])
 
 
 def test_lines_of_a_frame_turned_over_are_drawn_from_its_landmarks() -> None:

@@ -15,22 +15,28 @@ INNER = ("adam", "sgd")
 
 @dataclass(frozen=True)
 class FlowLoss:
-    """Weights of the warped source's losses. vgg19: the paper's. pixel: for trainings without its weights (choice)."""
+    """Weights of the warped source's losses. vgg19: the paper's.
+
+    pixel, landmarks: for trainings without its weights (choice). Colours alone pull a flow no further than a few
+    pixels; the landmarks of both frames tell where the face goes.
+    """
 
     vgg19: float = 1.0
     pixel: float = 0.0
+    landmarks: float = 0.0
 
 
 @dataclass(frozen=True)
 class PortraitLoss:
     """Weights of a frame's losses; the defaults are the paper's, feature matching (10 for each map) the release's.
 
-    warp_vgg19, warp_pixel: of the warped source. vgg19, pixel: of the drawn frame. identity: 1 - cosine of identity
-    vectors. eyes, mouth: L1 inside their boxes. matte: L1 of the drawn matte (choice).
+    warp_vgg19, warp_pixel, warp_landmarks: of the warped source, as `FlowLoss`. vgg19, pixel: of the drawn frame.
+    identity: 1 - cosine of identity vectors. eyes, mouth: L1 inside their boxes. matte: L1 of the drawn matte (choice).
     """
 
     warp_vgg19: float = 1.0
     warp_pixel: float = 0.0
+    warp_landmarks: float = 0.0
     vgg19: float = 10.0
     pixel: float = 0.0
     identity: float = 20.0
@@ -174,10 +180,10 @@ _TEMPORAL_OPTIM = OptimConfig(lr=1e-4, lr_end=1e-7, beta1=0.9, beta2=0.99, weigh
 _IDENTITY_OPTIM = OptimConfig(lr=1e-3, lr_end=1e-5, beta1=0.9, weight_decay=1e-2)
 
 # Small presets train where no perceptual weights are at hand. Region losses sum channels, pixel losses average all.
-_FLOW_PIXEL = FlowLoss(vgg19=0, pixel=10)
+_FLOW_PIXEL = FlowLoss(vgg19=0, pixel=10, landmarks=20)
 _PORTRAIT_PIXEL = PortraitLoss(
-    warp_vgg19=0, warp_pixel=5, vgg19=0, pixel=10, identity=0.5, eyes=0.5, mouth=0.5, matte=5, adversarial=0.1,
-    feature_matching=4,
+    warp_vgg19=0, warp_pixel=5, warp_landmarks=10, vgg19=0, pixel=10, identity=0.5, eyes=0.5, mouth=0.5, matte=5,
+    adversarial=0.1, feature_matching=4,
 )  # fmt: skip
 _META_PIXEL = replace(_PORTRAIT_PIXEL, identity=0)
 _ENHANCER_PIXEL = EnhancerLoss(l1=10, vgg19=0, style=0)

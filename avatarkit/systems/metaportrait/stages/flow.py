@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.nets.features.vgg import VGGFeatures
-from avatarkit.systems.metaportrait.flow import Flow, Moved, warp
+from avatarkit.systems.metaportrait.flow import Flow, Moved, landmark_error, warp
 from avatarkit.systems.metaportrait.stages.config import FlowTrain
 from avatarkit.systems.metaportrait.stages.frames import Frames, compared, look, vgg_loss
 from avatarkit.training.pictures import warped_checks
@@ -31,12 +31,17 @@ class FlowStage(Stage):
         config = self._config
         shown = look(batch, config.seed if config.augment else None)
         driver = shown["driver"]
-        warped = warp(shown["source"]["image"], self._moved(self.nets, shown["source"], driver).offset)
+        source = shown["source"]
+        offset = self._moved(self.nets, source, driver).offset
+        warped = warp(source["image"], offset)
         terms: dict[str, Tensor] = {}
         if self.vgg is not None:
             terms["vgg19"] = vgg_loss(self.vgg, warped, driver["image"], driver["matte"])
         if config.loss.pixel:
             terms["pixel"] = pixel_loss(warped, driver["image"], driver["matte"])
+        if config.loss.landmarks:
+            size = warped.shape[-1]
+            terms["landmarks"] = landmark_error(offset, source["landmarks"], driver["landmarks"], size)
         return {"terms": terms, "fakes": {}}
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:

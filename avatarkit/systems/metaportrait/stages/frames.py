@@ -14,6 +14,7 @@ from avatarkit.losses.perceptual import perceptual
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.losses.regions import identity_loss, region_loss
 from avatarkit.nets.features.vgg import SMALLEST_PX, VGGFeatures
+from avatarkit.systems.metaportrait.flow import landmark_error
 from avatarkit.systems.metaportrait.portrait import Driven, Portrait
 from avatarkit.systems.metaportrait.stages.config import PortraitLoss
 from avatarkit.training.augment.pairs import augment_pair
@@ -97,6 +98,9 @@ def drawn_terms(
         terms["vgg19"] = vgg_loss(vgg, driven.image, target, matte)
     if loss.warp_pixel:
         terms["warp_pixel"] = pixel_loss(driven.warped, target, matte)
+    if loss.warp_landmarks:
+        offset = driven.moved.offset
+        terms["warp_landmarks"] = landmark_error(offset, source["landmarks"], driver["landmarks"], size)
     if loss.pixel:
         terms["pixel"] = pixel_loss(driven.image, target, matte)
     if loss.identity:
