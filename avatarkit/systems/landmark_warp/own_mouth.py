@@ -96,8 +96,10 @@ class OwnMouth:
         # Gaps between teeth are dark, but no holes.
         between = np.ones((1, 2 * round(TOOTH_GAP * PER_UNIT / 2.0) + 1), np.uint8)
         tooth = np.asarray(cv2.morphologyEx(tooth, cv2.MORPH_CLOSE, between), np.float32)
-        cover = tooth * rise(height, -0.02, 0.02) * (1.0 - rise(height, 0.97, 1.03))
+        cover = tooth * (1.0 - rise(height, 0.97, 1.03))
         cover *= 1.0 - rise(height, self._split, self._split + 0.08) if self._split < 1.0 else 1.0
+        # What is seen above a tooth is its neck or gum.
+        cover = np.maximum.accumulate(cover[::-1])[::-1] * rise(height, -0.02, 0.02)
         return np.asarray(cover * rise(gap, 0.1 * self._gap, 0.3 * self._gap), np.float32)
 
     def _lowest(self, cover: Pixels, a: Array, b: Array) -> float:

@@ -10,11 +10,11 @@ from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
 SCALE = 300.0
-TEETH = (235, 230, 215)
+TEETH, GUM = (235, 230, 215), (200, 90, 95)
 
 
-def smile(teeth: float, gap: float = 0.12) -> OwnMouth:
-    """A mouth 0.5 head units wide; its upper `teeth` of the opening are teeth, parted by thin dark gaps."""
+def smile(teeth: float, gap: float = 0.12, gum: float = 0.0) -> OwnMouth:
+    """A mouth 0.5 head units wide; its upper `teeth` of the opening are teeth, parted by thin dark gaps, below gum."""
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
     s = np.linspace(-0.25, 0.25, 11)
     arch = 1.0 - (s / 0.25) ** 2
@@ -24,6 +24,7 @@ def smile(teeth: float, gap: float = 0.12) -> OwnMouth:
     split, last = round(first + teeth * gap * SCALE), round(100 + 0.7 * gap * SCALE)
     picture[first:split] = TEETH
     picture[first:split, ::20] = (60, 40, 40)
+    picture[first : round(first + gum * gap * SCALE)] = GUM
     picture[split:last] = (60, 25, 25)
     return OwnMouth(picture, plane, top, bottom, np.float32([180, 90, 90]))
 
@@ -44,6 +45,15 @@ def test_gaps_between_teeth_are_no_holes() -> None:
     s = np.linspace(-0.1, 0.1, 61, dtype=np.float32)[None]
     own.lay_upper(colours, s, np.full_like(s, 0.01), 1.0)
     assert colours.max(2).min() > 50.0
+
+
+def test_gum_above_teeth_is_kept() -> None:
+    """Gum is too red for a tooth, but what lies above a tooth belongs to the skull as well."""
+    own = smile(0.7, gum=0.2)
+    colours = np.zeros((1, 41, 3), np.float32)
+    s = np.linspace(-0.08, 0.08, 41, dtype=np.float32)[None]
+    own.lay_upper(colours, s, np.full_like(s, -0.02), 1.0)
+    np.testing.assert_allclose(np.median(colours[0], axis=0), GUM, atol=25)
 
 
 def test_no_teeth_are_seen_in_the_dark() -> None:
