@@ -56,16 +56,20 @@ def learn(
     progress.stage("learn", round(total), "seconds")
     progress.advance(min(round(run.seconds), round(total)))
     shown, kept, looked = run.seconds, run.seconds, run.seconds
-    while run.seconds < total and run.worse < PATIENCE:
-        run.step(run.seconds / total)
-        if run.seconds - looked >= total / LOOKS:
-            looked = run.seconds
-            progress.notice(run.look())
-        if run.seconds - kept >= KEPT_EVERY_S:
-            kept = run.seconds
-            run.keep()
-        progress.advance(int(run.seconds) - int(shown))
-        shown = run.seconds
+    try:
+        while run.seconds < total and run.worse < PATIENCE:
+            run.step(run.seconds / total)
+            if run.seconds - looked >= total / LOOKS:
+                looked = run.seconds
+                progress.notice(run.look())
+            if run.seconds - kept >= KEPT_EVERY_S:
+                kept = run.seconds
+                run.keep()
+            progress.advance(int(run.seconds) - int(shown))
+            shown = run.seconds
+    except KeyboardInterrupt:
+        run.keep()
+        raise
     run.look()
     return run.result()
 
