@@ -94,7 +94,7 @@ class Watch:
     def _tell(self, values: dict[str, float]) -> None:
         """How the training stands, now and then."""
         now = time.monotonic()
-        if now - self._told_s >= TELL_EVERY_S:
+        if now - self._told_s >= TELL_EVERY_S and {"total", "images_per_s"} <= values.keys():
             self._told_s = now
             trainer = self._trainer
             trainer.progress.notice(

@@ -49,7 +49,7 @@ def test_verify_says_what_is_wrong_with_exit_code_3(dataset: Path, capsys: Outpu
     assert run(["data", "verify", str(dataset), "-q"]) == 3
     output = capsys.readouterr()
     assert output.out == "shards/val-00000.h5: is missing\n"
-    assert "1 problems; prepare the data again" in output.err
+    assert "1 problem; prepare the data again" in output.err
 
 
 def test_reselect_changes_what_is_exported(dataset: Path, tmp_path: Path, capsys: Output) -> None:

@@ -237,7 +237,7 @@ def test_a_gaze_checkpoint_that_was_edited(data: Path, gaze_run: Path, tmp_path:
 def test_runs_that_cannot_be_continued(data: Path, base_run: Path, tmp_path: Path, refused: Refused) -> None:
     videos = data / "videos"
     changed = job("base", videos, base_run, sets=(*SETS, "optim.lr=1e-3"))
-    refused(UsageError, r"cannot go on with other settings: optim.lr was 0.0002 and is now 0.001", changed)
+    refused(UsageError, r"cannot go on with other settings: optim.lr was 0.0005 and is now 0.001", changed)
     refused(UsageError, "holds a run of train base", job("pose", videos, base_run))
     write_dataset(tmp_path / "more", people=4)
     more = job("base", tmp_path / "more", base_run)

@@ -32,9 +32,11 @@ def test_later_layers_win(tmp_path: Path) -> None:
 
 def test_paper_presets_hold_the_papers_values() -> None:
     base = preset("base", "paper-512")
-    assert base.weights == {
+    published = {
         "vgg19": 20, "vggface": 4, "gaze": 5, "adversarial": 1, "feature_matching": 40, "cycle": 2, "pixel": 0,
     }  # fmt: skip
+    ours = {"background": 1, "expression": 1, "vgg16": 0}
+    assert base.weights == published | ours
     optim = base.optim
     assert (optim.lr, optim.lr_end, optim.beta1, optim.beta2, optim.eps) == (2e-4, 1e-6, 0.5, 0.999, 1e-8)
     assert optim.weight_decay == 1e-2

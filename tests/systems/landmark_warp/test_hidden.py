@@ -59,7 +59,7 @@ def background_on_the_face(source: SourceLayers, engine: WarpEngine, yaw_deg: fl
     """Pixels well inside the drawn face that are transparent or show the background's colour."""
     motion = in_pose(source.landmarks, yaw_deg)
     frame, alpha = engine.draw(motion)
-    drawn = reposed(motion, engine._eased(motion).pose)
+    drawn = reposed(motion, engine.eased(motion).pose)
     inside = rasterised(drawn.landmarks[lm.surface_triangles()], (SIZE, SIZE)) > 0
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
     # What is between the lids and the lips is drawn by other layers.
