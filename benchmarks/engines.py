@@ -103,7 +103,9 @@ def framing(options: argparse.Namespace) -> Found:
         )
         target = _reenacted(options, options.video, f"own-{mode}", MotionConfig(mode=mode), source)
         face = middle(item[0].shape[0])
-        drop = [psnr(a[face], t[face]) - psnr(b[face], t[face]) for a, b, t in zip(item, other, target, strict=True)]
+        # The video itself may be longer.
+        trio = zip(item, other, target[: len(item)], strict=True)
+        drop = [psnr(a[face], t[face]) - psnr(b[face], t[face]) for a, b, t in trio]
         same = [psnr(a[face], b[face]) for a, b in zip(item, other, strict=True)]
         rows.append({"motion": mode, "change_db": abs(float(np.mean(drop))), "psnr_between_db": float(np.mean(same))})
     return rows, [Verdict(Bar("change of face PSNR, dB", "<", 1), max(float(row["change_db"]) for row in rows))]  # type: ignore[arg-type]
@@ -207,7 +209,7 @@ def steady(options: argparse.Namespace) -> Found:
     rows: list[Row] = []
     openings = mouths_of(list(islice(FrameReader(options.video), 25 * options.seconds)))
     for strength in (0.0, 0.5, 1.0):
-        out = options.work / f"steady-{strength:g}"
+        out = options.work / f"steady-{round(100 * strength)}"
         config = ReenactConfig(
             source, options.video, out, checkpoint=tuple(options.checkpoints), overwrite=True, device=options.device,
             background="transparent", stabilize=strength, motion=MotionConfig(mode="absolute"), size=options.size,

@@ -41,8 +41,8 @@ MOST_BYTES = 2**31 - 2**20
 """An ONNX file is a protobuf message, which ends there."""
 OPERATORS = frozenset({
     "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Gather", "Identity",
-    "InstanceNormalization", "Mul", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Squeeze", "Sub",
-    "Unsqueeze",
+    "InstanceNormalization", "MaxPool", "Mul", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Squeeze",
+    "Sub", "Unsqueeze",
 })  # fmt: skip
 """What students are made of. Files may come from strangers: others could loop, or read other files."""
 _SMALLEST, _LARGEST = 16, 4096

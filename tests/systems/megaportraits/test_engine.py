@@ -15,13 +15,21 @@ from avatarkit.checkpoint import Checkpoint, Meta, write_checkpoint
 from avatarkit.errors import DependencyError, InputError, UsageError
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.nets.convs import fold_weights
 from avatarkit.nets.inference import open_inference
 from avatarkit.nets.plain import to_plain
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.build import build_enhancer, build_student
-from avatarkit.systems.megaportraits.config import EnhancerConfig, StudentConfig
+from avatarkit.systems.megaportraits.config import PRESETS, EnhancerConfig, StudentConfig
 from avatarkit.systems.megaportraits.engine import BaseEngine, open_base, open_student
-from avatarkit.systems.megaportraits.export import OPSET, export_student, open_exported
+from avatarkit.systems.megaportraits.export import (
+    OPERATORS,
+    OPSET,
+    _Drawing,
+    _translated,
+    export_student,
+    open_exported,
+)
 from avatarkit.systems.megaportraits.stages.drive import Teacher
 from avatarkit.systems.options import EngineOptions
 
@@ -165,6 +173,18 @@ def test_an_exported_student_draws_the_same(
         assert difference.max() <= 1e-3
         assert difference.mean() <= 1e-5
         assert [picture.shape for picture in exported.frames(pictures)] == [(student_config.size,) * 2 + (3,)] * 2
+
+
+@pytest.mark.parametrize("preset", ["small-256", "tiny-64"])
+def test_the_operators_of_every_preset_are_known(preset: str) -> None:
+    """Files with others are refused: the larger presets' encoder has a pooling that the small test nets lack."""
+    import onnx
+
+    sizes = PRESETS[preset].student
+    net = fold_weights(build_student(replace(sizes, widths=(8,) * len(sizes.widths)), 2, 0))
+    for numbers in ([0], [0, 1]):
+        model = onnx.load_from_string(_translated(_Drawing(net, numbers), sizes.size, several=len(numbers) > 1))
+        assert {node.op_type for node in model.graph.node} <= OPERATORS
 
 
 def test_nobody_can_be_added_to_an_exported_file(student: Checkpoint) -> None:
