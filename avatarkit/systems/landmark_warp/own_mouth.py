@@ -17,7 +17,7 @@ OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
 """Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
-ROW_SERVES, STRIP_SERVES = (1.3, 2.0), (1.1, 1.7)
+ROW_SERVES, STRIP_SERVES = (1.5, 2.2), (1.1, 1.7)
 """The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source."""
 GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""

@@ -233,7 +233,7 @@ def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, a
 
 
 def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndarray, act: Move) -> None:
-    """A smile's row, from lip to lip, does not go down with the lower lip: what opens below it is dark."""
+    """A row from lip to lip does not go down with the lower lip, nor do drawn teeth in a wide mouth: below is dark."""
     teeth = (225, 220, 205)
     smiling = act(mouth=0.12).landmarks
     painted = picture.copy()
@@ -246,7 +246,7 @@ def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndar
     x, top = motion.landmarks[13, :2]
     bottom, old_bottom = motion.landmarks[14, 1], smiling[14, 1]
     column = frame[:, round(x)].astype(float).mean(1)
-    assert column[round(0.5 * (top + old_bottom))] > 150
+    assert column[round(0.5 * (top + old_bottom))] > 125
     assert column[round(0.5 * (old_bottom + bottom))] < 90
 
 

@@ -33,7 +33,7 @@ def test_a_row_serves_until_lips_would_show_where_it_is_cut() -> None:
     own = smile(0.7)
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
-    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.25, 1.6, 2.0, 3.0)]
+    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.4, 1.8, 2.2, 3.0)]
     assert shares[:3] == [1.0, 1.0, 1.0]
     assert 0.0 < shares[3] < 1.0
     assert shares[4:] == [0.0, 0.0]
