@@ -58,7 +58,7 @@ class InceptionFeatures:
         torch.save(dict(load_state_dict(WEIGHTS)), checked)
         checked.seek(0)
         net = FeatureExtractorInceptionV3("inception", [str(FEATURES_LENGTH)], feature_extractor_weights_path=checked)
-        return cls(net, sha256_file(require(WEIGHTS)))
+        return cls(net.eval(), sha256_file(require(WEIGHTS)))
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Features (N, 2048) of RGB pictures, each (H, W, 3) uint8; each is resized to 299 px as TensorFlow does."""
