@@ -107,7 +107,26 @@ def look(browser: Browser, page: Path, shots: Path | None) -> dict[str, Any]:
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     if shots:
         browser.shot(shots / "dark.png")
+    result["wider_than_screen"] = touch(browser, shots)
     return result
+
+
+def touch(browser: Browser, shots: Path | None) -> bool:
+    """A visit by phone, which opens a pair; returns whether the page is wider than the screen."""
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.call("Emulation.setDeviceMetricsOverride", **size)
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    browser.wait(POSTERS.replace("> 20", "> 5"))
+    if shots:
+        browser.shot(shots / "narrow.png")
+    box = browser.value("(({x, y}) => [x, y])(document.querySelectorAll('.cell')[1].getBoundingClientRect())")
+    for kind, points in (("touchStart", [{"x": box[0] + 20, "y": box[1] + 20}]), ("touchEnd", [])):
+        browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    browser.wait("document.getElementById('view').open")
+    browser.wait("[...document.querySelectorAll('#view video')].every((one) => one.currentTime > 0.1)")
+    if shots:
+        browser.shot(shots / "narrow-pair.png")
+    return bool(browser.value("document.documentElement.scrollWidth > innerWidth"))
 
 
 def main() -> int:

@@ -174,7 +174,14 @@ def configure_by(words: list[str]) -> Configure:
         except typer.TyperException as error:
             raise UsageError(" ".join(error.format_message().split())) from error
 
-    configure(Path("source"), Path("driver"), Path("output.mp4"), {})
+    config = configure(Path("source"), Path("driver"), Path("output.mp4"), {})
+    if config.report is not None or config.layers is not None:
+        from avatarkit.errors import UsageError
+
+        what = "--report: names one file for all pairs; leave it out"
+        if config.layers is not None:
+            what = "--layers: names one folder for all pairs; give one by row in a jobs file"
+        raise UsageError(what)
     return configure
 
 

@@ -108,6 +108,27 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         UsageError: options that do not go together. InputError: a file that cannot be what it is given as.
         OutputError: an output that exists, has no known format, or cannot be written.
     """
+    background = checked_look(config)
+    if config.tsa is not None and config.sign is None:
+        raise UsageError("--tsa: time stamps are for --sign CERT KEY")
+    if config.signer is not None:
+        check_signer(config.signer, config.output)
+    _check_output(config, background)
+    kind = checked_inputs(config)
+    if kind is not None and not config.preview and (kind == "image") != (output_kind(config.output) == "image"):
+        wanted = "a picture name such as out.png" if kind == "image" else "a video name such as out.mp4"
+        raise UsageError(f"{config.output}: the driver {config.driver_name} is a {_spoken(kind)}; use {wanted}")
+    if config.audio is not None and probe(config.audio).audio is None:
+        raise UsageError(f"--audio {config.audio}: holds no sound")
+    return background
+
+
+def checked_look(config: ReenactConfig) -> BackgroundSpec:
+    """Refuse options of motion and look that cannot be; returns the background that was read.
+
+    Raises:
+        UsageError: says which and what can be used.
+    """
     check(config.motion)
     if config.on_missing not in ON_MISSING:
         raise UsageError(f"--on-missing {config.on_missing}: use one of {', '.join(ON_MISSING)}")
@@ -117,27 +138,22 @@ def checked(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError(f"--crop-scale {config.crop_scale:g}: use a number from {CROP_SCALES[0]} to {CROP_SCALES[1]}")
     if max(map(abs, config.crop_offset)) > MOST_OFFSET:
         raise UsageError(f"--crop-offset: use shares of the picture from -{MOST_OFFSET} to {MOST_OFFSET}")
-    if config.tsa is not None and config.sign is None:
-        raise UsageError("--tsa: time stamps are for --sign CERT KEY")
-    if config.signer is not None:
-        check_signer(config.signer, config.output)
     if config.stabilize is not None and not 0.0 <= config.stabilize <= 1.0:
         raise UsageError(f"--stabilize {config.stabilize:g}: use a number from 0 to 1")
     if config.turntable is not None and not 0.0 < config.turntable <= 60.0:
         raise UsageError(f"--turntable {config.turntable:g}: use degrees up to 60")
-    background = parse_background(config.background)
-    _check_output(config, background)
-    _check_inputs(config)
-    if config.audio is not None and probe(config.audio).audio is None:
-        raise UsageError(f"--audio {config.audio}: holds no sound")
-    return background
+    return parse_background(config.background)
 
 
-def _check_inputs(config: ReenactConfig) -> None:
-    """Refuse a driver that does not fit the output, and name a source and driver that were swapped."""
+def checked_inputs(config: ReenactConfig) -> str | None:
+    """The driver's kind: "video", "image" or "motion"; None for a turntable. Names swapped inputs.
+
+    Raises:
+        UsageError: no driver, or options that do not fit it. InputError: it cannot be read, or is a source.
+    """
     if config.turntable is not None:
         _check_turntable(config)
-        return
+        return None
     if config.driver is None:
         raise UsageError("give a portrait and a driver, in this order (only --turntable does without a driver)")
     kind, _ = driver_kind(config.driver)
@@ -147,14 +163,11 @@ def _check_inputs(config: ReenactConfig) -> None:
             f"{config.source} is a {_spoken(source)} and {config.driver} a {_spoken(kind)}: the portrait comes first,"
             " then the driver; are they swapped?"
         )
-    output = "image" if config.preview else output_kind(config.output)
-    if not config.preview and (kind == "image") != (output == "image"):
-        wanted = "a picture name such as out.png" if kind == "image" else "a video name such as out.mp4"
-        raise UsageError(f"{config.output}: the driver {config.driver.name} is a {_spoken(kind)}; use {wanted}")
     if kind == "motion" and config.side_by_side:
         raise UsageError(f"--side-by-side: {config.driver.name} is a motion file and holds no pictures to show")
     if kind == "image" and not config.part.whole:
         raise UsageError(f"--start and --end: {config.driver.name} is a picture")
+    return kind
 
 
 def _check_turntable(config: ReenactConfig) -> None:

@@ -9,11 +9,12 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from avatarkit.errors import AvatarkitError, InputError, UsageError
-from avatarkit.media.containers import VIDEO_SUFFIXES
+from avatarkit.media.containers import VIDEO_SUFFIXES, choose_codec
 from avatarkit.media.image import IMAGE_SUFFIXES
 from avatarkit.motion.file import SUFFIX as MOTION_SUFFIX
 from avatarkit.pipelines.driver import driver_kind
@@ -105,11 +106,9 @@ def grid(
     if pairs == "zip" and len(sources) != len(drivers):
         raise UsageError(f"--pairs zip: {len(sources)} sources and {len(drivers)} drivers; give as many of each")
     both = zip(sources, drivers, strict=True) if pairs == "zip" else ((s, d) for s in sources for d in drivers)
-    suffixes = {driver: output_suffix(driver) for driver in dict.fromkeys(drivers)}
-    return [
-        Job(configure(source, driver, out / (output_name(name, source, driver) + suffixes[driver]), {}))
-        for source, driver in both
-    ]
+    moves = cache(_moves)  # a driver is looked at once
+    configs = (configure(source, driver, out / output_name(name, source, driver), {}) for source, driver in both)
+    return [Job(_with_suffix(config, moves=moves(config.driver))) for config in configs]
 
 
 def output_name(pattern: str, source: Path, driver: Path) -> str:
@@ -120,16 +119,32 @@ def output_name(pattern: str, source: Path, driver: Path) -> str:
     """
     try:
         return pattern.format(source=source.stem, driver=driver.stem)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise UsageError(f"--name {pattern}: use {{source}} and {{driver}}, such as {NAME}") from error
 
 
-def output_suffix(driver: Path) -> str:
-    """A picture for a picture, else a video; what cannot be read is refused later, with its reason."""
+def _moves(driver: Path | None) -> bool:
+    """Whether a driver makes a video; what cannot be read is refused later, with its reason."""
     try:
-        return ".png" if driver_kind(driver)[0] == "image" else ".mp4"
+        return driver is None or driver_kind(driver)[0] != "image"
     except AvatarkitError:
-        return ".mp4"
+        return True
+
+
+def _with_suffix(config: ReenactConfig, *, moves: bool) -> ReenactConfig:
+    """A picture for a picture, else the first container that holds the codec, and transparency where it is wanted."""
+    suffix = ".png"
+    if moves and not config.preview:
+        suffix = next((item for item in (".mp4", ".mov", ".webm") if _holds(config, item)), "")
+    return replace(config, output=config.output.with_name(config.output.name + suffix))
+
+
+def _holds(config: ReenactConfig, suffix: str) -> bool:
+    try:
+        choose_codec(Path(f"out{suffix}"), config.codec, config.background == "transparent")
+    except UsageError:
+        return False
+    return True
 
 
 def drawn(jobs: Sequence[Job], *, limit: int | None = None, shuffle: int | None = None) -> list[Job]:
@@ -147,7 +162,7 @@ def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], l
     outputs to `out`.
 
     Raises:
-        InputError: the file cannot be read, or has no columns source and driver.
+        InputError: the file cannot be read, has no columns source and driver, or no rows.
     """
     try:
         data = read_bytes(path, MOST_BYTES, links=True)
@@ -165,6 +180,8 @@ def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], l
             pair = names["output"] or f"row {number}"
             what = Refusal(pair, type(error).__name__, str(error), number, names["source"], names["driver"])
             refused.append(what)
+    if not jobs and not refused:
+        raise InputError(f"{path}: holds no rows; give one for each pair")
     return jobs, refused
 
 
@@ -176,7 +193,9 @@ def _text(data: bytes) -> str:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=False)
+    # Spreadsheets of many countries separate by semicolons.
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=False, delimiter=separator)
     try:
         columns = [(name or "").strip() for name in reader.fieldnames or []]
     except csv.Error as error:
@@ -219,15 +238,15 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
     if not source or not driver:
         raise InputError("names no source or no driver")
     source_path, driver_path = folder / source, folder / driver
-    name = output or output_name(NAME, source_path, driver_path) + output_suffix(driver_path)
+    name = output or output_name(NAME, source_path, driver_path)
     check_inside(name, "output")
+    for key in ("audio", "background", "checkpoint"):
+        if cells.get(key) and os.path.exists(folder / cells[key]):  # False for names that are too long
+            cells[key] = str(folder / cells[key])
     if cells.get("layers"):
         cells["layers"] = str(out / check_inside(cells["layers"], "layers"))
-    for key in ("audio", "background"):
-        if cells.get(key) and os.path.isfile(folder / cells[key]):  # False for names that are too long
-            cells[key] = str(folder / cells[key])
     config = configure(source_path, driver_path, out / name, {key: value for key, value in cells.items() if value})
-    return replace(config, report=None)
+    return config if output else _with_suffix(config, moves=_moves(driver_path))
 
 
 def _printable(text: str) -> str:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatarkit.media.decode import FrameReader
 from avatarkit.media.image import read_image_rgba
 from avatarkit.media.probe import MediaInfo, probe
 
+HALVES = slice(0, 128), slice(128, 256)
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
@@ -38,7 +40,7 @@ def check_video(path: Path, frames: int) -> MediaInfo:
 
 
 def test_each_example_has_a_script_and_a_short_readme() -> None:
-    assert NAMES == ["motion-file", "single-pair", "transparent-layer"]
+    assert NAMES == ["frames-in-python", "motion-file", "single-pair", "transparent-layer"]
     for name in NAMES:
         assert (EXAMPLES / name / "run.py").is_file()
         assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 14
@@ -60,6 +62,16 @@ def test_single_pair(tmp_path: Path) -> None:
     assert abs(float(info.audio.duration) - 1.6) < 0.02
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["output"]["frames"] == 40
+
+
+def test_frames_in_python(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    assert "25 frames; prepared {'portrait': 1, 'driver': 1}" in run("frames-in-python", folder)
+    frames = list(FrameReader(folder / "both.mp4"))
+    assert len(frames) == 25
+    assert frames[0].shape == (128, 256, 3)
+    left, right = (np.abs(frames[0][:, half].astype(int) - frames[12][:, half]).mean() for half in HALVES)
+    assert left > right > 0
 
 
 def test_motion_file(tmp_path: Path) -> None:

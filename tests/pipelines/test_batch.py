@@ -160,6 +160,14 @@ def test_unknown_columns_name_the_nearest_option(inputs: Path, tmp_path: Path) -
     (tmp_path / "jobs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="first row must name the columns"):
         read_jobs(tmp_path / "jobs.csv", tmp_path, configure_by([]))
+    (tmp_path / "jobs.csv").write_text("source;driver;background\n")
+    with pytest.raises(InputError, match="holds no rows"):
+        read_jobs(tmp_path / "jobs.csv", tmp_path, configure_by([]))
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "jobs.csv").write_text("source;driver;background\n\xe4.jpg;b,c.mp4;#fff\n", encoding=encoding)
+        (job,), _ = read_jobs(tmp_path / "jobs.csv", tmp_path, configure_by([]))
+        assert (job.config.source, job.config.driver) == (tmp_path / "\xe4.jpg", tmp_path / "b,c.mp4")
+        assert job.config.background == "#fff"
 
 
 def test_killed_run_goes_on_and_leaves_nothing(inputs: Path, singles: dict[str, bytes], tmp_path: Path) -> None:
@@ -258,8 +266,28 @@ def test_zip_limit_shuffle_and_names(tmp_path: Path) -> None:
     assert mixed == drawn(every, shuffle=1)
     with pytest.raises(UsageError, match="2 sources and 1 drivers"):
         grid(a, b[:1], tmp_path, configure, pairs="zip")
-    with pytest.raises(UsageError, match=r"use \{source\} and \{driver\}"):
-        grid(a, b, tmp_path, configure, name="{nobody}")
+    for pattern in ("{nobody}", "{source.x}", "{"):
+        with pytest.raises(UsageError, match=r"use \{source\} and \{driver\}"):
+            grid(a, b, tmp_path, configure, name=pattern)
+
+
+def test_outputs_get_an_ending_that_holds_them(inputs: Path, tmp_path: Path) -> None:
+    source, video, picture = inputs / "s" / "grace.jpg", inputs / "d" / "speech.motion", inputs / "d" / "photo.png"
+    for words, name in (
+        ([], "grace--speech.mp4"),
+        (["--background", "transparent"], "grace--speech.mov"),
+        (["--codec", "vp9"], "grace--speech.webm"),
+        (["--codec", "png"], "grace--speech"),
+        (["--preview"], "grace--speech.png"),
+    ):
+        jobs = grid([source], [video, picture], tmp_path, configure_by(words))
+        assert [job.config.output.name for job in jobs] == [name, "grace--photo.png"]
+    for option in ("--report", "--layers"):
+        with pytest.raises(UsageError, match=f"{option}: names one .* for all pairs"):
+            configure_by([option, "x"])
+    (tmp_path / "jobs.csv").write_text(f"source,driver,layers,background\n{source},{video},a,transparent\n")
+    (job,), _ = read_jobs(tmp_path / "jobs.csv", tmp_path / "out", configure_by([]))
+    assert (job.config.output.name, job.config.layers) == ("grace--speech.mov", tmp_path / "out" / "a")
 
 
 def test_command_line(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

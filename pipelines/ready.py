@@ -1,0 +1,173 @@
+"""A pair made ready to be drawn: engine, source and motion, and the stages that finished frames come through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avatarkit.background.spec import BackgroundSpec
+from avatarkit.media.encode import LARGE_PX
+from avatarkit.motion.square_transfer import Followed, SquareTransfer
+from avatarkit.motion.transfer import Transfer
+from avatarkit.motion.turntable import turntable
+from avatarkit.pipelines.driver import Driver, driver_kind
+from avatarkit.pipelines.engines import (
+    AUTO,
+    AVATAR,
+    check_engine,
+    checkpoint_hashes,
+    choose_engine,
+    consent_of,
+    given_for,
+)
+from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
+from avatarkit.pipelines.layer_tools import LayerTools
+from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.render import Finished, Render, rendered
+from avatarkit.pipelines.source import Portrait, Source, Unseen
+from avatarkit.pipelines.studio import Studio
+from avatarkit.runtime import Progress, StageTimer, cpu_threads
+from avatarkit.systems.protocol import Engine
+
+Shown = Source | Unseen
+Moves = Transfer | Followed
+STEADIED = 1.0
+"""Mattes found frame by frame flicker; engines that bring their own alpha, and whole frames, need none of it."""
+
+
+@dataclass(frozen=True)
+class ReadyPair:
+    """What frames are drawn from.
+
+    config: with the size of the output. weights: SHA-256 of the engine's checkpoints. consent: what a personal avatar
+    says of it, None for any other engine.
+    """
+
+    config: ReenactConfig
+    source: Shown
+    driver: Driver
+    engine: Engine
+    moves: Moves
+    render: Render
+    weights: tuple[str, ...]
+    consent: str | None = None
+
+    def frames(self, order: Iterable[int] | None = None) -> Iterator[Finished]:
+        """Finished frames by the driver's numbers, by default all; close the iterator when it is not used up."""
+        return rendered(self.engine, self.source, self.moves, order or range(len(self.moves)), self.render)
+
+
+def make_ready(
+    config: ReenactConfig, background: BackgroundSpec, studio: Studio, progress: Progress, timer: StageTimer
+) -> ReadyPair:
+    """Open the engine, prepare the source and track the driver.
+
+    Args:
+        config, background: checked already (`reenact_config.checked`).
+        studio: serves what is known already. timer: gets stages "engine", "source", "track" and "prepare".
+
+    Raises:
+        UsageError: options that the engine cannot follow. InputError: a source, driver or checkpoint that cannot be
+        used. DependencyError: weights, packages or a device that are missing.
+    """
+    given = given_for(config)
+    info = choose_engine(config.engine, given)
+    check_engine(info, config, None if config.driver is None else driver_kind(config.driver)[0])
+    tools = studio.tools(config)  # what cannot run here is said before any work is done
+    with timer.stage("engine"):
+        opened = studio.opened(info, given, config)
+    if given and config.engine == AUTO:
+        progress.notice(f"engine {opened.name}, by the checkpoints given")
+    config, square_px = _sized(config, opened), opened.needs.square_px
+    with timer.stage("source"):
+        progress.stage("source", None)
+        portrait = None if config.source is None else studio.portrait(config)
+        for line in _about_portrait(portrait, square_px, config):
+            progress.notice(line)
+    # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
+    with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
+        early = None
+        if not config.paste_back:
+            early = pool.submit(studio.source, config, portrait, None, background, square_px)
+        with timer.stage("track"):
+            driver = _driver(studio, portrait, opened, config, progress)
+    with timer.stage("prepare"):
+        progress.stage("prepare", None)
+        source = early.result() if early else studio.source(config, portrait, driver.motion, background, square_px)
+        moves = _moves(driver, opened, source, config)
+        _look_out(source, driver, moves, config, progress)
+        engine = studio.engine(opened, config, source, background)
+        render = _render(engine, source, tools, config)
+    weights = tuple(checkpoint_hashes(given, studio.digest).values())
+    avatar = given.get(AVATAR)
+    consent = consent_of(avatar) if isinstance(avatar, Path) else None
+    return ReadyPair(config, source, driver, engine, moves, render, weights, consent)
+
+
+def _sized(config: ReenactConfig, engine: Engine) -> ReenactConfig:
+    """The configuration with the size of its output, the engine's own where none is asked for."""
+    return config if config.size is not None else replace(config, size=engine.needs.drawn_px or config.side)
+
+
+def _about_portrait(portrait: Portrait | None, square_px: int | None, config: ReenactConfig) -> Iterator[str]:
+    if portrait is not None:
+        framed = None if square_px is None else drawn_square(portrait, square_px, config)[1]
+        yield from about_source(portrait, framed or drawn_part(portrait, None, config), config)
+
+
+def _driver(
+    studio: Studio, portrait: Portrait | None, engine: Engine, config: ReenactConfig, progress: Progress
+) -> Driver:
+    if config.driver is None:
+        assert portrait is not None
+        assert config.turntable is not None
+        motion = turntable(portrait.landmarks, *portrait.size, config.turntable)
+        return Driver(Path(config.driver_name), "turntable", motion, None)
+    looks = config.motion.region != "pose" or not engine.needs.source
+    return studio.driver(config, progress, engine.needs.square_px if looks else None)
+
+
+def _moves(driver: Driver, engine: Engine, source: Shown, config: ReenactConfig) -> Moves:
+    """How each frame moves the source."""
+    if not engine.needs.source:
+        assert driver.squares is not None
+        return Followed(driver.motion, driver.squares)
+    assert isinstance(source, Source)
+    motion = config.motion if config.driver is not None else replace(config.motion, mode="relative", region="pose")
+    if source.layers.square is not None:
+        return SquareTransfer(driver.motion, source.layers.square, motion, driver.squares)
+    place = framing(driver.motion, source.portrait, source.crop, config)
+    return Transfer(driver.motion, source.layers.landmarks, motion, place, source.portrait.covered)
+
+
+def _look_out(source: Shown, driver: Driver, moves: Moves, config: ReenactConfig, progress: Progress) -> None:
+    """Say what will look bad."""
+    if isinstance(source, Unseen):
+        if config.background == "plate":
+            progress.notice("no source, no plate: the background is what the engine draws; see --background")
+        return
+    for line in about_layers(source, config):
+        progress.notice(line)
+    for line in about_motion(driver.motion, moves, config) if isinstance(moves, Transfer) else ():
+        progress.notice(line)
+
+
+def _render(engine: Engine, source: Shown, tools: LayerTools, config: ReenactConfig) -> Render:
+    wanted = source.background is not None or source.transparent or config.layers is not None
+    matting = tools.frame_matting if wanted and not engine.needs.alpha else None
+    usual = 0.0 if matting is None else STEADIED
+    return Render(
+        matting=matting,
+        stabilize=0.0 if config.preview else usual if config.stabilize is None else config.stabilize,
+        apart=config.layers is not None,
+        workers=_workers(source),
+    )
+
+
+def _workers(source: Shown) -> int:
+    """Frames that are drawn at a time; each takes thirty times its bytes while it is drawn."""
+    width, height = source.frame_size
+    return min(2 if width * height > LARGE_PX else 4, cpu_threads() + 1)
