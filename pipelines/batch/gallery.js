@@ -141,6 +141,12 @@ function figure(caption, link, poster) {
   return box;
 }
 
+// What a result is called: by its engine, and by its file where that is not enough.
+function called(one, found) {
+  const name = data.engines[one.e] || "result", file = decodeURIComponent(one.v.split("/").pop());
+  return found.filter((other) => other.e === one.e).length > 1 ? `${name}, ${file}` : name;
+}
+
 function compare(one, other) {
   const box = document.createElement("figure"), stack = document.createElement("div"), slider = document.createElement("input");
   stack.className = "ab";
@@ -150,7 +156,7 @@ function compare(one, other) {
   Object.assign(slider, { type: "range", min: 0, max: 100, value: 50 });
   slider.setAttribute("aria-label", "where the one ends and the other begins");
   slider.addEventListener("input", () => stack.style.setProperty("--cut", `${slider.value}%`));
-  box.append(stack, slider, Object.assign(document.createElement("figcaption"), { textContent: `left: ${data.engines[one.e]}; right: ${data.engines[other.e]}` }));
+  box.append(stack, slider, Object.assign(document.createElement("figcaption"), { textContent: `left: ${called(one, [one, other])}; right: ${called(other, [one, other])}` }));
   return box;
 }
 
@@ -159,7 +165,7 @@ function open(row, column) {
   const source = data.sources[row], driver = data.drivers[column], found = shown(row, column);
   const views = [figure(`source: ${source.name}`, isVideo(source.link) ? "" : source.link, source.poster), figure(`driver: ${driver.name}`, driver.link, driver.poster)];
   if (found.length === 2) views.push(compare(...found));
-  else views.push(...found.map((one) => figure(data.engines[one.e] || "result", one.v, one.p)));
+  else views.push(...found.map((one) => figure(called(one, found), one.v, one.p)));
   for (const one of data.cells[row][column]) if (one.r) views.push(figure(`refused: ${one.r}`));
   byId("title").textContent = `${source.name} by ${driver.name}`;
   byId("views").replaceChildren(...views);

@@ -76,9 +76,14 @@ def write_gallery(out: Path) -> Path:
     if not result.items:
         raise InputError(f"{out}: no results; give the folder of a batch, or one with videos named SOURCE--DRIVER.mp4")
     page = out / PAGE
-    text = page_of(list(result.sources.values()), list(result.drivers.values()), result.items)
-    write_whole(page, text.encode("utf-8", "backslashreplace"))
+    rows, columns = (sorted(sides.values(), key=_order) for sides in (result.sources, result.drivers))
+    write_whole(page, page_of(rows, columns, result.items).encode("utf-8", "backslashreplace"))
     return page
+
+
+def _order(side: Side) -> list[tuple[int, str]]:
+    """By name, numbers in it by their value: pairs end in any order."""
+    return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in re.split(r"(\d+)", side.name)]
 
 
 def page_of(sources: list[Side], drivers: list[Side], items: list[Item]) -> str:
@@ -126,9 +131,7 @@ def _collect(found: _Found, out: Path, folder: Path, *, several: bool) -> None:
     for row in journal(folder):
         usable = all(_is_path(row.get(key)) for key in ("pair", "source", "driver"))
         if row.get("state") in ("done", "refused") and usable:
-            name = str(row["pair"])
-            name = name if row["state"] == "done" else _inside(name, folder)
-            latest[name] = row
+            latest[str(row["pair"])] = row
     found.known |= {(folder / name).resolve() for name in latest}
     for name, row in latest.items():
         source = _side(found.sources, out, Path(str(row["source"])))
@@ -158,14 +161,6 @@ def _is_path(value: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _inside(name: str, folder: Path) -> str:
-    """A refused pair's name as that of a made one: relative to the batch's folder."""
-    try:
-        return Path(name).resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return name
 
 
 def _item(out: Path, folder: Path, path: Path, source: str, driver: str, engine: str) -> Item:

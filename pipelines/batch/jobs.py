@@ -57,13 +57,12 @@ class Refusal:
     driver: str = ""
 
     @staticmethod
-    def of(error: Exception, job: Job, kind: str = "") -> Refusal:
-        """Why a job is refused."""
+    def of(error: Exception, pair: str, job: Job, kind: str = "") -> Refusal:
+        """Why a job, named as its pair, is refused."""
         config = job.config
         text = " ".join(str(error).split()) or type(error).__name__
-        return Refusal(
-            str(config.output), kind or type(error).__name__, text, job.row, str(config.source), str(config.driver)
-        )
+        kind = kind or type(error).__name__
+        return Refusal(pair, kind, text, job.row, str(config.source), str(config.driver))
 
 
 def files_of(text: str, option: str) -> list[Path]:

@@ -114,7 +114,7 @@ def make_plan(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOpt
                     what = "exists already and is not of this batch; move it away or pass --overwrite"
                     raise OutputError(f"{job.config.output}: {what}")
             except AvatarkitError as error:
-                plan.refused.append(Refusal.of(error, job))
+                plan.refused.append(Refusal.of(error, _name(job.config.output, options.out), job))
                 continue
             why = why_again(pair, mark)
             if why is None:

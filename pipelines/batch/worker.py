@@ -109,7 +109,7 @@ class BatchWorker:
     def _pair(self, pair: Pair, turn: Turn, link: Link) -> Made:
         config = pair.job.config
         if STEP in turn.poisoned:
-            return Made(refusal=Refusal.of(Lost(turn.poisoned[STEP]), pair.job, turn.poisoned[STEP]))
+            return Made(refusal=Refusal.of(Lost(turn.poisoned[STEP]), pair.name, pair.job, turn.poisoned[STEP]))
         # A local run has the whole folder to itself.
         alone = self._options.runner == "local"
         with nullcontext() if alone else claim(self._options.work / LOCKS, pair.key):
@@ -125,13 +125,13 @@ class BatchWorker:
                 ours = replace(config, overwrite=config.overwrite or mark is not None or not config.output.exists())
                 return self._make(pair, ours, link)
             except AvatarkitError as error:
-                return Made(refusal=Refusal.of(error, pair.job))
+                return Made(refusal=Refusal.of(error, pair.name, pair.job))
             except MemoryError:
                 raise  # the process ends, and the pair is tried once more by another
             except Exception as error:
                 if not turn.last_chance:
                     raise Deferred(((STEP, type(error).__name__, " ".join(str(error).split())),)) from error
-                return Made(refusal=Refusal.of(error, pair.job))
+                return Made(refusal=Refusal.of(error, pair.name, pair.job))
 
     def _make(self, pair: Pair, config: ReenactConfig, link: Link) -> Made:
         start_s = time.perf_counter()
@@ -158,7 +158,8 @@ class BatchWorker:
                 what = read_json(self._options.work / FAILED / f"{input_key(part, config)}.json")
             except (OSError, InputError):
                 continue
-            return Refusal.of(AvatarkitError(str(what.get("reason"))), pair.job, str(what.get("kind")))
+            reason, kind = str(what.get("reason")), str(what.get("kind"))
+            return Refusal.of(AvatarkitError(reason), pair.name, pair.job, kind)
         return None
 
 

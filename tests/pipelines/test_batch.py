@@ -146,6 +146,7 @@ def test_bad_inputs_cost_their_pairs_alone(inputs: Path, tmp_path: Path) -> None
     assert {row: kind for row, (kind, _) in found.items()} == {row: kind for row, (kind, _) in expected.items()}
     for row, (_, words) in expected.items():
         assert words in found[row][1], row
+    assert {one.pair for one in report.refusals} >= {"b.png", "c.png", "a.png", "d.png"}
     noted = {row["row"] for row in journal(out) if row["state"] == "refused"}
     assert noted == set(expected)
 

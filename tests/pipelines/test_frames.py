@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from avatarkit.media.image import read_image_rgba
 from avatarkit.motion.config import MotionConfig
 from avatarkit.pipelines.frames import Studio, animate
 
-from .conftest import Notices, Run
+from .conftest import RATE, Notices, Run
 
 
 @pytest.mark.parametrize("background", ["plate", "transparent"])
@@ -25,7 +24,7 @@ def test_frames_are_those_of_a_reenactment(
     progress = Notices()
     with Studio() as studio:
         result = animate(studio, str(grace_hopper_path), driver, progress=progress, size=128, background=background)
-        assert (len(result), result.rate, result.size) == (len(written), Fraction(25), (128, 128))
+        assert (len(result), result.rate, result.size) == (len(written), RATE, (128, 128))
         for _ in range(2):  # as often as wanted
             for frame, (color, alpha) in zip(result, written, strict=True):
                 np.testing.assert_array_equal(frame[..., :3], color)

@@ -46,7 +46,7 @@ def test_page_of_a_batch(tmp_path: Path) -> None:
     picture(out / "s--d.png", 30)
     rows = [
         {"state": "again", "pair": "s--d.png", "source": str(source), "driver": str(driver)},
-        {"state": "refused", "pair": str(out / "s--d.png"), "source": str(source), "driver": str(driver), "kind": "E"},
+        {"state": "refused", "pair": "s--d.png", "source": str(source), "driver": str(driver), "kind": "E"},
         {"state": "done", "pair": "s--d.png", "source": str(source), "driver": str(driver), "engine": "warp 1"},
         {
             "state": "refused", "pair": "s--e.mp4", "source": str(source), "driver": "gone/e.mp4",
@@ -64,7 +64,7 @@ def test_page_of_a_batch(tmp_path: Path) -> None:
     assert (made["v"], made["e"], data["engines"]) == ("s--d.png", 0, ["warp 1"])
     assert (out / made["p"]).exists()
     assert refused == {"r": "InputError: no <face>"}
-    assert "1 results, 1 refused" in page
+    assert "1 result, 1 refused" in page
 
 
 def test_any_folders_of_results_can_be_compared(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +79,15 @@ def test_any_folders_of_results_can_be_compared(run: Run, tmp_path: Path, capsys
     assert data["engines"] == ["new: unknown", "new: warp 0.1.0", "old: warp 0.1.0"]
     assert [one["name"] for one in data["drivers"]] == ["hello", "still"]
     assert {one["v"] for one in data["cells"][0][0]} == {"new/ann--hello.mp4", "old/ann--hello.mp4"}
+
+
+def test_rows_and_columns_are_in_order(tmp_path: Path) -> None:
+    for name in ("b--x10", "B2--x9", "a--x10", "b--x9"):
+        picture(tmp_path / f"{name}.png", 9)
+    data = data_of(write_gallery(tmp_path).read_text(encoding="utf-8"))
+    assert [side["name"] for side in data["sources"]] == ["a", "b", "B2"]
+    assert [side["name"] for side in data["drivers"]] == ["x9", "x10"]
+    assert [[len(cell) for cell in row] for row in data["cells"]] == [[0, 1], [1, 1], [1, 0]]
 
 
 def test_folder_without_results_is_refused(tmp_path: Path) -> None:
