@@ -93,14 +93,16 @@ def kill(options: argparse.Namespace, work: Path) -> bool:
     sources, drivers = folders(options, work, 4, 4)
     words = ["--size", "128", "--end", "2", "--workers", "2", "-q", "--no-gallery"]
     line = [*COMMAND, "batch", "--sources", str(sources), "--drivers", str(drivers)]
+    start_s = time.perf_counter()
     subprocess.run([*line, "-o", str(work / "calm"), *words], check=True)
+    calm_s = time.perf_counter() - start_s
     out, dice, kills = work / "out", random.Random(options.seed), 0
     standing: dict[str, int] = {}
     twice: list[int] = []
     while kills < options.kills:
         process = subprocess.Popen([*line, "-o", str(out), *words])
         with suppress(subprocess.TimeoutExpired):
-            process.wait(dice.uniform(2.0, 9.0))
+            process.wait(calm_s * dice.uniform(0.1, 0.8))
         if process.poll() is not None:
             # All was done before the blow: begin anew, but for what is kept of sources and drivers.
             for path in [*out.glob("*.mp4"), *out.glob(".batch/done/*")][: dice.randint(8, 40)]:
