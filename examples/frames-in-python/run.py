@@ -10,7 +10,7 @@ from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.script import Script
 from avatarkit.pipelines.demo import make_driver, portrait
 from avatarkit.pipelines.frames import Studio, animate
-from avatarkit.runtime import NullProgress
+from avatarkit.runtime import NullProgress, silence_native_log
 
 
 def main(folder: Path) -> None:
@@ -28,6 +28,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    silence_native_log()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("avatarkit-frames-in-python"))
+    parser.add_argument("folder", nargs="?", type=Path, default="avatarkit-frames-in-python", help="%(default)s")
     main(parser.parse_args().folder)
