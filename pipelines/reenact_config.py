@@ -39,7 +39,7 @@ class ReenactConfig:
     stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video. checkpoint, avatar, device, precision, compile: of
     engines with networks, see `systems.options.EngineOptions`. stabilize: how much flicker is taken out, 0 to 1;
-    None: `reenact.STEADIED` of what is cut out frame by frame.
+    None: `ready.STEADIED` of what is cut out frame by frame.
     layers: folder for foreground, matte and plate as files of their own.
     """
 
