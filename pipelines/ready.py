@@ -12,7 +12,7 @@ from avatarkit.media.encode import LARGE_PX
 from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
 from avatarkit.motion.turntable import turntable
-from avatarkit.pipelines.driver import Driver, driver_kind
+from avatarkit.pipelines.driver import Driver, driver_kind, motion_driver
 from avatarkit.pipelines.engines import (
     AUTO,
     AVATAR,
@@ -75,7 +75,10 @@ def make_ready(
     """
     given = given_for(config)
     info = choose_engine(config.engine, given)
-    check_engine(info, config, None if config.driver is None else driver_kind(config.driver)[0])
+    kind = None if config.driver is None else driver_kind(config.driver)[0]
+    check_engine(info, config, kind)
+    if config.driver is not None and kind == "motion":
+        motion_driver(config.driver)  # a damaged file is refused before any work is done
     tools = studio.tools(config)  # what cannot run here is said before any work is done
     with timer.stage("engine"):
         opened = studio.opened(info, given, config)

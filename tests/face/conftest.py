@@ -49,20 +49,20 @@ class FakeTracker:
     name = "fake 1"
 
     def __init__(self, landmarks: np.ndarray, script: list[list[Place]]) -> None:
-        self._landmarks, self._script = landmarks, script
+        self.landmarks, self._script = landmarks, script
         self.searched: list[int] = []
         self.followed: list[int] = []
 
     def detect(self, picture: np.ndarray, **search: float) -> tuple[Face, ...]:
         number = int(picture[0, 0, 0])
         self.searched.append(number)
-        return tuple(face_of(self._landmarks, place) for place in sorted(self._script[number]))
+        return tuple(face_of(self.landmarks, place) for place in sorted(self._script[number]))
 
     def follow(self, frame: np.ndarray, last: Face) -> Face | None:
         number = int(frame[0, 0, 0])
         self.followed.append(number)
         for place in self._script[number]:
-            face = face_of(self._landmarks, place)
+            face = face_of(self.landmarks, place)
             if np.hypot(*np.subtract(face.centre, last.centre)) < 0.5 * last.extent_px:
                 return face
         return None

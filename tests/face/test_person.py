@@ -66,6 +66,22 @@ def test_somebody_else_in_the_same_place_is_not_taken(play: Callable[..., list[S
     assert places(sights)[-1] == 100
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_another_light_leaves_the_shape(hopper_landmarks: np.ndarray, same: bool) -> None:
+    """In one place, with looks that a light could explain: by the shape it is the person or somebody else."""
+    lit = tuple(int(0.83 * part) for part in RED)
+    looks = [looks_of(painted(0, [(LEFT, colour)]), face_of(hopper_landmarks, LEFT)) for colour in (RED, lit)]
+    assert 0.075 < difference(*looks) < 0.15
+    other = hopper_landmarks.copy()
+    other[::2, 0] = other[:, 0].mean() + 1.15 * (other[::2, 0] - other[:, 0].mean())
+    tracker = FakeTracker(hopper_landmarks, [[LEFT]] * 8)
+    follower = PersonFollower(tracker, lambda found: found[0])
+    seen = [follower.step(painted(number, [(LEFT, RED)])).face is not None for number in range(4)]
+    tracker.landmarks = hopper_landmarks if same else other
+    seen += [follower.step(painted(number, [(LEFT, lit)])).face is not None for number in range(4, 8)]
+    assert seen == [True] * 4 + [same] * 4
+
+
 def test_slow_change_of_light_is_the_same_person(play: Callable[..., list[Sight]]) -> None:
     steps = [tuple(int(a + (b - a) * n / 40) for a, b in zip(RED, DUSK, strict=True)) for n in range(41)]
     assert None not in places(play([[(LEFT, colour)] for colour in steps]))

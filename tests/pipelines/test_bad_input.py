@@ -8,15 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from skimage import data
 
 from avatarkit.cli.app import run as command
+from avatarkit.errors import InputError
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
+from avatarkit.pipelines.reenact import reenact
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.runtime import NullProgress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 
 from .conftest import run_ffmpeg
@@ -125,6 +129,21 @@ def test_drivers(invoke: Invoke, tmp_path: Path, name: str, words: str) -> None:
     assert code == INPUT, line
     assert words in line
     assert name in line
+
+
+def test_a_damaged_motion_file_is_refused_before_any_work(bad: Path, tmp_path: Path) -> None:
+    class Told(NullProgress):
+        heard: ClassVar[list[str]] = []
+
+        def stage(self, name: str, total: int | None, unit: str = "frames") -> None:
+            self.heard.append(name)
+
+        def notice(self, text: str) -> None:
+            self.heard.append(text)
+
+    with pytest.raises(InputError, match="cut off"):
+        reenact(ReenactConfig(bad / "portrait.jpg", bad / "cut.motion", tmp_path / "out.mp4"), Told())
+    assert Told.heard == []
 
 
 def test_photo_without_a_face_as_driver(invoke: Invoke, tmp_path: Path) -> None:

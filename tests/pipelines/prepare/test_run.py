@@ -46,7 +46,9 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Notices]:
 
 def test_each_misbehaviour_costs_its_own_video(mixed: tuple[Path, Notices]) -> None:
     out, progress = mixed
-    assert progress.units == {"look at videos": "videos", "prepare": "frames", "finish": "frames"}
+    assert progress.units == {
+        "look at videos": "videos", "look for duplicates": "files", "prepare": "frames", "finish": "frames"
+    }  # fmt: skip
     assert rejected_of(out) == {
         "v001": "no-face", "v002": "failed", "v003-rest": "failed", "v004": "crashed", "v005": "crashed",
         "v006": "timeout", "v007": "failed", "v008-rest": "failed", "v009-00": "invalid-clip",
