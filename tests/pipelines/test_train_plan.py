@@ -22,6 +22,7 @@ def test_dry_run_shares_the_batch_out() -> None:
 
 
 def test_dry_run_counts_losses_that_begin_late() -> None:
-    job = TrainJob("base", None, None, "tiny-64", sets=("steps=3000",))
-    without = plan(replace(job, sets=("steps=3000", "loss.cycle=0")))
+    late = ("steps=3000", "loss.cycle=1", "cycle_from=1500")
+    job = TrainJob("base", None, None, "tiny-64", sets=late)
+    without = plan(replace(job, sets=(*late, "loss.cycle=0")))
     assert plan(job).memory.activations > without.memory.activations

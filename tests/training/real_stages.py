@@ -23,7 +23,7 @@ QUIET = ("pictures_every=0", "validate_every=0", "milestone_every=0", "checkpoin
 
 def configured(stage: str, *sets: str) -> TrainConfig:
     """The tiny preset for a few steps."""
-    quiet = (*QUIET, "track=false", "cycle_from=0", "cycle_ramp=0") if stage == "base" else QUIET
+    quiet = (*QUIET, "track=false", "loss.cycle=1", "cycle_from=0", "cycle_ramp=0") if stage == "base" else QUIET
     config = resolve(registry.recipe(stage).preset("tiny-64"), None, [*quiet, *sets])
     return replace(config, avatars=("clip-0", "clip-1")) if stage == "student" else config  # type: ignore[call-arg]
 
