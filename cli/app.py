@@ -6,6 +6,7 @@ import errno
 import faulthandler
 import io
 import os
+import select
 import sys
 import traceback
 import warnings
@@ -161,18 +162,34 @@ def _guarded(arguments: Sequence[str], interrupts: Interrupts) -> int:
         # rich, which prints the help, ends the program where the reader has left.
         if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
             raise
-        # Python flushes stdout once more at exit, which would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OUTPUT_CLOSED
+        return _output_closed()
     except Exception as error:  # noqa: BLE001  the last resort: a user sees one line, never a traceback
         if interrupts.number is not None and not isinstance(error, Interrupted):
             console.failure(line())  # what libraries make of an interruption within them
             return INTERRUPTED
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            return _output_closed()
         code, message = _explain(error)
         console.error(message)
         if os.environ.get("AVATARKIT_DEBUG"):
             traceback.print_exception(error)
         return code
+
+
+def _output_closed() -> int:
+    """Python flushes stdout once more at exit, which would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_OUTPUT_CLOSED
+
+
+def _reader_has_left() -> bool:
+    """Whether stdout is a pipe that nobody reads any more."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll on this system, or no stdout
+        return False
 
 
 def _invoke(arguments: Sequence[str]) -> int:

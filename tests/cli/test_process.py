@@ -254,3 +254,18 @@ def test_limit_on_file_sizes_names_the_file(tmp_path: Path, repo_root: Path) -> 
     done = subprocess.run([sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True, check=False)
     assert done.stdout == f"{tmp_path}/o.bin: cannot be written: File too large\n", done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lines", [1, 10, 25])
+def test_a_reader_who_leaves_in_the_middle_of_the_help(repo_root: Path, lines: int) -> None:
+    """However much the pipe took before: never an internal error."""
+    words = [sys.executable, "-m", "avatarkit", "--help"]
+    process = subprocess.Popen(words, cwd=repo_root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=30) in (0, 141)
+    process.stderr.close()
