@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 from learning_runs import (
     ClipPairs,
+    Found,
     Limits,
     averaged,
     batch_of,
@@ -31,10 +31,11 @@ from learning_runs import (
     measured,
     photo_data,
     pick_clips,
+    run_proof,
     train_stage,
     without_head_turn,
 )
-from tables import Bar, Row, Verdict, markdown, verdict_table
+from tables import Bar, Row, Verdict
 from torch import Tensor
 
 from avatarkit.checkpoint import open_checkpoint
@@ -52,22 +53,11 @@ PIXEL_ONLY = (*NO_ADVERSARY, "augment=false")
 EVERY = 5
 """Every fifth frame of a clip is measured as a driver; its first frame is the source."""
 
-Found = tuple[list[Row], list[Verdict]]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one proof."""
     options = _parser().parse_args(argv)
-    options.work.mkdir(parents=True, exist_ok=True)
-    began = time.process_time()
-    rows, verdicts = PROOFS[options.proof](options)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cpu_min = (time.process_time() - began) / 60
-    reported = f"CPU time {cpu_min:.1f} min, {options.threads} threads, torch {torch.__version__}"
-    print(f"## {options.proof}\n\n{verdict_table(verdicts)}\n\n{reported}\n\n{markdown(rows, columns)}")
-    result = {"rows": [dict(row) for row in rows], "verdicts": [[str(v.bar), v.figure, v.word] for v in verdicts]}
-    (options.work / f"{options.proof}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(options.check and any(verdict.word == "FAIL" for verdict in verdicts))
+    return run_proof(PROOFS[options.proof], options)
 
 
 def overfit(options: argparse.Namespace) -> Found:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from tables import Row, Verdict, markdown, verdict_table
 from torch.utils.data import default_collate
 
 from avatarkit.checkpoint import Checkpoint, list_checkpoints, open_checkpoint
@@ -26,6 +29,7 @@ from avatarkit.training.seeds import derive
 from avatarkit.training.sources import Frame, TrainData
 from avatarkit.weights.load import load_into
 
+Found = tuple[list[Row], list[Verdict]]
 OPEN_ENDED = 10_000_000
 """Stands for the steps of a run that its time limits, until they are known."""
 TIMED_STEPS = 12
@@ -235,3 +239,17 @@ def batch_of(trainer: Trainer, samples: Sequence[Mapping[str, Any]]) -> dict[str
     """Samples as a float batch on the training's device."""
     batch = {**default_collate(list(samples)), "positions": list(range(len(samples)))}
     return prepared(to_device(batch, trainer.accelerator.device))
+
+
+def run_proof(proof: Callable[[argparse.Namespace], Found], options: argparse.Namespace) -> int:
+    """Run it, print its table, and write WORK/PROOF.json; 1 with --check where a bar is missed, else 0."""
+    options.work.mkdir(parents=True, exist_ok=True)
+    began = time.process_time()
+    rows, verdicts = proof(options)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cpu_min = (time.process_time() - began) / 60
+    reported = f"CPU time {cpu_min:.1f} min, {options.threads} threads, torch {torch.__version__}"
+    print(f"## {options.proof}\n\n{verdict_table(verdicts)}\n\n{reported}\n\n{markdown(rows, columns)}")
+    result = {"rows": [dict(row) for row in rows], "verdicts": [[str(v.bar), v.figure, v.word] for v in verdicts]}
+    (options.work / f"{options.proof}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return int(options.check and any(verdict.word == "FAIL" for verdict in verdicts))

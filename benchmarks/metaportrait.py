@@ -18,9 +18,7 @@ The data are two sizes of tiny-64's frames (128 px), with a validation split of 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +26,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from learning_runs import ClipPairs, Limits, averaged, clip_data, configured, measured, pick_clips
+from learning_runs import ClipPairs, Found, Limits, averaged, clip_data, configured, measured, pick_clips, run_proof
 from learning_runs import train_stage as train_on
-from tables import Bar, Row, Verdict, markdown, verdict_table
+from tables import Bar, Row, Verdict
 
 from avatarkit.checkpoint import Checkpoint, open_checkpoint
 from avatarkit.data.pairs import PairDataset
@@ -49,23 +47,12 @@ NO_ADVERSARY = ("loss.adversarial=0", "loss.feature_matching=0")
 EVERY = 5
 """Every fifth frame of a clip is measured as a driver; its first frame is the source."""
 
-Found = tuple[list[Row], list[Verdict]]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one proof."""
     options = _parser().parse_args(argv)
-    options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
-    began = time.process_time()
-    rows, verdicts = PROOFS[options.proof](options)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    cpu_min = (time.process_time() - began) / 60
-    reported = f"CPU time {cpu_min:.1f} min, {options.threads} threads, torch {torch.__version__}"
-    print(f"## {options.proof}\n\n{verdict_table(verdicts)}\n\n{reported}\n\n{markdown(rows, columns)}")
-    result = {"rows": [dict(row) for row in rows], "verdicts": [[str(v.bar), v.figure, v.word] for v in verdicts]}
-    (options.work / f"{options.proof}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(options.check and any(verdict.word == "FAIL" for verdict in verdicts))
+    return run_proof(PROOFS[options.proof], options)
 
 
 def heart(options: argparse.Namespace) -> Found:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TypeVar
 
-from avatarkit.errors import InputError
+from avatarkit.errors import InputError, UsageError
 
 __all__ = ["from_plain", "to_plain"]
 
@@ -42,7 +42,11 @@ def from_plain(kind: type[Config], values: object, where: str) -> Config:
                 f"{where}: {what} {sorted(map(str, keys))[0]}; the checkpoint is damaged, or of another version of"
                 " avatarkit"
             )
-    return kind(**{name: _value(hints[name], values[name], f"{where}.{name}") for name in names})
+    given = {name: _value(hints[name], values[name], f"{where}.{name}") for name in names}
+    try:
+        return kind(**given)
+    except UsageError as error:
+        raise InputError(f"{where}: cannot be built: {error}") from error
 
 
 def _plain(value: Any) -> Any:

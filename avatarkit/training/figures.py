@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +29,18 @@ def psnr_db(predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Te
 def l1(predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean absolute difference of each picture, (B,); arguments as `psnr_db`."""
     return masked_mean((predicted.float() - target.float()).abs(), mask)
+
+
+def psnr_figures(predicted: Tensor, frame: Mapping[str, Any], copied: Tensor | None = None) -> dict[str, Tensor]:
+    """PSNR inside the matte ("psnr_db") and inside the face's hull ("face_psnr_db"), (B,) each.
+
+    Args:
+        predicted: (B, 3, H, W). frame: what it should show: "image" and "matte" in [0, 1], "landmarks" in pixels.
+        copied: another picture, measured in the face as "copy_face_psnr_db".
+    """
+    target, face = frame["image"], face_mask(frame["landmarks"], *frame["image"].shape[-2:])
+    result = {"psnr_db": psnr_db(predicted, target, frame["matte"]), "face_psnr_db": psnr_db(predicted, target, face)}
+    return result if copied is None else {**result, "copy_face_psnr_db": psnr_db(copied, target, face)}
 
 
 def masked_mean(values_BCHW: Tensor, mask_B1HW: Tensor | None) -> Tensor:

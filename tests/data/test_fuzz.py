@@ -167,6 +167,30 @@ def placed(whole: Path, name: str, folder: Path) -> Path:
     return path
 
 
+def survives_cuts(path: Path, data: bytes, read: Callable[[Path], object]) -> None:
+    """A reader of a file's bytes with arbitrary ones cut out and put in."""
+
+    @fuzzed
+    @given(cuts=CUTS)
+    def check(cuts: list[tuple[float, int, bytes]]) -> None:
+        path.write_bytes(damaged(data, cuts))
+        survives(lambda: read(path))
+
+    check()
+
+
+def survives_odd(path: Path, value: Any, read: Callable[[Path], object]) -> None:
+    """A reader of json with one value replaced by an odd one."""
+
+    @fuzzed
+    @given(where=NUMBERS, odd=ODD)
+    def check(where: float, odd: Any) -> None:
+        write_json_text(path, changed(value, where, odd))
+        survives(lambda: read(path))
+
+    check()
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_the_sound_file_is_read(whole: Path, name: str) -> None:
     READERS[name](whole / name)
@@ -174,28 +198,12 @@ def test_the_sound_file_is_read(whole: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_bytes(whole: Path, tmp_path: Path, name: str) -> None:
-    path, data = placed(whole, name, tmp_path), (whole / name).read_bytes()
-
-    @fuzzed
-    @given(cuts=CUTS)
-    def check(cuts: list[tuple[float, int, bytes]]) -> None:
-        path.write_bytes(damaged(data, cuts))
-        survives(lambda: READERS[name](path))
-
-    check()
+    survives_cuts(placed(whole, name, tmp_path), (whole / name).read_bytes(), READERS[name])
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if name.endswith(".json")])
 def test_odd_values(whole: Path, tmp_path: Path, name: str) -> None:
-    path, value = placed(whole, name, tmp_path), json.loads((whole / name).read_bytes())
-
-    @fuzzed
-    @given(where=NUMBERS, odd=ODD)
-    def check(where: float, odd: Any) -> None:
-        write_json_text(path, changed(value, where, odd))
-        survives(lambda: READERS[name](path))
-
-    check()
+    survives_odd(placed(whole, name, tmp_path), json.loads((whole / name).read_bytes()), READERS[name])
 
 
 def test_odd_headers_of_motion(whole: Path, tmp_path: Path) -> None:

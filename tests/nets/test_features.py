@@ -11,10 +11,9 @@ import torchvision
 from torch import Tensor, nn
 
 from avatarkit.errors import UsageError
+from avatarkit.nets.features.imagenet import VGG16, VGG19
 from avatarkit.nets.features.open import open_features
 from avatarkit.nets.features.vgg import FeatureNet, VGGFeatures, sequential_places
-from avatarkit.nets.features.vgg16 import VGG16
-from avatarkit.nets.features.vgg19 import VGG19
 from avatarkit.nets.features.vggface import VGGFace
 from avatarkit.systems.megaportraits.build import build_gaze_net
 from avatarkit.systems.megaportraits.config import PRESETS

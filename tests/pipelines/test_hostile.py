@@ -34,7 +34,15 @@ from avatarkit.pipelines.provenance.inspection import inspect_file
 from avatarkit.prepare.fetch.run import read_note
 from avatarkit.reading import read_array
 from avatarkit.training.logs import RunLog, read_log
-from tests.data.test_fuzz import CUTS, NUMBERS, ODD, changed, damaged, fuzzed, survives, write_json_text
+from tests.data.test_fuzz import (
+    CUTS,
+    damaged,
+    fuzzed,
+    survives,
+    survives_cuts,
+    survives_odd,
+    write_json_text,
+)
 
 CONFIGURE = configure_by([])
 NOTHING: Any = None
@@ -125,41 +133,17 @@ def test_the_sound_file_is_read(whole: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_bytes(whole: Path, tmp_path: Path, name: str) -> None:
-    path, data = placed(whole, name, tmp_path), (whole / name).read_bytes()
-
-    @fuzzed
-    @given(cuts=CUTS)
-    def check(cuts: list[tuple[float, int, bytes]]) -> None:
-        path.write_bytes(damaged(data, cuts))
-        survives(lambda: READERS[name](path))
-
-    check()
+    survives_cuts(placed(whole, name, tmp_path), (whole / name).read_bytes(), READERS[name])
 
 
 @pytest.mark.parametrize("name", JSON)
 def test_odd_values(whole: Path, tmp_path: Path, name: str) -> None:
-    path, value = placed(whole, name, tmp_path), json.loads((whole / name).read_bytes())
-
-    @fuzzed
-    @given(where=NUMBERS, odd=ODD)
-    def check(where: float, odd: Any) -> None:
-        write_json_text(path, changed(value, where, odd))
-        survives(lambda: READERS[name](path))
-
-    check()
+    survives_odd(placed(whole, name, tmp_path), json.loads((whole / name).read_bytes()), READERS[name])
 
 
 @pytest.mark.parametrize("name", ["batch.jsonl", "jobs.jsonl", "log.jsonl"])
 def test_odd_lines(whole: Path, tmp_path: Path, name: str) -> None:
-    path, value = placed(whole, name, tmp_path), json.loads((whole / name).read_text().splitlines()[0])
-
-    @fuzzed
-    @given(where=NUMBERS, odd=ODD)
-    def check(where: float, odd: Any) -> None:
-        write_json_text(path, changed(value, where, odd))
-        survives(lambda: READERS[name](path))
-
-    check()
+    survives_odd(placed(whole, name, tmp_path), json.loads((whole / name).read_text().splitlines()[0]), READERS[name])
 
 
 @pytest.mark.parametrize("name", ["jobs.csv", "pairs.csv"])

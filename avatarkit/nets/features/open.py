@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from avatarkit.errors import UsageError
-from avatarkit.nets.features.vgg16 import VGG16
-from avatarkit.nets.features.vgg19 import VGG19
+from avatarkit.nets.features.imagenet import VGG16, VGG19
 from avatarkit.nets.features.vggface import VGGFace
 from avatarkit.weights.errors import WeightError
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from torch import nn
 
 from avatarkit.checkpoint import Checkpoint
-from avatarkit.errors import InputError, UsageError
-from avatarkit.nets.plain import from_plain
+from avatarkit.errors import InputError
+from avatarkit.nets.trained import config_of, trained
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.config import (
@@ -23,7 +23,6 @@ from avatarkit.systems.megaportraits.enhancer import Enhancer
 from avatarkit.systems.megaportraits.gaze import GazeNet
 from avatarkit.systems.megaportraits.pose import PoseNet
 from avatarkit.systems.megaportraits.student import Student
-from avatarkit.weights.load import load_into
 
 __all__ = ["avatars_of", "load_base", "load_enhancer", "load_gaze", "load_pose", "load_student", "net_config"]
 
@@ -45,36 +44,33 @@ def net_config(checkpoint: Checkpoint, name: str) -> Any:
     Raises:
         InputError: the checkpoint has no such net, or its configuration is damaged or of another version.
     """
-    meta = checkpoint.meta
-    if name not in meta.nets:
-        raise InputError(f"{checkpoint.folder}: is a checkpoint of train {meta.stage} and has no net {name}")
-    return from_plain(CONFIGS[name], meta.nets[name].get("config"), f"{checkpoint.folder}: nets.{name}.config")
+    return config_of(checkpoint, name, CONFIGS[name])
 
 
 def load_base(checkpoint: Checkpoint) -> Base:
     """The base model with its average weights, frozen; InputError where the checkpoint does not hold one."""
-    return _loaded(checkpoint, "base", lambda config: build.build_base(config, 0))
+    return _filled(checkpoint, "base", lambda config: build.build_base(config, 0))
 
 
 def load_enhancer(checkpoint: Checkpoint) -> Enhancer:
     """The enhancer; as `load_base`."""
-    return _loaded(checkpoint, "enhancer", lambda config: build.build_enhancer(config, 0))
+    return _filled(checkpoint, "enhancer", lambda config: build.build_enhancer(config, 0))
 
 
 def load_student(checkpoint: Checkpoint) -> Student:
     """The student with all its avatars; as `load_base`."""
     avatars = len(avatars_of(checkpoint))
-    return _loaded(checkpoint, "student", lambda config: build.build_student(config, avatars, 0))
+    return _filled(checkpoint, "student", lambda config: build.build_student(config, avatars, 0))
 
 
 def load_gaze(checkpoint: Checkpoint) -> GazeNet:
     """The gaze and blink net; as `load_base`."""
-    return _loaded(checkpoint, "gaze", lambda config: build.build_gaze_net(config, 0))
+    return _filled(checkpoint, "gaze", lambda config: build.build_gaze_net(config, 0))
 
 
 def load_pose(checkpoint: Checkpoint) -> PoseNet:
     """The head-pose net; as `load_base`."""
-    return _loaded(checkpoint, "pose", lambda config: build.build_pose_net(config, 0))
+    return _filled(checkpoint, "pose", lambda config: build.build_pose_net(config, 0))
 
 
 def avatars_of(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -85,13 +81,5 @@ def avatars_of(checkpoint: Checkpoint) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _loaded(checkpoint: Checkpoint, name: str, make: Callable[[Any], Net]) -> Net:
-    config = net_config(checkpoint, name)
-    try:
-        net = make(config)
-    except (UsageError, ValueError, RuntimeError) as error:
-        raise InputError(f"{checkpoint.folder}: nets.{name}.config cannot be built: {error}") from error
-    averaged = f"{name}.ema"
-    tensors = checkpoint.tensors(averaged if checkpoint.has(averaged) else name)
-    load_into(net, tensors, checkpoint.folder, f"net {name}").requires_grad_(False)
-    return net
+def _filled(checkpoint: Checkpoint, name: str, make: Callable[[Any], Net]) -> Net:
+    return trained(checkpoint, name, net_config(checkpoint, name), make)

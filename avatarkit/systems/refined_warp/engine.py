@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from avatarkit.errors import AvatarkitError, InputError, UsageError
+from avatarkit.errors import AvatarkitError, UsageError
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.nets.plain import from_plain
+from avatarkit.nets.trained import config_of, trained
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
@@ -16,7 +16,6 @@ from avatarkit.systems.refined_warp.avatar_file import read_avatar
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.samples import source_parts
-from avatarkit.weights.load import load_into
 
 __all__ = ["NET", "STAGE", "RefinedEngine", "open_avatar", "open_refined"]
 
@@ -74,12 +73,8 @@ def open_refined(options: EngineOptions) -> RefinedEngine:
     checkpoint = options.checkpoints.get(STAGE)
     if checkpoint is None:
         raise UsageError(f"--engine refined-warp: needs --checkpoint RUN, made by avatarkit train {STAGE}")
-    if NET not in checkpoint.meta.nets:
-        raise InputError(f"{checkpoint.folder}: has no net {NET}")
-    config = from_plain(RefinementConfig, checkpoint.meta.nets[NET].get("config"), f"{checkpoint.folder}: nets.{NET}")
-    tensors = checkpoint.tensors(f"{NET}.ema" if checkpoint.has(f"{NET}.ema") else NET)
-    net = load_into(Refinement(config), tensors, checkpoint.folder, "the refinement")
-    return RefinedEngine(net.eval().requires_grad_(False), f"refined-warp {checkpoint.sha256[:12]}")
+    net = trained(checkpoint, NET, config_of(checkpoint, NET, RefinementConfig), Refinement)
+    return RefinedEngine(net.eval(), f"refined-warp {checkpoint.sha256[:12]}")
 
 
 def open_avatar(options: EngineOptions) -> RefinedEngine:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avatarkit.training.figures import face_mask, l1, psnr_db
+from avatarkit.training.figures import l1, psnr_figures
 
 
 def prepared(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,17 +25,9 @@ def prepared(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compared(predicted: Tensor, driver: Mapping[str, Any], copied: Tensor | None = None) -> dict[str, Tensor]:
-    """PSNR and L1 inside the matte and inside the face's hull, per sample; also of another picture `copied`."""
-    target, matte = driver["image"], driver["matte"]
-    face = face_mask(driver["landmarks"], *target.shape[-2:])
-    result = {
-        "psnr_db": psnr_db(predicted, target, matte),
-        "face_psnr_db": psnr_db(predicted, target, face),
-        "l1": l1(predicted, target, matte),
-    }
-    if copied is not None:
-        result["copy_face_psnr_db"] = psnr_db(copied, target, face)
-    return result
+    """`psnr_figures`, and L1 inside the matte, per sample."""
+    figures = psnr_figures(predicted, driver, copied)
+    return {**figures, "l1": l1(predicted, driver["image"], driver["matte"])}
 
 
 def both_frames(batch: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from avatarkit.systems.metaportrait.flow import landmark_error
 from avatarkit.systems.metaportrait.portrait import Driven, Portrait
 from avatarkit.systems.metaportrait.stages.config import PortraitLoss
 from avatarkit.training.augment.pairs import augment_pair
-from avatarkit.training.figures import face_mask, l1, psnr_db
+from avatarkit.training.figures import face_mask, l1, psnr_figures
 from avatarkit.training.seeds import sample_seeds
 
 __all__ = ["Frames", "compared", "drawn_terms", "drive", "each", "look", "prepared", "vgg_loss"]
@@ -123,14 +123,6 @@ def vgg_loss(vgg: nn.Module, predicted: Tensor, target: Tensor, matte: Tensor | 
 
 
 def compared(predicted: Tensor, driver: Frames, copied: Tensor | None = None) -> dict[str, Tensor]:
-    """PSNR and L1 inside the matte and inside the face's hull, per sample; also of another picture `copied`."""
-    target, matte = driver["image"], driver["matte"]
-    face = face_mask(driver["landmarks"], *target.shape[-2:])
-    result = {
-        "psnr_db": psnr_db(predicted, target, matte),
-        "face_psnr_db": psnr_db(predicted, target, face),
-        "face_l1": l1(predicted, target, face),
-    }
-    if copied is not None:
-        result["copy_face_psnr_db"] = psnr_db(copied, target, face)
-    return result
+    """`psnr_figures`, and L1 inside the face's hull, per sample."""
+    face = face_mask(driver["landmarks"], *driver["image"].shape[-2:])
+    return {**psnr_figures(predicted, driver, copied), "face_l1": l1(predicted, driver["image"], face)}

@@ -13,8 +13,8 @@ from avatarkit.data.samples import SampleSpec
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.metrics.face_embedding import FaceEmbedding
 from avatarkit.nets.count import NetCount
+from avatarkit.nets.features.imagenet import VGG19
 from avatarkit.nets.features.open import open_features
-from avatarkit.nets.features.vgg19 import VGG19
 from avatarkit.nets.identity import DLIB, Identity
 from avatarkit.systems.metaportrait import build
 from avatarkit.systems.metaportrait.config import PRESETS, FlowConfig, PortraitConfig, Preset, lines
