@@ -131,8 +131,12 @@ def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     Raises:
         FileNotFoundError: there is none. InputError: it cannot be read, or holds something else.
     """
+    import tokenize
+
     import numpy as np
 
+    # numpy reads headers as Python's literals, after a second look at them as tokens.
+    odd = (ValueError, TypeError, OSError, EOFError, RecursionError, MemoryError, SyntaxError, tokenize.TokenError)
     with open_file(path) as file:
         try:
             form: Any = np.lib.format
@@ -145,7 +149,7 @@ def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
             if mapped and size:
                 return np.memmap(file, dtype, "r", start, shape, order)
             return np.frombuffer(bytearray(file.read(size)), dtype).reshape(shape, order=order)
-        except (ValueError, TypeError, OSError, EOFError, RecursionError, MemoryError) as error:
+        except odd as error:
             raise InputError(f"{path}: is damaged: {error}") from error
 
 

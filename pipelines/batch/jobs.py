@@ -7,6 +7,7 @@ import glob
 import io
 import os
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -32,6 +33,8 @@ MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, M
 LONGEST_CELL = 4096
 MOST_BYTES = 256 << 20
 """Of a list or a jobs file."""
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates that stand for no byte, see PEP 383."""
 
 Configure = Callable[[Path, Path, Path, Mapping[str, str]], ReenactConfig]
 """Source, driver, output and further options by name to a configuration; UsageError for what cannot be read."""
@@ -249,4 +252,6 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
 
 
 def _printable(text: str) -> str:
+    """The text with what is no UTF-8 as escapes: bytes of the file, and halves of characters that json names."""
+    text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
