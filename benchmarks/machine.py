@@ -19,6 +19,8 @@ from tables import Bar, Row, Value, Verdict
 from avatarkit.media.ffmpeg import command, media_input
 from avatarkit.media.probe import probe
 from avatarkit.media.rate import format_rate
+from avatarkit.pipelines.bench.parts import decode_command, encode_command
+from avatarkit.pipelines.bench.run import processor
 from avatarkit.runtime import cpu_threads
 
 ENCODE_FRAMES = 150
@@ -31,7 +33,7 @@ BARE_DECODE, BARE_ENCODE = "ffmpeg alone, decode", "ffmpeg alone, encode"
 def conditions() -> str:
     """The machine and how busy it is, for the reader of the figures."""
     load = f", load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {cpu_threads()} threads, Python {platform.python_version()}{load}"
+    return f"{processor()}, {cpu_threads()} threads, Python {platform.python_version()}{load}"
 
 
 def speed_rows(source: Path, driver: Path, work: Path, size: int, repeats: int) -> list[Row]:
@@ -108,7 +110,6 @@ def _rate(part: str, seconds: Sequence[float], frames: int, note: str) -> Row:
 
 def _bare_ffmpeg(driver: Path, output: Path, work: Path, repeats: int) -> list[Row]:
     """What ffmpeg alone does: decoding the driver to RGB, and encoding raw frames of the output."""
-    decode = command(ffmpeg.output(media_input(driver)["V:0"], "-", format="null", pix_fmt="rgb24"))
     video = probe(driver, require_video=True).video
     drawn = probe(output, require_video=True).video
     assert video is not None
@@ -122,14 +123,9 @@ def _bare_ffmpeg(driver: Path, output: Path, work: Path, repeats: int) -> list[R
             )
         )
     )
-    picture = ffmpeg.input(
-        str(raw), format="rawvideo", pix_fmt="rgb24", s=f"{drawn.width}x{drawn.height}", r=format_rate(drawn.rate)
-    )
-    encode = command(
-        ffmpeg.output(picture, "-", format="null", vcodec="libx264", preset="veryfast", pix_fmt="yuv420p")
-    )
+    encode = encode_command(raw, drawn.width, drawn.height, format_rate(drawn.rate))
     try:
-        decoded = [_checked(decode).wall_s for _ in range(repeats)]
+        decoded = [_checked(decode_command(driver)).wall_s for _ in range(repeats)]
         encoded = [_checked(encode).wall_s for _ in range(repeats)]
     finally:
         raw.unlink(missing_ok=True)
@@ -178,17 +174,3 @@ def _report(done: child.Finished, report: Path) -> dict[str, Any]:
 def _number(value: Value) -> float:
     assert isinstance(value, int | float)
     return float(value)
-
-
-def _processor() -> str:
-    return _model_name() or platform.processor() or platform.machine()
-
-
-def _model_name() -> str | None:
-    """The processor's name as Linux tells it; None elsewhere."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as handle:
-            lines = [line for line in handle if line.startswith("model name")]
-    except OSError:
-        return None
-    return lines[0].split(":", 1)[1].strip() if lines else None

@@ -25,7 +25,9 @@ from avatarkit.media.rate import format_rate
 from avatarkit.pipelines.evaluate.config import Method
 from avatarkit.runtime import NullProgress
 
-__all__ = ["BenchConfig", "Speed", "engines", "loader", "media", "tracking", "training"]
+__all__ = [
+    "BenchConfig", "Speed", "decode_command", "encode_command", "engines", "loader", "media", "tracking", "training",
+]  # fmt: skip
 
 CHILD_LIMIT_S = 600
 ENCODED = 100
@@ -97,7 +99,7 @@ def media(config: BenchConfig, work: Path) -> Iterator[Speed]:
 
     raw = work / "raw.rgb"
     raw.write_bytes(b"".join(picture.tobytes() for picture in pictures))
-    encode = _encode_command(raw, width, height, format_rate(rate))
+    encode = encode_command(raw, width, height, format_rate(rate))
     ours_s, bare_s = _median_s(written, config.repeats), _median_s(lambda: _run(encode), config.repeats)
     raw.unlink()
     count = len(pictures)
@@ -214,7 +216,7 @@ def _frames(path: Path) -> int:
 
 
 def _decode_s(config: BenchConfig) -> float:
-    decode = command(ffmpeg.output(media_input(config.driver)["V:0"], "-", format="null", pix_fmt="rgb24"))
+    decode = decode_command(config.driver)
     return _median_s(lambda: _run(decode), config.repeats)
 
 
@@ -226,13 +228,19 @@ def _encode_s(output: Path, work: Path, repeats: int) -> float:
     picked = ffmpeg.output(media_input(output)["V:0"], str(raw), format="rawvideo", pix_fmt="rgb24", vframes=ENCODED)
     _run(command(picked))
     count = min(ENCODED, video.frames)
-    encode = _encode_command(raw, video.width, video.height, format_rate(video.rate))
+    encode = encode_command(raw, video.width, video.height, format_rate(video.rate))
     seconds = _median_s(lambda: _run(encode), repeats) * video.frames / count
     raw.unlink()
     return seconds
 
 
-def _encode_command(raw: Path, width: int, height: int, rate: str) -> list[str]:
+def decode_command(driver: Path) -> list[str]:
+    """Ffmpeg alone decodes a video to RGB, and throws it away."""
+    return command(ffmpeg.output(media_input(driver)["V:0"], "-", format="null", pix_fmt="rgb24"))
+
+
+def encode_command(raw: Path, width: int, height: int, rate: str) -> list[str]:
+    """Ffmpeg alone encodes a file of raw RGB frames as outputs are, and throws it away."""
     picture = ffmpeg.input(str(raw), format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=rate)
     return command(
         ffmpeg.output(picture, "-", format="null", vcodec="libx264", preset="veryfast", pix_fmt="yuv420p")

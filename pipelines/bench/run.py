@@ -16,7 +16,7 @@ from avatarkit.pipelines.bench import parts
 from avatarkit.pipelines.bench.parts import BenchConfig, Speed
 from avatarkit.runtime import NullProgress, Progress, cpu_threads, versions
 
-__all__ = ["PARTS", "BenchConfig", "BenchReport", "bench"]
+__all__ = ["PARTS", "BenchConfig", "BenchReport", "bench", "processor"]
 
 PARTS: Mapping[str, Callable[[BenchConfig, Path], Iterator[Speed]]] = {
     "media": parts.media,
@@ -111,12 +111,14 @@ def _machine() -> dict[str, Any]:
     names = [f"{name} {version}" for name, version in versions().items() if name in ("python", "torch", "avatarkit")]
     load = f"load {os.getloadavg()[0]:.1f} before" if hasattr(os, "getloadavg") else "load unknown"
     threads = f"{cpu_threads()} threads"
-    return {"processor": _processor(), "threads": threads, "load": load, "versions": ", ".join(names)}
+    return {"processor": processor(), "threads": threads, "load": load, "versions": ", ".join(names)}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name as Linux gives it; elsewhere as Python knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
