@@ -54,7 +54,7 @@ from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.engine import StudentEngine
 from avatarkit.systems.megaportraits.export import export_student, open_exported
 from avatarkit.systems.megaportraits.load import load_base
-from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
+from avatarkit.systems.megaportraits.stages.drive import drive, encode, motion_code
 from avatarkit.systems.options import EngineOptions
 from avatarkit.training.figures import face_mask, psnr_db
 
@@ -78,8 +78,8 @@ def parity(options: argparse.Namespace) -> Found:
     with torch.no_grad():
         code = encode(base, source)
         for index, frame in zip(range(EVERY, count, EVERY), stored[1:], strict=True):
-            target, marks = frame["image"][None].float() / 255, frame["landmarks"][None]
-            predicted = base.drive(code, frame["head"][None], motion_code(base, target, frame["head"][None])).image
+            target, marks, head = frame["image"][None].float() / 255, frame["landmarks"][None], frame["head"][None]
+            predicted = drive(base, code, {"image": target, "head": head}, motion_code(base, target, head)).image
             drawn = torch.from_numpy(shown[index]).permute(2, 0, 1)[None].float() / 255
             face = face_mask(marks, size, size)
             for name, picture in (("validation", predicted), ("reenact", drawn), ("copy", source["image"])):

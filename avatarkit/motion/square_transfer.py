@@ -45,6 +45,9 @@ class SquareTransfer(Transfer):
         """One frame, with the squares that its expression is read from."""
         frame = super().frame(index)
         shot = int(self._motion.shot[index])
+        posed = self._posed(index)
+        if self._squares is not None and posed is not None:
+            frame = replace(frame, posed=self._squares[posed])
         if self._squares is None or self._config.region == "pose":
             return replace(frame, weight=0.0)
         near = self._squares.around(index, self._bounds[shot])
@@ -53,13 +56,18 @@ class SquareTransfer(Transfer):
 
     def pose(self, index: int) -> Similarity:
         """The source's head in one frame: head coordinates to pixels of its square."""
+        posed = self._posed(index)
+        if self._squares is None or posed is None:
+            return super().pose(index)
+        return self._placed(self._squares.pose(posed), self._weight(index))
+
+    def _posed(self, index: int) -> int | None:
+        """The square whose pose the head is given; None where the source's own is moved."""
         config = self._config
         if config.mode == "relative" or self._squares is None or config.region not in ("all", "pose"):
-            return super().pose(index)
+            return None
         near = self._squares.around(index, self._bounds[int(self._motion.shot[index])])
-        if not near:
-            return super().pose(index)
-        return self._placed(self._squares.pose(_nearest(near)), self._weight(index))
+        return _nearest(near) if near else None
 
     def _placed(self, seen: Similarity, weight: float) -> Similarity:
         """The source's head where the driver's is in its square; both squares have one size."""

@@ -65,7 +65,8 @@ class DriveFrame:
     pose: head coordinates to pixels. landmarks: (478, 3). eye_openness: (2,) share of the source's own lid
     distance, 0 closed, 1 as in the source. index: number of the driver's frame. driver: for engines that look at the
     driver, its squares with their shares, more than one where a gap lies between them. neutral: of relative motion,
-    what the source's own expression stands for. weight: share of the expression that is taken over.
+    what the source's own expression stands for. weight: share of the expression that is taken over. posed: the
+    driver's square whose pose the head was given; None where the source's own was moved.
     """
 
     pose: Similarity
@@ -75,6 +76,7 @@ class DriveFrame:
     driver: tuple[tuple[Square, float], ...] = ()
     neutral: Square | None = None
     weight: float = 1.0
+    posed: Square | None = None
 
 
 @dataclass(frozen=True)

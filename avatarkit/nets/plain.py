@@ -27,7 +27,8 @@ def from_plain(kind: type[Config], values: object, where: str) -> Config:
 
     Args:
         kind: a dataclass whose fields are bools, numbers, texts, tuples of them, or such dataclasses.
-        values: each of its fields must be there, and nothing else. where: how errors name them.
+        values: each of its fields must be there, and nothing else; a part that is None by default may be absent, as it
+            is in checkpoints older than the part. where: how errors name them.
 
     Raises:
         InputError: a key that is missing, unknown, or of another type; or values that the dataclass refuses.
@@ -36,13 +37,14 @@ def from_plain(kind: type[Config], values: object, where: str) -> Config:
         raise InputError(f"{where}: is no configuration; the checkpoint is damaged, or of another version")
     hints = typing.get_type_hints(kind)
     names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    for what, keys in (("lacks", names - set(values)), ("has an unknown", set(values) - names)):
+    required = {item.name for item in fields(kind) if item.default is not None}  # type: ignore[arg-type]
+    for what, keys in (("lacks", required - set(values)), ("has an unknown", set(values) - names)):
         if keys:
             raise InputError(
                 f"{where}: {what} {sorted(map(str, keys))[0]}; the checkpoint is damaged, or of another version of"
                 " avatarkit"
             )
-    given = {name: _value(hints[name], values[name], f"{where}.{name}") for name in names}
+    given = {name: _value(hints[name], values.get(name), f"{where}.{name}") for name in names}
     try:
         return kind(**given)
     except UsageError as error:

@@ -13,6 +13,9 @@ from avatarkit.face.sequence import TrackedFrame
 from avatarkit.face.types import face_from_landmarks
 from avatarkit.head.crops import HeadCropper
 from avatarkit.head.square import portrait_square, square_of
+from avatarkit.motion.config import MotionConfig
+from avatarkit.motion.extract import DriverInfo, extract
+from avatarkit.motion.square_transfer import SquareTransfer
 from avatarkit.motion.squares import Squares
 
 SIZE = 64
@@ -89,3 +92,20 @@ def test_a_portrait_is_cut_as_a_video_of_one_frame(grace_hopper: np.ndarray, hop
     (frame,) = shot(grace_hopper, hopper_landmarks, 1)
     assert encode_image(square.picture) == watched([frame]).stored(0)
     np.testing.assert_allclose(crop.to_crop(hopper_landmarks), square.landmarks, atol=1e-3)
+
+
+def test_absolute_motion_says_whose_pose_it_gives(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> None:
+    """The nearest in a gap; relative motion moves the source's own head."""
+    frames = shot(grace_hopper, hopper_landmarks, 20, range(6, 10))
+    squares = watched(frames)
+    motion = extract((tracked for _, tracked in frames), DriverInfo("d", Fraction(25), 512, 600, "t"), "hold")
+    source, _ = portrait_square(grace_hopper, hopper_landmarks, SIZE)
+    for mode, region, wanted in (
+        ("absolute", "all", [0, 5, 10]),
+        ("absolute", "pose", [0, 5, 10]),
+        ("absolute", "expression", [None] * 3),
+        ("relative", "all", [None] * 3),
+    ):
+        transfer = SquareTransfer(motion, source, MotionConfig(mode=mode, region=region), squares)
+        given = [transfer.frame(index).posed for index in (0, 7, 8)]
+        assert [square and square.index for square in given] == wanted

@@ -44,3 +44,9 @@ def test_missing_keys_are_refused() -> None:
     del values["local"]["depth"]
     with pytest.raises(InputError, match=r"x\.local: lacks depth"):
         from_plain(BaseConfig, values, "x")
+
+
+def test_checkpoints_may_be_older_than_an_optional_part() -> None:
+    values = to_plain(PRESETS["tiny-64"].base)
+    del values["pose_net"]
+    assert from_plain(BaseConfig, values, "x") == PRESETS["tiny-64"].base

@@ -14,7 +14,7 @@ from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.training.config import TrainConfig
 from avatarkit.training.hardware import open_accelerator
 from avatarkit.training.loop import Origin, RunOptions, Trainer
-from avatarkit.training.recipe import Ingredients
+from avatarkit.training.recipe import Ingredients, Parents
 from avatarkit.training.resolve import resolve
 from avatarkit.training.sources import TrainData
 
@@ -28,11 +28,17 @@ def configured(stage: str, *sets: str) -> TrainConfig:
     return replace(config, avatars=("clip-0", "clip-1")) if stage == "student" else config  # type: ignore[call-arg]
 
 
-def stage_trainer(out: Path, config: TrainConfig, stop: int | None = None, data: TrainData | None = None) -> Trainer:
+def stage_trainer(
+    out: Path,
+    config: TrainConfig,
+    stop: int | None = None,
+    data: TrainData | None = None,
+    parents: Parents | None = None,
+) -> Trainer:
     """A trainer at the beginning, or where the run in `out` stands."""
     data = data or (photo_data() if config.stage == "enhancer" else video_data())
     accelerator = open_accelerator("cpu", config)
-    stage = registry.recipe(config.stage).make(config, Ingredients({}, data, Perceptual({})))
+    stage = registry.recipe(config.stage).make(config, Ingredients(parents or {}, data, Perceptual({})))
     origin = Origin(registry.recipe(config.stage).describe(config.preset, stage), {}, {}, {})
     found = Trainer(stage, config, data, origin, accelerator, RunOptions(out, stop_at_step=stop), NullProgress())
     if list_checkpoints(out):

@@ -6,6 +6,7 @@ _PRESETS = ("paper-512", "paper-256", "small-256", "tiny-64")
 _RECIPES = "avatarkit.systems.megaportraits.stages.recipes"
 _BASE = "Checkpoint or run of train base."
 _GAZE = "Checkpoint or run of train gaze, for the gaze loss."
+_POSE = "Checkpoint or run of train pose: its head poses in place of the tracker's, in training and in drawing."
 
 
 def _stage(name: str, text: str, **more: dict[str, str] | dict[str, tuple[str, str]]) -> StageInfo:
@@ -17,7 +18,7 @@ SYSTEM = System(
         _stage(
             "base",
             "Train the base model on videos; the same command again goes on where it was left.",
-            checkpoints={"gaze": _GAZE},
+            checkpoints={"gaze": _GAZE, "pose": _POSE},
         ),
         _stage(
             "enhancer",

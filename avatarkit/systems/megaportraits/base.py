@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avatarkit.devices import full_precision
 from avatarkit.errors import UsageError
 from avatarkit.head.face_crop import face_disc
 from avatarkit.nets.blocks import AdaptiveResBlock3D, Head, ResBlock2D, ResBlock3D, down, group_norm, in_full, up
@@ -25,6 +26,7 @@ from avatarkit.nets.convs import Conv2d, Conv3d, Style
 from avatarkit.nets.resnet import CodeHead, ResNet
 from avatarkit.nets.sizes import doublings
 from avatarkit.systems.megaportraits.config import BaseConfig, LocalConfig
+from avatarkit.systems.megaportraits.pose import PoseEstimate, PoseNet
 from avatarkit.systems.megaportraits.warp import driver_grid, sample, source_grid
 
 __all__ = [
@@ -256,10 +258,10 @@ class Driven:
 
 
 class Base(nn.Module):
-    """G_base. Head transforms come from the dataset or from a `PoseNet`; see `warp` for what they mean.
+    """G_base. Head transforms are the tracker's or those of its pose net (`pose`); see `warp` for what they mean.
 
     Attributes:
-        config: its sizes.
+        config: its sizes. pose_net: E_mtn's pose part, frozen, where the model is trained with its estimates.
     """
 
     def __init__(self, config: BaseConfig) -> None:
@@ -274,6 +276,20 @@ class Base(nn.Module):
         self.g3d = G3D(config)
         self.projection = Projection(local.channels, local.depth, config.projection, config.style)
         self.g2d = G2D(config)
+        self.pose_net = None if config.pose_net is None else PoseNet(config.pose_net).requires_grad_(False)
+
+    @torch.no_grad()
+    def pose(self, image_B3HW: Tensor, tracked_B44: Tensor) -> Tensor:
+        """The head transforms, B x 4 x 4, that both warps go by: the tracker's, or what the pose net sees in frames.
+
+        Args:
+            image_B3HW: RGB in [0, 1]. tracked_B44: the tracker's head transforms of the same frames.
+        """
+        if self.pose_net is None:
+            return tracked_B44
+        with full_precision(image_B3HW.device):
+            estimate: PoseEstimate = self.pose_net(image_B3HW.float())
+        return estimate.head().to(tracked_B44.dtype)
 
     def expression(self, crop_B3HW: Tensor) -> Tensor:
         """The code z, B x E, of face crops B x 3 x face_size x face_size, RGB in [0, 1]; of sources and drivers alike.

@@ -50,6 +50,7 @@ class BaseConfig:
     size: of frames, pixels. side: of the volume's height and width. code: length of e and z.
     face_size: of the expression encoder's face crops, pixels (choice).
     use_head_pose: False leaves the rigid motion out of both warps, to measure what it does.
+    pose_net: of a frozen net whose estimates it was trained with; None: with the tracker's head transforms.
     warp_start, warp_depth: channels and depth of a warp generator's first volume, 4 x 4 in the picture's plane.
     warp_widths: one block for each doubling from there to `side`; the first ones double the depth as well.
     g3d_widths: on the three levels of G_3D. projection: channels of P and of G_2D's first blocks.
@@ -61,6 +62,7 @@ class BaseConfig:
     code: int = 512
     face_size: int = 128
     use_head_pose: bool = True
+    pose_net: PoseConfig | None = None
     local: LocalConfig = LocalConfig()
     global_net: ResNetConfig = _RESNET50
     expression_net: ResNetConfig = _RESNET18

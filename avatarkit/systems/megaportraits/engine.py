@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avatarkit.checkpoint import Checkpoint
+from avatarkit.devices import full_precision
 from avatarkit.errors import AvatarkitError, InputError, UsageError
 from avatarkit.head.matrix import head_matrix
 from avatarkit.head.square import Square
@@ -44,7 +45,7 @@ class BaseEngine:
         self._enhancer = None if enhancer is None else inference.ready(enhancer)
         self._draw = inference.compiled(self._drawn)
         self._label = label
-        self._source: tuple[SourceCode, Tensor] | None = None
+        self._source: tuple[SourceCode, Tensor, Square] | None = None
         self._neutral: dict[int, Tensor] = {}
         size = base.config.size
         self._drawn_px = size if enhancer is None else 2 * size
@@ -77,22 +78,18 @@ class BaseEngine:
                 "head": self._inference.rows([square.head]),
             }
             code = encode(self._base, frames, z_s)
-        self._source = code, z_s
+        self._source = code, z_s, square
         self._neutral.clear()
 
     def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
         """See `Engine.drive`."""
         if self._source is None:
             raise AvatarkitError("BaseEngine.prepare must be called before frames are drawn")
-        code, z_s = self._source
-        size = self._base.config.size
-        heads = [
-            head_matrix(frame.pose.rotation, frame.pose.translation, frame.pose.scale, size) for frame in frames
-        ]
+        code, z_s, own = self._source
         with self._inference.running():
             z = self._expressions(frames, z_s)
             same = rows(code, torch.zeros(len(frames), dtype=torch.int64, device=z.device))
-            drawn = self._inference.pictures(self._draw(same, self._inference.rows(heads), z))
+            drawn = self._inference.pictures(self._draw(same, self._heads(frames, own), z))
         return [Drawn(picture, None) for picture in drawn]
 
     def notices(self) -> tuple[str, ...]:
@@ -107,6 +104,24 @@ class BaseEngine:
         """Expression codes (B, E) of squares."""
         pictures = self._inference.batch([square.picture for square in squares])
         return motion_code(self._base, pictures, self._inference.rows([square.head for square in squares]))
+
+    def _heads(self, frames: Sequence[DriveFrame], own: Square) -> Tensor:
+        """The head transforms to be drawn, (B, 4, 4).
+
+        They are the tracker's. A model that was trained with a pose net gets them as the net would see them: changed
+        by what it sees otherwise in the square that the pose was taken from.
+        """
+        size = self._base.config.size
+        poses = [frame.pose for frame in frames]
+        wanted = self._inference.rows([head_matrix(p.rotation, p.translation, p.scale, size) for p in poses])
+        if self._base.pose_net is None:
+            return wanted
+        origins = [frame.posed or own for frame in frames]
+        tracked = self._inference.rows([square.head for square in origins])
+        seen = self._base.pose(self._inference.batch([square.picture for square in origins]), tracked)
+        with full_precision(wanted.device):
+            heads: Tensor = wanted @ torch.linalg.inv(tracked) @ seen
+            return heads
 
     def _expressions(self, frames: Sequence[DriveFrame], z_s: Tensor) -> Tensor:
         """What each frame is drawn with, (B, E)."""

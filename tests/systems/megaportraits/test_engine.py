@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,13 @@ from avatarkit.checkpoint import Checkpoint, Meta, write_checkpoint
 from avatarkit.errors import DependencyError, InputError, UsageError
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.nets.convs import fold_weights
+from avatarkit.nets.convs import Style, fold_weights
 from avatarkit.nets.inference import open_inference
 from avatarkit.nets.plain import to_plain
+from avatarkit.nets.resnet import ResNetConfig
 from avatarkit.systems.megaportraits.base import Base
-from avatarkit.systems.megaportraits.build import build_enhancer, build_student
-from avatarkit.systems.megaportraits.config import PRESETS, EnhancerConfig, StudentConfig
+from avatarkit.systems.megaportraits.build import build_base, build_enhancer, build_student
+from avatarkit.systems.megaportraits.config import PRESETS, BaseConfig, EnhancerConfig, PoseConfig, StudentConfig
 from avatarkit.systems.megaportraits.engine import BaseEngine, open_base, open_student
 from avatarkit.systems.megaportraits.export import (
     OPERATORS,
@@ -83,6 +85,32 @@ def test_absolute_motion_draws_what_training_draws(engine: BaseEngine, base: Bas
     ((drawn, alpha),) = engine.drive([frame((driver, 1.0))])
     assert alpha is None
     assert np.abs(drawn - wanted.numpy()).max() < 0.51
+
+
+def test_a_pose_net_sees_the_heads_as_in_training(base_config: BaseConfig) -> None:
+    net = PoseConfig(16, ResNetConfig(width=8, blocks=(1, 1), stem_pool=False), Style(groups=4, spectral=False))
+    base = build_base(replace(base_config, pose_net=net), 0)
+    assert base.pose_net is not None
+    with torch.no_grad():  # new nets see every head alike
+        base.pose_net.head.linear.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(2))
+    source, driver = square(base_config.size, 1), square(base_config.size, 2)
+    seen = [base.pose(one["image"], one["head"]) for one in map(tensors, (source, driver))]
+    engine = BaseEngine(copy.deepcopy(base), None, open_inference("cpu", "fp32", False), "test")
+    engine.prepare_square(source)
+    # The driver's pose, and the source's own: drawn with what the net sees in each.
+    for one, shown in ((driver, frame((driver, 1.0), posed=driver)), (source, frame((source, 1.0)))):
+        wanted = Teacher(base).drive(tensors(source), tensors(one))[0].permute(1, 2, 0) * 255
+        assert np.abs(engine.drive([shown])[0].frame - wanted.numpy()).max() < 0.51
+    # A turn that is asked for comes on top of it.
+    turn = np.diag([-1.0, 1.0, -1.0])
+    asked = replace(driver.pose, rotation=turn @ driver.pose.rotation, translation=np.zeros(3))
+    heads: list[torch.Tensor] = []
+    engine._draw = lambda source, head, z: (heads.append(head), torch.zeros(len(z), 3, 8, 8))[1]
+    engine.drive([replace(frame((driver, 1.0), posed=driver), pose=asked)])
+    wanted = torch.from_numpy(turn).float() @ seen[1][0, :3, :3]
+    torch.testing.assert_close(heads[0][0, :3, :3], wanted, atol=1e-4, rtol=1e-4)
+    for one, head in zip((source, driver), seen, strict=True):
+        assert (head - tensors(one)["head"]).abs().max() > 0.05
 
 
 def test_relative_motion_of_a_still_driver_leaves_the_source(engine: BaseEngine, base: Base) -> None:

@@ -13,9 +13,10 @@ from synthetic_heads import photo_data, video_data
 from torch import nn
 from toy_stage import tensors_of
 
-from avatarkit.checkpoint import list_checkpoints
+from avatarkit.checkpoint import list_checkpoints, open_checkpoint
 from avatarkit.systems import registry
 from avatarkit.systems.megaportraits.base import Base, Driven, SourceCode
+from avatarkit.systems.megaportraits.load import load_base, load_pose
 from avatarkit.systems.megaportraits.stages.drive import motion_code
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.training.feed import fixed_batches
@@ -48,6 +49,29 @@ def test_one_step_changes_all_that_trains_and_nothing_frozen(stage: str, tmp_pat
         # As long as no logit leaves the hinge's margin, real and fake pull at the last bias with equal strength.
         assert [name for name in unmoved if not name.endswith("judge.bias")] == []
     check_what_is_told(trainer, figures, tmp_path)
+
+
+def test_base_goes_by_the_pose_net_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its estimates stand for the tracker's poses in both warps; it is kept in the checkpoint, and never trained."""
+    train_stage(tmp_path / "pose", configured("pose"), 2)
+    parents = {"pose": open_checkpoint(tmp_path / "pose")}
+    pose_net = load_pose(parents["pose"])
+    trainer = stage_trainer(tmp_path / "base", configured("base", "augment=false"), stop=1, parents=parents)
+    heads: list[torch.Tensor] = []
+    encode, drive = Base.encode_source, Base.drive
+    monkeypatch.setattr(Base, "encode_source", lambda self, *a: (heads.append(a[1]), encode(self, *a))[1])
+    monkeypatch.setattr(Base, "drive", lambda self, *a: (heads.append(a[1]), drive(self, *a))[1])
+    batch = next(iter(fixed_batches(video_data().train, 2, 2)))
+    trainer.stage(batch)
+    for name, used in zip(("source", "driver"), heads, strict=False):
+        estimates = pose_net(prepared(batch)[name]["image"]).head()
+        torch.testing.assert_close(used, estimates, atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(estimates, batch[name]["head"], atol=1e-2)
+    trainer.run()
+    kept = load_base(open_checkpoint(tmp_path / "base")).pose_net
+    assert kept is not None
+    for name, value in pose_net.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], value)
 
 
 def check_what_is_told(trainer: Trainer, figures: dict[str, float], out: Path) -> None:

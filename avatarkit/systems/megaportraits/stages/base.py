@@ -17,7 +17,7 @@ from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.losses import cycle_loss
 from avatarkit.systems.megaportraits.stages.code_figures import code_figures, collapsed
 from avatarkit.systems.megaportraits.stages.config import BaseTrain
-from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
+from avatarkit.systems.megaportraits.stages.drive import drive, encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import compared, prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.systems.megaportraits.stages.tracked import tracked_figures
@@ -57,7 +57,7 @@ class BaseStage(Stage):
         source, driver = shown["source"], shown["driver"]
         z_s = motion_code(base, source["image"], source["head"])
         z_d = self._driver_code(base, driver, positions, "driver")
-        driven = base.drive(encode(base, source, z_s), driver["head"], z_d)
+        driven = drive(base, encode(base, source, z_s), driver, z_d)
         target, matte = driver["image"], driver["matte"]
         counts = self._counts(driver)
         terms = self.perceptual(driven.image, target, matte, driver["landmarks"], counts)
@@ -126,8 +126,8 @@ class BaseStage(Stage):
         source, driver = shown["source"], shown["driver"]
         z_d = motion_code(base, driver["image"], driver["head"])
         code = encode(base, source)
-        driven = base.drive(code, driver["head"], z_d)
-        crossed = base.drive(encode(base, shown["other_source"]), driver["head"], z_d)
+        driven = drive(base, code, driver, z_d)
+        crossed = drive(base, encode(base, shown["other_source"]), driver, z_d)
         size = source["image"].shape[-1]
         return {
             "source": source["image"],
@@ -147,11 +147,11 @@ class BaseStage(Stage):
         source, driver = shown["source"], shown["driver"]
         z_d = motion_code(base, driver["image"], driver["head"])
         code = encode(base, source)
-        predicted = base.drive(code, driver["head"], z_d).image
+        predicted = drive(base, code, driver, z_d).image
         figures = compared(predicted, driver, copied=source["image"]) | code_figures(base, shown, z_d, predicted)
         if self._config.track:
             other = shown["other_driver"]
-            crossed = base.drive(code, other["head"], motion_code(base, other["image"], other["head"])).image
+            crossed = drive(base, code, other, motion_code(base, other["image"], other["head"])).image
             figures |= tracked_figures({"": predicted, "cross_": crossed}, source, [driver, other])
         return figures
 
@@ -187,7 +187,7 @@ def _read_by_all(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Tensor
     and would be a free place to carry the code in.
     """
     driver = shown["driver"]
-    x_cross = base.drive(encode(base, shown["other_source"]), driver["head"], z_d).image
+    x_cross = drive(base, encode(base, shown["other_source"]), driver, z_d).image
     z_sd, z_cross = (motion_code(base, x * driver["matte"], driver["head"]) for x in (x_sd, x_cross))
     return z_sd, z_cross
 
@@ -200,6 +200,6 @@ def _read_by_encoder(base: Base, shown: Mapping[str, Any], x_sd: Tensor, z_d: Te
     """
     other = shown["other_source"]
     with torch.no_grad():
-        x_cross = base.drive(encode(base, other), other["head"], z_d).image
+        x_cross = drive(base, encode(base, other), other, z_d).image
     z_sd = motion_code(base, x_sd.detach(), shown["driver"]["head"])
     return z_sd, motion_code(base, x_cross, other["head"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avatarkit.head.regions import EYES, MOUTH, region_mask
 from avatarkit.systems.megaportraits.base import Base
-from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
+from avatarkit.systems.megaportraits.stages.drive import drive, encode, motion_code
 from avatarkit.training.figures import l1
 
 __all__ = ["code_figures", "collapsed"]
@@ -36,9 +36,9 @@ def code_figures(base: Base, shown: Mapping[str, Any], z_d: Tensor, predicted: T
     z_s = motion_code(base, source["image"], source["head"])
     z_other = motion_code(base, other["image"], other["head"])
     code = encode(base, source, z_s)
-    unmoved = base.drive(code, driver["head"], z_s).image
-    changed = base.drive(code, driver["head"], z_other).image
-    still = base.drive(code, source["head"], z_d).image
+    unmoved = drive(base, code, driver, z_s).image
+    changed = drive(base, code, driver, z_other).image
+    still = drive(base, code, source, z_d).image
     target, matte = driver["image"], driver["matte"]
     result = {
         "same_cosine": F.cosine_similarity(z_d, z_s),

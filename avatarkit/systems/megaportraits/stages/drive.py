@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from avatarkit.head.face_crop import face_crops
-from avatarkit.systems.megaportraits.base import Base, SourceCode
+from avatarkit.systems.megaportraits.base import Base, Driven, SourceCode
 
 Frames = Mapping[str, Any]
 """Frames of a batch: "image" (B, 3, S, S) and "matte" (B, 1, S, S) float in [0, 1], "head" (B, 4, 4)."""
@@ -28,7 +28,13 @@ def encode(base: Base, source: Frames, z_s: Tensor | None = None) -> SourceCode:
     """
     if z_s is None:
         z_s = motion_code(base, source["image"], source["head"])
-    return base.encode_source(source["image"] * source["matte"], source["head"], z_s)
+    pose = base.pose(source["image"], source["head"])
+    return base.encode_source(source["image"] * source["matte"], pose, z_s)
+
+
+def drive(base: Base, source: SourceCode, driver: Frames, z: Tensor) -> Driven:
+    """Sources in the pose of drivers, one each, with the expression z (B, E)."""
+    return base.drive(source, base.pose(driver["image"], driver["head"]), z)
 
 
 class Teacher(nn.Module):
@@ -48,7 +54,7 @@ class Teacher(nn.Module):
     def drive_code(self, source: SourceCode, driver: Frames) -> Tensor:
         """As `drive`, for encoded sources."""
         z_d = motion_code(self.base, driver["image"], driver["head"])
-        low = self.base.drive(source, driver["head"], z_d).image
+        low = drive(self.base, source, driver, z_d).image
         drawn: Tensor = low if self.enhancer is None else self.enhancer(low)
         return drawn.clamp(0, 1)
 

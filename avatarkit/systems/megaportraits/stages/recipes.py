@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import nn
@@ -18,7 +19,7 @@ from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.count import count_base, count_preset
 from avatarkit.systems.megaportraits.gaze import GazeNet
 from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
-from avatarkit.systems.megaportraits.load import load_base, load_enhancer
+from avatarkit.systems.megaportraits.load import load_base, load_enhancer, load_pose
 from avatarkit.systems.megaportraits.stages import config
 from avatarkit.systems.megaportraits.stages.avatars import with_avatars
 from avatarkit.systems.megaportraits.stages.base import BaseStage
@@ -39,7 +40,14 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def _base(config: BaseTrain, given: Ingredients) -> Stage:
-    base = build.build_base(PRESETS[config.preset].base, derive(config.seed, "base"))
+    preset = PRESETS[config.preset]
+    sizes, pose = preset.base, None
+    if "pose" in given.parents:
+        pose = _parent(given, "pose", load_pose, lambda: build.build_pose_net(preset.pose, 0))
+        sizes = replace(sizes, pose_net=pose.config)
+    base = build.build_base(sizes, derive(config.seed, "base"))
+    if pose is not None:
+        base.pose_net = pose
     return BaseStage(config, base, given.frozen, _adversary(config, "base_discriminator"))
 
 
@@ -147,13 +155,20 @@ def _recipe(
 
 
 _GAZE_PARENT = Parent("gaze", required=False)
+_POSE_PARENT = Parent("pose", required=False)
 _BASE_PARENT = Parent("base", required=True, nets=("base",))
 _ENHANCER_PARENT = Parent("enhancer", required=False, nets=("enhancer",), built_on=("base",))
 _PAIRS, _ALONE, _PHOTOS = SampleSpec(), SampleSpec(other=False), SampleSpec("photos")
 _LOOKS: dict[str, Any] = {"frozen": _frozen, "missing": _missing}
 
 BASE = _recipe(
-    "base", SampleSpec(candidates=4), ("D, base",), config.BASE, build=_base, parents={"gaze": _GAZE_PARENT}, **_LOOKS
+    "base",
+    SampleSpec(candidates=4),
+    ("D, base",),
+    config.BASE,
+    build=_base,
+    parents={"gaze": _GAZE_PARENT, "pose": _POSE_PARENT},
+    **_LOOKS,
 )
 ENHANCER = _recipe(
     "enhancer",
