@@ -7,7 +7,7 @@ import torch
 
 from avatarkit.errors import UsageError
 from avatarkit.systems.megaportraits.base import WarpGenerator
-from avatarkit.systems.megaportraits.config import BaseConfig
+from avatarkit.systems.megaportraits.config import PRESETS, BaseConfig
 
 
 def test_offsets_begin_small_and_never_leave_the_unit_cube(base_config: BaseConfig, draw: torch.Generator) -> None:
@@ -34,3 +34,14 @@ def test_one_step_is_enough_for_every_parameter_to_get_a_gradient(base_config: B
 def test_sizes_must_be_reachable_by_doubling(base_config: BaseConfig) -> None:
     with pytest.raises(UsageError, match="power of two"):
         WarpGenerator(replace(base_config, side=12))
+
+
+def test_a_few_steps_do_not_move_all_offsets_out_of_the_volume() -> None:
+    net, code = WarpGenerator(PRESETS["tiny-64"].base), torch.zeros(1, 128)
+    before = net(code).mean()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=5e-4, betas=(0.5, 0.999))
+    for _ in range(10):
+        optimiser.zero_grad()
+        (-net(code).mean()).backward()
+        optimiser.step()
+    assert 0.01 < net(code).mean() - before < 0.2
