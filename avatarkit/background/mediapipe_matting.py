@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.rough_matting import RoughMatting, over_windows
 from avatarkit.errors import DependencyError
+from avatarkit.runtime import MEDIAPIPE_IMPORT
 
 __all__ = ["MediaPipeMatting"]
 
@@ -41,7 +42,8 @@ class MediaPipeMatting(RoughMatting):
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            from mediapipe.python.solutions import selfie_segmentation
+            with MEDIAPIPE_IMPORT:
+                from mediapipe.python.solutions import selfie_segmentation
         except ImportError as error:
             raise DependencyError(
                 f"mediapipe's selfie segmentation is not here ({error}): avatarkit weights fetch selfie-multiclass,"
@@ -62,4 +64,3 @@ class MediaPipeMatting(RoughMatting):
         mirrored = self._net.process(np.ascontiguousarray(small[:, ::-1])).segmentation_mask[:, ::-1]
         mean = np.clip((straight + mirrored) / 2, 0, 1).astype(np.float32)
         return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.rough_matting import RoughMatting, over_windows
 from avatarkit.errors import DependencyError, InputError
+from avatarkit.runtime import MEDIAPIPE_IMPORT
 from avatarkit.weights.adapter import Adapter
 
 __all__ = ["CLASSES", "MulticlassMatting"]
@@ -92,9 +93,10 @@ class MulticlassMatting(RoughMatting, Adapter):
 def _import_tasks() -> tuple[Any, Any, Any]:
     """MediaPipe, its Tasks for pictures, and their basic options."""
     try:
-        import mediapipe
-        from mediapipe.tasks.python import vision
-        from mediapipe.tasks.python.core.base_options import BaseOptions
+        with MEDIAPIPE_IMPORT:
+            import mediapipe
+            from mediapipe.tasks.python import vision
+            from mediapipe.tasks.python.core.base_options import BaseOptions
     except (ImportError, OSError) as error:
         # OSError: native libraries that mediapipe loads itself are missing.
         raise DependencyError(f"mediapipe's Tasks cannot be imported ({error}): install mediapipe") from error

@@ -20,6 +20,7 @@ from avatarkit.errors import DependencyError, InputError
 from avatarkit.face.boxes import Box, Scored, cut_out, square
 from avatarkit.face.mediapipe_windows import MESH_SCORE, WINDOW, WindowTracker, quiet_native_log
 from avatarkit.face.types import Face
+from avatarkit.runtime import MEDIAPIPE_IMPORT
 
 __all__ = ["FaceDetail", "MediaPipeTasksTracker"]
 
@@ -167,8 +168,9 @@ def _read_bundle(path: Path) -> tuple[bytes, bytes]:
 def _import_tasks() -> tuple[Any, Any]:
     """MediaPipe and its Tasks for pictures."""
     try:
-        import mediapipe
-        from mediapipe.tasks.python import vision
+        with MEDIAPIPE_IMPORT:
+            import mediapipe
+            from mediapipe.tasks.python import vision
     except (ImportError, OSError) as error:
         # OSError: native libraries that mediapipe loads itself are missing.
         raise DependencyError(f"mediapipe's Tasks cannot be imported ({error}): install mediapipe") from error

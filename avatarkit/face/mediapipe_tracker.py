@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from avatarkit.errors import DependencyError
 from avatarkit.face.boxes import Scored
 from avatarkit.face.mediapipe_windows import MESH_SCORE, WindowTracker, quiet_native_log
+from avatarkit.runtime import MEDIAPIPE_IMPORT
 
 __all__ = ["MediaPipeTracker"]
 
@@ -95,7 +96,8 @@ def _detections(detector: Any, part: NDArray[np.uint8]) -> list[Scored]:
 def _import_solutions() -> tuple[Any, str]:
     """MediaPipe's module of ready-made graphs, and its version."""
     try:
-        import mediapipe
+        with MEDIAPIPE_IMPORT:
+            import mediapipe
     except ImportError as error:
         raise DependencyError(f"mediapipe cannot be imported ({error}): install mediapipe") from error
     version = str(mediapipe.__version__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,29 @@ def test_auto_without_any_says_the_command() -> None:
 def test_missing_weights_say_how_to_get_them() -> None:
     with pytest.raises(DependencyError, match="avatarkit weights fetch face-landmarker"):
         open_tracker("mediapipe-tasks")
+
+
+TWO_AT_ONCE = """
+from threading import Barrier, Thread
+from avatarkit.background.mediapipe_matting import MediaPipeMatting
+from avatarkit.face.open import open_tracker
+together = Barrier(2)
+def first():
+    together.wait()
+    MediaPipeMatting()
+    print("matte")
+def second():
+    together.wait()
+    open_tracker("mediapipe").close()
+    print("tracker")
+threads = [Thread(target=item) for item in (first, second)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_two_threads_may_open_mediapipe_at_the_same_time() -> None:
+    """A portrait's layers are made while its driver is tracked, and MediaPipe's package bears one import at a time."""
+    call = [sys.executable, "-c", TWO_AT_ONCE]
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+    assert sorted(ended.stdout.split()) == ["matte", "tracker"], ended.stderr[-500:]
