@@ -50,9 +50,9 @@ def make_plate(
 def _grown(mask: Mask, radius_px: int) -> Mask:
     if radius_px <= 0:
         return mask
-    size = 2 * radius_px + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), bool)
+    # By distance: a disc as structuring element takes seconds on large pictures.
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(away <= radius_px + np.float32(0.3), bool)
 
 
 def _strands(image_rgb: NDArray[np.uint8], hole: Mask) -> Mask:

@@ -50,8 +50,7 @@ class Canvas:
         layers = np.dstack([colours, np.round(alpha * 255.0).astype(np.uint8)])
         grown = np.asarray(cv2.copyMakeBorder(layers, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
         _calm(grown, pad)
-        left_of = _remaining(grown.shape[0], grown.shape[1], pad, reach)
-        grown[..., 3] = np.round(grown[..., 3] * left_of).astype(np.uint8)
+        _fade(grown[..., 3], pad, reach)
         known = (-0.5 - left, -0.5 - top, width - left - 0.5, height - top - 0.5)
         return Canvas(grown, left + pad, top + pad, known, reach)
 
@@ -111,10 +110,13 @@ def _calm(grown: NDArray[np.uint8], pad: int) -> None:
                 whole[line] = cv2.GaussianBlur(row, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
 
 
-def _remaining(rows: int, columns: int, pad: int, reach: float) -> NDArray[np.float32]:
-    """Share (H, W) of the matte that is left around a picture: half of it at `reach`, all of it below."""
+def _fade(matte: NDArray[np.uint8], pad: int, reach: float) -> None:
+    """Leave half of the matte (H, W) at `reach` beyond a picture with `pad` pixels around it, all of it below."""
+    rows, columns = matte.shape
     x = np.maximum(pad - np.arange(columns), np.arange(columns) - (columns - 1 - pad))
     y = pad - np.arange(rows)
-    beyond = np.maximum(np.maximum(x[None], y[:, None]), 0.0)
-    left = np.clip(0.5 - (beyond - reach) / (_FADE * reach), 0.0, 1.0)
-    return np.asarray(left, np.float32)
+    # The picture itself, most of it, stays as it is.
+    for strip in (np.s_[:pad, :], np.s_[pad:, :pad], np.s_[pad:, columns - pad :]):
+        beyond = np.maximum(np.maximum(x[None, strip[1]], y[strip[0], None]), 0.0)
+        left = np.clip(0.5 - (beyond - reach) / (_FADE * reach), 0.0, 1.0)
+        matte[strip] = np.round(matte[strip] * left).astype(np.uint8)

@@ -1,6 +1,7 @@
 """How everything around the face moves with it: hair, ears and hat in 3-D, the neck fading to the shoulders."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,20 @@ class Surface:
     follow: Array
     free: Array
 
+    @cached_property
+    def _reached(self) -> tuple[NDArray[np.intp], Map]:
+        """Flat indices (N,) of the points that the face's expression reaches, and their shares (N, 468)."""
+        flat = self.expression.reshape(-1, self.expression.shape[-1])
+        reached = np.flatnonzero(flat.any(1))
+        return reached, flat[reached]
+
+    def _pulled(self, residual: Map) -> Map:
+        """How far the expression pulls each point (rows, columns, 2): most of them not at all."""
+        reached, shares = self._reached
+        result = np.zeros((self.expression.shape[0] * self.expression.shape[1], 2), np.float32)
+        result[reached] = shares @ residual
+        return result.reshape(*self.expression.shape[:2], 2)
+
     def only(self, rows: NDArray[Any]) -> "Surface":
         """These rows."""
         return Surface(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -71,7 +86,7 @@ class Surface:
         """
         turned = motion.pose.apply(self.head)[..., :2]
         flat = _in_plane(self.places, source, motion.pose)
-        moved = turned + self.round_off * (flat - turned) - self.places + self.expression @ residual
+        moved = turned + self.round_off * (flat - turned) - self.places + self._pulled(residual)
         shift = (motion.pose.translation - source.translation)[:2]
         return self.free * (self.hold * moved + self.follow * shift)
 
