@@ -12,7 +12,7 @@ from avatarkit.media.encode import LARGE_PX
 from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
 from avatarkit.motion.turntable import turntable
-from avatarkit.pipelines.driver import Driver, driver_kind, motion_driver
+from avatarkit.pipelines.driver import WHOLE, Driver, driver_kind, motion_driver
 from avatarkit.pipelines.engines import (
     AUTO,
     AVATAR,
@@ -22,6 +22,7 @@ from avatarkit.pipelines.engines import (
     consent_of,
     given_for,
 )
+from avatarkit.pipelines.filmed import FilmedSource, check_filmed, is_film
 from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
@@ -32,7 +33,7 @@ from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import Progress, StageTimer, cpu_threads
 from avatarkit.systems.protocol import Engine
 
-Shown = Source | Unseen
+Shown = Source | Unseen | FilmedSource
 Moves = Transfer | Followed
 STEADIED = 1.0
 """Mattes found frame by frame flicker; engines that bring their own alpha, and whole frames, need none of it."""
@@ -57,6 +58,8 @@ class ReadyPair:
 
     def frames(self, order: Iterable[int] | None = None) -> Iterator[Finished]:
         """Finished frames by the driver's numbers, by default all; close the iterator when it is not used up."""
+        if isinstance(self.source, FilmedSource):
+            return self.source.finished(list(order or range(len(self.moves))), self.driver.motion.rate)
         return rendered(self.engine, self.source, self.moves, order or range(len(self.moves)), self.render)
 
 
@@ -84,6 +87,9 @@ def make_ready(
         opened = studio.opened(info, given, config)
     if given and config.engine == AUTO:
         progress.notice(f"engine {opened.name}, by the checkpoints given")
+    if is_film(config.source):
+        check_filmed(config)
+        return _filmed(config, opened, studio, progress, timer)
     config, square_px = _sized(config, opened), opened.needs.square_px
     with timer.stage("source"):
         progress.stage("source", None)
@@ -108,6 +114,22 @@ def make_ready(
     avatar = given.get(AVATAR)
     consent = consent_of(avatar) if isinstance(avatar, Path) else None
     return ReadyPair(config, source, driver, engine, moves, render, weights, consent)
+
+
+def _filmed(
+    config: ReenactConfig, engine: Engine, studio: Studio, progress: Progress, timer: StageTimer
+) -> ReadyPair:
+    """A film as source: it is tracked as drivers are, whole, and left as it is where it shows no face."""
+    with timer.stage("source"):
+        itself = replace(
+            config, driver=config.source, driver_face=config.face, part=WHOLE, on_missing="source"
+        )
+        film = studio.driver(itself, progress)
+    with timer.stage("track"):
+        driver = studio.driver(config, progress)
+    with timer.stage("prepare"):
+        source = FilmedSource(film, driver.motion, config)
+    return ReadyPair(config, source, driver, engine, source.shots[0].transfer, Render(), ())
 
 
 def _sized(config: ReenactConfig, engine: Engine) -> ReenactConfig:
@@ -148,7 +170,7 @@ def _moves(driver: Driver, engine: Engine, source: Shown, config: ReenactConfig)
 
 def _look_out(source: Shown, driver: Driver, moves: Moves, config: ReenactConfig, progress: Progress) -> None:
     """Say what will look bad."""
-    if isinstance(source, Unseen):
+    if not isinstance(source, Source):
         if config.background == "plate":
             progress.notice("no source, no plate: the background is what the engine draws; see --background")
         return

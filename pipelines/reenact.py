@@ -14,6 +14,7 @@ from avatarkit.media.containers import output_kind
 from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import write_image
 from avatarkit.media.output import pending_output
+from avatarkit.pipelines.filmed import FilmedSource
 from avatarkit.pipelines.label import labelled
 from avatarkit.pipelines.layer_files import LayerFiles
 from avatarkit.pipelines.preview import moments, preview_sheet
@@ -130,7 +131,8 @@ def _write(
 def _marks(pair: ReadyPair) -> Marks:
     config, source = pair.config, pair.source
     behind = parse_background(config.background).kind
-    own = isinstance(source, Source) and (behind == "plate" or config.preview or pair.consent is not None)
+    shown = behind == "plate" or config.preview or pair.consent is not None
+    own = isinstance(source, FilmedSource) or (isinstance(source, Source) and shown)
     return Marks.of(
         pair.engine.name,
         pair.weights,

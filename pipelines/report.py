@@ -15,6 +15,7 @@ from avatarkit.motion.square_transfer import Followed
 from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines import preview
 from avatarkit.pipelines.driver import Driver
+from avatarkit.pipelines.filmed import FilmedSource
 from avatarkit.pipelines.source import SOFT_FACE_PX, Source, Unseen
 from avatarkit.runtime import StageTimer, counted, versions
 from avatarkit.systems.protocol import Engine
@@ -34,7 +35,7 @@ class ReenactReport:
     @staticmethod
     def of(
         config: ReenactConfig,
-        source: Source | Unseen,
+        source: Source | Unseen | FilmedSource,
         driver: Driver,
         engine: Engine,
         transfer: Transfer | Followed,

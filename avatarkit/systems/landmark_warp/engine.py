@@ -1,7 +1,8 @@
 """The engine itself: field, mesh, eyes and mouth put together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,19 @@ class Provenance:
     face_places: NDArray[np.float32]
     face_corners: NDArray[np.float32]
 
+
+class Feature(Protocol):
+    """Something that is drawn into an opening of the face."""
+
+    def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
+        """Draw it into a frame (H, W, 3), in place."""
+        ...
+
+
+FEATURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.float64]], Feature]] = {
+    "mouth": MouthLayer, "lids": LidLayer, "eyes": EyeLayer,
+}  # fmt: skip
+"""By name, in the order in which they are drawn; each is made of a picture and its landmarks (478, 3)."""
 SOFTENED = 2
 """Rounds of smoothing along edges of the face that hide what lies behind them."""
 LARGE_PX = 2048
@@ -46,9 +60,14 @@ LARGE_PX = 2048
 
 
 class WarpEngine:
-    """Moves the source's own pixels after the driver's landmarks."""
+    """Moves the source's own pixels after the driver's landmarks.
 
-    def __init__(self) -> None:
+    Args:
+        features: eyes, lids and mouth of another picture of the same person; None makes them of the source.
+    """
+
+    def __init__(self, features: Sequence[Feature] | None = None) -> None:
+        self._given = features
         self._canvas: Canvas | None = None
         self._tally = Tally()
 
@@ -72,9 +91,9 @@ class WarpEngine:
         self._mesh = FaceMesh(source.landmarks)
         self._hidden = HiddenSide.of(source, self._mesh)
         self._turns = TurnLimits(head_frame(source.landmarks).rotation, self._hidden)
-        self._eyes = EyeLayer(source.picture, source.landmarks)
-        self._lids = LidLayer(source.picture, source.landmarks)
-        self._mouth = MouthLayer(source.picture, source.landmarks)
+        given = self._given
+        makers = FEATURES.values() if given is None else ()
+        self._features = [*(given or ()), *(make(source.picture, source.landmarks) for make in makers)]
 
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:
         """For each pixel of the frame the source pixel (H, W, 2) that it shows, in pixels of the drawn picture."""
@@ -124,9 +143,8 @@ class WarpEngine:
         part.of(alpha)[:] = cv2.extractChannel(drawn, 3)
         if self._hidden is not None and face is not None:
             self._hidden.draw(part.of(frame), part.of(alpha), motion, self._mesh, face)
-        self._mouth.draw(frame, motion)
-        self._lids.draw(frame, motion)
-        self._eyes.draw(frame, motion)
+        for feature in self._features:
+            feature.draw(frame, motion)
         return frame, alpha
 
     def notices(self) -> tuple[str, ...]:
