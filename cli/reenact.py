@@ -51,6 +51,7 @@ def reenact(
     size: options.Size = None,
     crop_scale: options.CropScale = 2.4,
     crop_offset: options.CropOffset = "0,0",
+    head_room: options.HeadRoom = None,
     background: options.Background = "plate",
     paste_back: options.PasteBack = False,
     side_by_side: options.SideBySide = False,

@@ -236,6 +236,14 @@ CropOffset = Annotated[
         rich_help_panel=PICTURE,
     ),
 ]
+HeadRoom = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Least space above the hair, in shares of the picture's side, as far as the source has it.",
+        rich_help_panel=PICTURE,
+    ),
+]
 Background = Annotated[
     str,
     typer.Option(

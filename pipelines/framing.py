@@ -1,10 +1,13 @@
 """Which part of the source is drawn, and where the driver's picture lies in it."""
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from avatarkit.errors import InputError
 from avatarkit.face.landmarks import MESH
-from avatarkit.geometry.crop import Crop, head_crop, union
+from avatarkit.geometry.crop import Crop, head_crop, union, with_head_room
 from avatarkit.head.square import Square, portrait_square
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.moment import landmarks_of
@@ -14,6 +17,8 @@ from avatarkit.pipelines.source import Portrait
 
 LEAST_INSIDE = 0.95
 """Share of the face's landmarks that must lie in the square that networks see."""
+SUBJECT = 0.5
+"""What belongs to the subject, in shares of the matte."""
 HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.6, 1.6) for y in (-2.6, 1.5)])
 """Corners of a head with hair or a hat, in head coordinates."""
 
@@ -33,6 +38,23 @@ def drawn_part(portrait: Portrait, motion: Motion | None, config: ReenactConfig)
     path = Transfer(motion, portrait.landmarks, config.motion, framing(motion, portrait, whole, config))
     corners = np.concatenate([path.pose(i).apply(HEAD_BOX)[:, :2] for i in range(len(path))])
     return union(crop, corners, width, height)
+
+
+def with_room(
+    crop: Crop, portrait: Portrait, room: float, matte: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> Crop:
+    """The crop with that share of its side free above the hair, as far as the picture reaches.
+
+    Args:
+        matte: the subject's matte (H, W) of the whole picture (H, W, 3).
+    """
+    width, height = portrait.size
+    low, high = portrait.landmarks[:, :2].min(0), portrait.landmarks[:, :2].max(0)
+    across = slice(max(0, int(low[0])), max(1, int(high[0]) + 1))
+    # Above the face alone: others in the picture may stand higher.
+    seen = np.flatnonzero(matte(portrait.picture)[: max(1, int(high[1])), across].max(1) > SUBJECT)
+    hair_top = float(seen[0]) if len(seen) else float(low[1])
+    return with_head_room(crop, hair_top, float(high[1]), room, width, height)
 
 
 def framing(motion: Motion, portrait: Portrait, drawn: Crop, config: ReenactConfig) -> Framing:

@@ -20,6 +20,8 @@ USUAL_SIZE = 1024
 """Side of the output of engines that draw at any size."""
 CROP_SCALES = (1.2, 8.0)
 """Least and largest side of the drawn square, in heights of the face."""
+MOST_HEAD_ROOM = 0.4
+"""Of the drawn square's side; more would leave no place for the face."""
 MOST_OFFSET = 0.5
 """Furthest that the face is moved from its usual place, in sides of the drawn square."""
 
@@ -34,7 +36,8 @@ class ReenactConfig:
     `background.spec.parse_background`. matting, inpaint, tracker: which method, "auto" for the best that can run here.
     crf: the encoder's quality, None for its usual one. crop_scale: side of the drawn square in heights of the face.
     crop_offset: how far the face is moved from its usual place in the square, to the right and down, in sides of the
-    square. audio: sound to use instead of the driver's.
+    square. head_room: least space above the hair, in sides of the square, None for any. audio: sound to use instead of
+    the driver's.
     label: a visible mark in every frame. sign: certificate and key of a C2PA manifest, PEM; tsa: address of its time
     stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video. checkpoint, avatar, device, precision, compile: of
@@ -54,6 +57,7 @@ class ReenactConfig:
     size: int | None = None
     crop_scale: float = 2.4
     crop_offset: tuple[float, float] = (0.0, 0.0)
+    head_room: float | None = None
     background: str = "plate"
     paste_back: bool = False
     side_by_side: bool = False
@@ -138,6 +142,10 @@ def checked_look(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError(f"--crop-scale {config.crop_scale:g}: use a number from {CROP_SCALES[0]} to {CROP_SCALES[1]}")
     if max(map(abs, config.crop_offset)) > MOST_OFFSET:
         raise UsageError(f"--crop-offset: use shares of the picture from -{MOST_OFFSET} to {MOST_OFFSET}")
+    if config.head_room is not None and not 0.0 <= config.head_room <= MOST_HEAD_ROOM:
+        raise UsageError(f"--head-room {config.head_room:g}: use a share of the picture from 0 to {MOST_HEAD_ROOM}")
+    if config.head_room is not None and config.paste_back:
+        raise UsageError("--head-room: --paste-back shows the whole picture; leave one of them out")
     if config.stabilize is not None and not 0.0 <= config.stabilize <= 1.0:
         raise UsageError(f"--stabilize {config.stabilize:g}: use a number from 0 to 1")
     if config.turntable is not None and not 0.0 < config.turntable <= 60.0:

@@ -28,7 +28,7 @@ from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
 from avatarkit.pipelines.engines import AVATAR, Given, checkpoint_hashes, open_engine
-from avatarkit.pipelines.framing import drawn_part, drawn_square
+from avatarkit.pipelines.framing import drawn_part, drawn_square, with_room
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.source import Portrait, Source, Unseen, avatar_portrait, open_portrait, read_portrait
@@ -198,6 +198,10 @@ class Studio:
                 # As datasets have it: networks see a source without its background.
                 square = replace(square, matte=levels(tools.frame_matting.matte(square.picture, square.landmarks)))
             crop = crop or drawn_part(portrait, motion, config)
+            if config.head_room is not None and square is None:
+                crop = with_room(
+                    crop, portrait, config.head_room, lambda picture: tools.matte(picture, portrait.landmarks)[0]
+                )
             return Source(portrait, crop, background, tools, paste_back=config.paste_back, square=square)
 
         key = self._look(config, background, square_px)
@@ -232,7 +236,7 @@ class Studio:
         """All that decides a source's layers, and the preparation of an engine without networks."""
         assert config.source is not None
         behind = self.digest(background.image) if background.image else config.background
-        drawn = (config.side, config.crop_scale, config.crop_offset, square_px)
+        drawn = (config.side, config.crop_scale, config.crop_offset, config.head_room, square_px)
         tools = (config.tracker, config.matting, config.inpaint)
         return (self.digest(config.source), config.face, behind, drawn, tools)
 

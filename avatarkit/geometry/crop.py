@@ -101,6 +101,24 @@ def head_crop(
     return Crop.square(round(left), round(top), float(int(side)), size)
 
 
+def with_head_room(crop: Crop, hair_top: float, lowest: float, room: float, width: int, height: int) -> Crop:
+    """A square crop raised, and enlarged where it must be, until there is room above the hair; as far as that goes.
+
+    Args:
+        hair_top: y of the hair's upper edge. lowest: y that must stay inside, such as that of the chin.
+        room: share of the side that is wanted above the hair.
+        width, height: of the picture, in pixels.
+    """
+    if hair_top - crop.top >= room * crop.width:
+        return crop
+    longest = float(min(width, height))
+    side = min(max(crop.width, np.ceil((lowest - hair_top) / (1.0 - room))), longest)
+    left = float(np.clip(round(crop.left - (side - crop.width) / 2.0), 0.0, width - side))
+    # No higher than wanted, and never so high that what must stay inside is lost.
+    top = float(np.clip(max(np.floor(hair_top - room * side), np.ceil(lowest - side)), 0.0, height - side))
+    return Crop.square(left, top, side, crop.shown[0])
+
+
 def cut(picture: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
     """The crop's pixels as shown, (h, w, C): Lanczos when it grows, area average when it shrinks."""
     import cv2

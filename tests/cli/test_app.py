@@ -115,6 +115,7 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "size": None,
         "crop_scale": 2.4,
         "crop_offset": (0.0, 0.0),
+        "head_room": None,
         "background": "plate",
         "paste_back": False,
         "side_by_side": False,
@@ -150,7 +151,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     options = (
         "--motion absolute --close-mouth --region eyes --strength 1.5 --yaw-deg -10 --pitch-deg 5 --roll-deg 2.5 "
         "--keep-scale --reference-frame 12 --face 1 --driver-face-at 10,20.5 --on-missing hold --size 512 "
-        "--start 1.5 --end 4 --crop-scale 3 --crop-offset -0.1,0.05 --preview --audio a.wav "
+        "--start 1.5 --end 4 --crop-scale 3 --crop-offset -0.1,0.05 --head-room 0.1 --preview --audio a.wav "
         "--background #00ff00 --side-by-side --engine warp --matting modnet "
         "--inpaint lama --tracker mediapipe --crf 20 --codec vp9 "
         "--report r.json --overwrite --quiet"
@@ -166,6 +167,7 @@ def test_all_options(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFix
     assert (config["face"], config["driver_face"]) == (FaceChoice(index=1), FaceChoice(at=(10.0, 20.5)))
     assert (config["on_missing"], config["size"], config["background"]) == ("hold", 512, "#00ff00")
     assert (config["part"], config["crop_scale"]) == (DriverPart(1.5, 4.0), 3.0)
+    assert config["head_room"] == 0.1
     assert (config["crop_offset"], config["preview"], config["audio"]) == ((-0.1, 0.05), True, Path("a.wav"))
     assert (config["matting"], config["inpaint"], config["tracker"]) == ("modnet", "lama", "mediapipe")
     assert (config["crf"], config["codec"], config["report"]) == (20, "vp9", Path("r.json"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatarkit.geometry.crop import Crop, cut, head_crop, union
+from avatarkit.geometry.crop import Crop, cut, head_crop, union, with_head_room
 
 COORDINATE = st.floats(-3000, 3000)
 
@@ -150,3 +150,29 @@ def test_a_crop_grows_by_nothing_in_a_picture_that_it_fills() -> None:
     crop = Crop.square(0, 0, 90.0, 45)
     assert crop.grown(0.2, (90, 90)) == crop
     assert crop.within(crop) == (slice(0, 45), slice(0, 45))
+
+
+@pytest.mark.parametrize(
+    ("hair_top", "lowest", "room", "wanted"),
+    [
+        (150.0, 300.0, 0.2, (100.0, 200.0)),  # enough already
+        (110.0, 250.0, 0.2, (70.0, 200.0)),  # raised
+        (110.0, 300.0, 0.2, (62.0, 238.0)),  # raised, and enlarged for the chin's sake
+        (10.0, 150.0, 0.2, (0.0, 200.0)),  # as far as the picture reaches
+    ],
+)
+def test_head_room(hair_top: float, lowest: float, room: float, wanted: tuple[float, float]) -> None:
+    crop = with_head_room(Crop.square(100.0, 100.0, 200.0, 400), hair_top, lowest, room, 400, 500)
+    assert (crop.top, crop.width) == wanted
+    assert crop.shown == (400, 400)
+    assert 0.0 <= crop.left <= 400.0 - crop.width
+    assert abs(crop.left + crop.width / 2.0 - 200.0) <= 1.0
+
+
+@given(st.floats(0, 400), st.floats(1, 300), st.floats(0, 0.4), st.integers(300, 600), st.integers(500, 900))
+def test_head_room_stays_inside(hair_top: float, head: float, room: float, width: int, height: int) -> None:
+    crop = with_head_room(Crop.square(50.0, 80.0, 200.0, 256), hair_top, hair_top + head, room, width, height)
+    assert crop.left >= 0.0
+    assert crop.top >= 0.0
+    assert crop.left + crop.width <= width
+    assert crop.top + crop.height <= height

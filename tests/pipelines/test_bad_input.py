@@ -199,6 +199,7 @@ def test_unwritable_folder(invoke: Invoke) -> None:
         (["--wrong"], "--wrong"),
         (["--start", "99"], "--start"), (["--start", "0.5", "--end", "0.2"], "--end"),
         (["--crop-scale", "0.5"], "--crop-scale"), (["--crop-offset", "left"], "--crop-offset"),
+        (["--head-room", "0.5"], "--head-room"), (["--head-room", "0.1", "--paste-back"], "--head-room"),
         (["--crop-offset", "0.7,0"], "--crop-offset"), (["--audio", "portrait.jpg"], "no sound"),
         (["--preview"], "picture name"),
         (["--on-missing", "panic"], "panic"),
