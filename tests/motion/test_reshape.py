@@ -103,6 +103,20 @@ def test_a_grin_is_no_wider_than_the_limit(face: np.ndarray) -> None:
     assert WIDEST_MOUTH[0] < mouth_width(held) / mouth_width(face) < WIDEST_MOUTH[1] + 1e-3
 
 
+def test_who_smiles_already_grins_hardly_wider(face: np.ndarray) -> None:
+    mouth, _ = region_weights(face)
+
+    def widened(shape: np.ndarray, width: float) -> np.ndarray:
+        result = shape.copy()
+        result[:, 0] += mouth * (width / mouth_width(shape) - 1.0) * (shape[:, 0] - shape[UPPER, 0].mean())
+        return result
+
+    smiling = widened(face, 0.72)
+    held = with_mouth_within(widened(smiling, 0.95), smiling, mouth)
+    assert mouth_width(smiling) < mouth_width(held) < 0.77
+    np.testing.assert_allclose(with_mouth_within(smiling, smiling, mouth), smiling, atol=1e-12)
+
+
 @pytest.mark.parametrize(("factor", "kept"), [(0.1, LIP_RANGE[0]), (1.0, 1.0), (3.0, LIP_RANGE[1])])
 def test_lips_keep_their_thickness(face: np.ndarray, factor: float, kept: float) -> None:
     shape = face.copy()

@@ -10,6 +10,7 @@ import pytest
 
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
+from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import angle_deg, from_euler_deg
 from avatarkit.head.coordinates import gaze, head_frame
 from avatarkit.motion.columns import Motion
@@ -267,6 +268,20 @@ def test_lips_never_cross(posed: Posed, frontal: np.ndarray, source: np.ndarray,
         shape = shape_of(frame.landmarks, frame.pose)
         gap = shape[list(lm.INNER_LIP_LOWER), 1] - shape[list(lm.INNER_LIP_UPPER), 1]
         assert gap.min() > -1e-9
+
+
+@pytest.mark.parametrize("region", ["all", "expression", "mouth"])
+@pytest.mark.parametrize("eyes", [False, True], ids=["eyes seen", "eyes covered"])
+def test_a_mouth_gapes_no_wider_than_its_face_allows(
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, region: str, eyes: bool
+) -> None:
+    motion = motion_of(posed([STILL] * 16, [frontal] * 8 + [with_mouth(frontal, 0.6)] * 8))
+    transfer = Transfer(motion, source, MotionConfig(region=region, strength=2.0), IDENTITY, Covered(eyes=eyes))
+    frame = transfer.frame(12)
+    shape = shape_of(frame.landmarks, frame.pose)
+    width = np.linalg.norm(source[lm.OUTER_LIP_UPPER[0]] - source[lm.OUTER_LIP_UPPER[-1]]) / frame.pose.scale
+    gap = shape[list(lm.INNER_LIP_LOWER), 1] - shape[list(lm.INNER_LIP_UPPER), 1]
+    assert gap.max() < 0.8 * width
 
 
 # Gaps, photos, still frames, options.
