@@ -6,14 +6,17 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from avatarkit.data.clip import ClipInfo, Split
+from avatarkit.data.clip_table import ClipTable, Located, read_table, table_key, write_table
 from avatarkit.data.manifest import Manifest, manifest_hash, read_manifest
-from avatarkit.data.marks import Selection, read_selection
+from avatarkit.data.marks import SELECTION, Selection, read_rule, read_selection
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import shard_path
 from avatarkit.data.sidecar import SideCar
 from avatarkit.errors import InputError
+from avatarkit.runtime import sha256_file
 
 MAX_OPEN_FILES = 256
 """Shards whose file stays open at a time in one process; many systems allow 1,024 files. Another one is opened in a few
@@ -21,23 +24,20 @@ microseconds, its tables stay in memory."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A clip and where it lies: in which shard, as which of its clips, from which of its frames on."""
+class Entry(Located):
+    """A clip and where it lies; `place` says which of its shard's clips it is."""
 
-    info: ClipInfo
-    shard: str
     place: int
-    first_frame: int
 
 
 class Dataset:
     """A dataset's folder, opened for reading; make one with `Dataset.open`. It may be used after a fork, or pickled."""
 
-    def __init__(self, folder: Path, manifest: Manifest, sha256: str, selection: Selection | None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, sha256: str, selection_sha256: str | None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.hash = sha256
-        self.selection = selection
+        self._selection_sha256 = selection_sha256
         self._readers: dict[str, ShardReader] = {}
         self._opened: deque[str] = deque()
         self._sidecars: dict[str, SideCar] = {}
@@ -52,7 +52,10 @@ class Dataset:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        dataset = Dataset(folder, manifest, manifest_hash(folder), read_selection(folder))
+        selection = folder / SELECTION
+        dataset = Dataset(
+            folder, manifest, manifest_hash(folder), sha256_file(selection) if selection.is_file() else None
+        )
         for entry in manifest.shards:
             path = shard_path(folder, entry.name)
             if not path.is_file():
@@ -64,11 +67,42 @@ class Dataset:
                 )
         return dataset
 
-    def __getstate__(self) -> tuple[Path, Manifest, str, Selection | None]:
-        return self.folder, self.manifest, self.hash, self.selection
+    def __getstate__(self) -> tuple[Path, Manifest, str, str | None]:
+        return self.folder, self.manifest, self.hash, self._selection_sha256
 
-    def __setstate__(self, state: tuple[Path, Manifest, str, Selection | None]) -> None:
+    def __setstate__(self, state: tuple[Path, Manifest, str, str | None]) -> None:
         self.__init__(*state)  # type: ignore[misc]  # readers are opened anew
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """The clips that training uses; None for all. Raises InputError where the list is damaged or has changed."""
+        return None if self._selection_sha256 is None else self._unchanged(read_selection(self.folder))
+
+    @cached_property
+    def rule(self) -> dict[str, Any]:
+        """By which rule they were selected; InputError as `selection`."""
+        return {} if self._selection_sha256 is None else self._unchanged(read_rule(self.folder))
+
+    @cached_property
+    def table(self) -> ClipTable:
+        """What choosing samples needs of all clips, in files that processes share.
+
+        The first who asks makes them from the shards, if the folder can be written to. Raises InputError where a shard
+        cannot be read, or the stored tables are damaged.
+        """
+        folder = self.folder / table_key(self.hash, self._selection_sha256)
+        stored = read_table(folder, len(self.manifest.shards))
+        if stored is not None:
+            return stored
+        kept = self.selection.clips if self.selection is not None else None
+        table = ClipTable.of(self._all, kept, self.shards())
+        write_table(folder, table)
+        return read_table(folder, len(self.manifest.shards)) or table
+
+    def _unchanged(self, value: Any) -> Any:
+        if sha256_file(self.folder / SELECTION) != self._selection_sha256:
+            raise InputError(f"{self.folder / SELECTION}: has changed while in use; open the dataset again")
+        return value
 
     def shards(self, split: Split | None = None) -> list[str]:
         """Names of the shards of a split, or of all."""
@@ -113,5 +147,5 @@ class Dataset:
         result = []
         for shard in self.shards():
             for place, (info, frames) in enumerate(self.reader(shard).clip_frames()):
-                result.append(Entry(info, shard, place, frames.start))
+                result.append(Entry(info, shard, frames.start, place))
         return result

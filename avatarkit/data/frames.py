@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avatarkit.data.dataset import Dataset, Entry
+from avatarkit.data.dataset import Dataset
 from avatarkit.data.pictures import Pixels, reduction, resize
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, UsageError
@@ -43,14 +43,13 @@ class FrameLoader:
         if not 1 <= self.size <= 1 << 14:
             raise UsageError(f"size {self.size}: use pixels from 1 up")
 
-    def load(self, entry: Entry, index: int) -> Frame:
-        """Frame `index` of a clip, from 0.
+    def load(self, shard: str, number: int) -> Frame:
+        """A frame of a shard by its number there, from 0.
 
         Raises:
             InputError: the shard cannot be read, or the frame cannot be decoded or has another size than the dataset.
         """
-        reader = self.dataset.reader(entry.shard)
-        stored, number = self.dataset.manifest.size, entry.first_frame + index
+        reader, stored = self.dataset.reader(shard), self.dataset.manifest.size
         frame = {"image": _planes(self._image(reader, number, stored))}
         if self.matte:
             frame["matte"] = torch.from_numpy(self._matte(reader, number, stored))[None]
@@ -61,7 +60,7 @@ class FrameLoader:
         for name in ("gaze", "eye_opening", "mouth_opening"):
             frame[name] = torch.from_numpy(np.array(reader.row(name, number), np.float32))
         for name in self.columns:
-            frame[name] = torch.from_numpy(np.array(self.dataset.sidecar(name).row(entry.shard, number)))
+            frame[name] = torch.from_numpy(np.array(self.dataset.sidecar(name).row(shard, number)))
         if self.lines:
             frame["lines"] = torch.from_numpy(self._lines(landmarks))
         return frame

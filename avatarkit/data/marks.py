@@ -60,6 +60,14 @@ def read_selection(dataset: Path) -> Selection | None:
     return Selection(frozenset(clips or ()), rule)
 
 
+def read_rule(dataset: Path) -> dict[str, Any]:
+    """The rule of a selection alone, which is quick; InputError where there is none, or it is damaged."""
+    rule = (_read(dataset / SELECTION, _SELECTION_FORMAT) or {}).get("rule")
+    if not isinstance(rule, dict):
+        raise InputError(f"{dataset / SELECTION}: is damaged; run `avatarkit data reselect` again")
+    return rule
+
+
 def write_removed(dataset: Path, removed: Removed) -> None:
     """Write who was removed."""
     lists = {name: sorted(getattr(removed, name)) for name in ("people", "videos", "clips")}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from avatarkit.atomic import left_over_of, sync_file, sync_folder, write_json
 from avatarkit.data.clip import ClipData, ClipInfo
+from avatarkit.data.clip_table import drop_tables
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.hold import hold
 from avatarkit.data.manifest import read_manifest, write_manifest
@@ -78,6 +79,7 @@ def _remove(dataset: Path, wanted: Removed, progress: Progress) -> Removal:
         write_removed(dataset, joined)
     for name in REPORTS:
         (dataset / name).unlink(missing_ok=True)
+    drop_tables(dataset)
     return _apply(dataset, joined, finished, progress)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avatarkit.data.clip import ClipInfo
+from avatarkit.data.clip_dataset import ClipDataset, ClipNames, people_in
 from avatarkit.data.dataset import Dataset
-from avatarkit.data.pairs import ClipDataset, PairDataset, open_samples
+from avatarkit.data.pairs import PairDataset, open_samples
 from avatarkit.data.samples import SampleSpec
 from avatarkit.errors import InputError
 from avatarkit.training.checks import KINDS
 from avatarkit.training.seeds import derive
 from avatarkit.training.sources import TrainData
+
+_HASHED_AT_ONCE = 1 << 16
 
 
 def open_data(path: Path, stage: str, sample: SampleSpec, needed_px: int, seed: int, preset: str) -> TrainData:
@@ -43,33 +44,31 @@ def open_data(path: Path, stage: str, sample: SampleSpec, needed_px: int, seed: 
     opened = TrainData(
         kind=sample.kind,
         size=needed_px,
-        sha256=_content_hash(dataset, train.clips),
+        sha256=_content_hash(dataset, train.names),
         train=train,
         val=_validation(dataset, seed, needed_px, sample),
-        clips=tuple((clip.clip_id, clip.identity) for clip in train.clips),
-        origin=_origin(dataset, train.clips),
+        clips=train.names,
+        origin=_origin(dataset, len(train)),
     )
     return replace(opened, first_frame=train.frame) if isinstance(train, PairDataset) else opened
 
 
-def _content_hash(dataset: Dataset, clips: Sequence[ClipInfo]) -> str:
+def _content_hash(dataset: Dataset, names: ClipNames) -> str:
     """Stands for all that is trained on: the shards, by their manifest, and which of their clips."""
     digest = hashlib.sha256(f"{dataset.hash}\n".encode())
-    for clip_id in sorted(clip.clip_id for clip in clips):
-        digest.update(f"{clip_id}\n".encode())
+    for first in range(0, len(names), _HASHED_AT_ONCE):
+        digest.update(names.table.ids[names.rows[first : first + _HASHED_AT_ONCE]].tobytes())
     return digest.hexdigest()
 
 
-def _origin(dataset: Dataset, clips: Sequence[ClipInfo]) -> dict[str, Any]:
+def _origin(dataset: Dataset, clips: int) -> dict[str, Any]:
     """What tells later how a dataset has changed; see `checks.check_same_run`."""
-    rule = dict(dataset.selection.rule) if dataset.selection is not None else {}
-    return {"manifest": dataset.hash, "clips": len(clips), "selection": rule}
+    return {"manifest": dataset.hash, "clips": clips, "selection": dataset.rule}
 
 
 def _validation(dataset: Dataset, seed: int, size: int, sample: SampleSpec) -> ClipDataset | None:
     """The validation split where it has enough for the samples."""
-    usable = [clip for clip in dataset.clips("val") if clip.frames >= sample.least_frames]
-    if not usable or (sample.other and len({clip.identity for clip in usable}) < 2):
+    if people_in(dataset, "val", sample.least_frames) < (2 if sample.other else 1):
         return None
     # Any pair of frames: figures should not depend on how hard ones are chosen for training.
     return open_samples(dataset, "val", derive(seed, "val"), size, replace(sample, candidates=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ class TrainData:
     sha256: str
     train: Samples
     val: Samples | None = None
-    clips: tuple[tuple[str, str], ...] = ()
+    clips: Sequence[tuple[str, str]] = ()
     first_frame: Callable[[str], Frame] = _no_frame
     origin: Mapping[str, Any] = field(default_factory=dict)
 
