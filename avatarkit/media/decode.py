@@ -104,7 +104,7 @@ class FrameReader:
         texts = [truncation_warning(self.path, self.frames_lost, total)] if self.frames_lost else []
         if self.doubtful:
             inside = range(self._first, self._first + self.frames_read)
-            spans = damaged_frames(self.path, self._video, self.rate, timeout_s=self._timeout_s)
+            spans = damaged_frames(self.info, self.rate, timeout_s=self._timeout_s)
             cut = (range(max(s.start, inside.start), min(s.stop, inside.stop)) for s in spans)
             self.damaged = tuple(span for span in cut if span)
         if self.damaged:
@@ -256,7 +256,7 @@ class FrameReader:
             vf=",".join(filters),
             r=format_rate(self.rate),
         )
-        return command(stream)
+        return command(stream, joined=source if self.info.joined else None)
 
     def _trim(self) -> list[str]:
         if self._part is None:

@@ -19,6 +19,11 @@ from avatarkit.media.rate import RateEstimator
 # H.264 and HEVC reorder at most 16 frames; twice that and some for field pairs.
 _REORDER_DEPTH = 64
 _MAX_GAP_S = 600
+# What ffmpeg itself takes for a new beginning: a step back of 0.1 s, or one of 10 s ahead.
+_STEP_BACK_S, _STEP_AHEAD_S = Fraction(1, 10), 10
+_STEP = re.compile(r"0:(\d+)\b.*; previous: (-?\d+), current: (-?\d+); changing to")
+_CONTINUED_FORMATS = ("mpegts", "mpeg")
+"""Formats whose times ffmpeg can continue where they start again."""
 _NO_TIME = -(2**63)
 _DISCARD_FLAG = 0x4
 _HEADER = re.compile(r"#(\w+) (\d+): +(\S.*)")
@@ -47,6 +52,7 @@ class Track:
     longest: int = 0
     timed: bool = True
     estimator: RateEstimator | None = None
+    longest_gap: int = 0
     _heap: list[int] = field(default_factory=list)
     _sorted_up_to: int | None = None
 
@@ -67,9 +73,8 @@ class Track:
         pts = heapq.heappop(self._heap)
         previous = self._sorted_up_to
         if previous is not None:
-            if (pts - previous) * self.time_base > _MAX_GAP_S:
-                raise InputError(f"timestamps jump by {float((pts - previous) * self.time_base):.0f} s")
             pts = max(pts, previous)
+            self.longest_gap = max(self.longest_gap, pts - previous)
         self._sorted_up_to = pts
         self.estimator.add(pts)
 
@@ -91,27 +96,56 @@ class Track:
 
 @dataclass
 class Demuxed:
-    """What a demux-only pass saw: the tracks to play, ffmpeg's description of the file, and its complaints."""
+    """What a demux-only pass saw: the tracks to play, ffmpeg's description of the file, and its complaints.
+
+    With `restarts` times start again within the file; with `joined` they have been continued.
+    """
 
     video: Track | None
     audio: Track | None
     log: list[str]
     exit_code: int
+    restarts: bool = False
+    joined: bool = False
+
+    @property
+    def longest_gap_s(self) -> Fraction:
+        """Seconds from a picture to the next, at most."""
+        return self.video.longest_gap * self.video.time_base if self.video else Fraction(0)
 
 
 def demux(path: Path, *, timeout_s: float) -> Demuxed:
     """Read all packets of the video and the audio stream that players take (`Description.chosen`).
 
-    Raises InputError if ffmpeg gives no sign of life for `timeout_s` seconds or timestamps jump.
+    Raises InputError if ffmpeg gives no sign of life for `timeout_s` seconds, or timestamps jump or start again
+    where they cannot be continued.
     """
+    result = _demux(path, timeout_s, joined=False)
+    stepping = result.restarts or result.longest_gap_s > _STEP_AHEAD_S
+    if stepping and describe(result.log).container in _CONTINUED_FORMATS:
+        result = _demux(path, timeout_s, joined=True)
+    elif result.restarts:
+        raise InputError(f"{path}: timestamps start again midway; give its parts one by one, or join them anew")
+    if result.longest_gap_s > _MAX_GAP_S:
+        gap = f"timestamps jump by {float(result.longest_gap_s):.0f} s"
+        raise InputError(f"{path}: {gap}; repair the file by re-encoding it")
+    return result
+
+
+def _demux(path: Path, timeout_s: float, *, joined: bool) -> Demuxed:
     source = media_input(path)
     stream = ffmpeg.output(source["V?"], source["a?"], "pipe:1", format="framecrc", c="copy")
     tracks: dict[int, Track] = {}
-    with Child(command(stream, "info"), stdout=True, timeout_s=timeout_s) as child:
-        try:
-            _read_lines(child, tracks)
-        except InputError as error:
-            raise InputError(f"{path}: {error}; repair the file by re-encoding it") from None
+    steps_back: dict[int, int] = {}
+
+    def listen(line: str) -> None:
+        if match := _STEP.search(line):
+            track, previous, current = map(int, match.groups())
+            steps_back[track] = max(steps_back.get(track, 0), previous - current)
+
+    args = command(stream, "info", joined=source if joined else None)
+    with Child(args, stdout=True, timeout_s=timeout_s, heard=listen) as child:
+        _read_lines(child, tracks)
         code = child.wait()
         _check_end(child, path)
         for number, track in tracks.items():
@@ -121,7 +155,8 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
     for track in tracks.values():
         track.finish()
     chosen = {track.kind: track for track in tracks.values() if not track.other}
-    return Demuxed(chosen.get("video"), chosen.get("audio"), log, code)
+    restarts = any(ticks * tracks[track].time_base > _STEP_BACK_S for track, ticks in steps_back.items())
+    return Demuxed(chosen.get("video"), chosen.get("audio"), log, code, restarts, joined)
 
 
 def _check_end(child: Child, path: Path) -> None:

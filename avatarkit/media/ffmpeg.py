@@ -59,16 +59,20 @@ def media_input(path: Path, **options: Any) -> Any:
     return ffmpeg_python.input(file_url(path), **allowed, fflags="discardcorrupt", **options)
 
 
-def command(stream: Any, loglevel: str = "repeat+warning") -> list[str]:
+def command(stream: Any, loglevel: str = "repeat+warning", *, joined: Any = None) -> list[str]:
     """The argument list for an ffmpeg-python output `stream`.
 
-    Timestamps are kept as stored (`-copyts`), so that those seen by one command mean the same in another.
+    Timestamps are kept as stored (`-copyts`), so that those seen by one command mean the same in another. Where they
+    start again within an input, ffmpeg continues them instead. It goes by the streams that it reads: so that the
+    same ones are read each time, all of the `joined` input are, and what is not wanted is dropped.
     """
-    binary = ffmpeg_binary()
-    compiled: list[str] = stream.compile(
-        cmd=[binary, "-hide_banner", "-nostdin", "-nostats", "-copyts", "-loglevel", loglevel],
-        overwrite_output=True,
-    )
+    options = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", loglevel]
+    if joined is None:
+        options.append("-copyts")
+    else:
+        dropped = ffmpeg_python.output(joined["V?"], joined["a?"], "-", format="null", c="copy")
+        stream = ffmpeg_python.merge_outputs(stream, dropped)
+    compiled: list[str] = stream.compile(cmd=[ffmpeg_binary(), *options], overwrite_output=True)
     return [word.translate(_AS_BYTES) for word in compiled]
 
 

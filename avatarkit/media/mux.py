@@ -69,7 +69,8 @@ def add_sound(
     origin = sound.video.start if sound.video is not None else min(audio.start, Fraction(0))
     shift, duration = -origin - start, frames / rate
     heard = max(Fraction(0), audio.start + shift), min(duration, audio.start + audio.duration + shift)
-    copied = audio.codec in container.audio_copied
+    # Where parts were joined, packets need not follow each other without a gap.
+    copied = audio.codec in container.audio_copied and not sound.joined
     recut = copied and audio.codec.startswith(
         "pcm_"
     )  # uncompressed sound can be cut at any sample and stays as is
@@ -89,7 +90,8 @@ def add_sound(
         options["avoid_negative_ts"] = "disabled"
     tracks = picture["v:0"], source[str(audio.index)]
     stream = ffmpeg.output(*tracks, file_url(output), format=container.muxer, **options)
-    with Child(command(stream), timeout_s=max(timeout_s, float(duration) / 4)) as child:
+    args = command(stream, joined=source if sound.joined else None)
+    with Child(args, timeout_s=max(timeout_s, float(duration) / 4)) as child:
         if child.wait() != 0 or child.timed_out:
             why = "ffmpeg did not end" if child.timed_out else write_problem(child.log) or child.reason()
             raise OutputError(f"{output}: the sound of {sound.path.name} cannot be added: {why}")

@@ -20,6 +20,7 @@ from avatarkit.media.rate import RateEstimate, frame_count, round_half_up
 from avatarkit.media.tonemap import ColourSpace, colour_space
 
 FALLBACK_RATE = Fraction(25)
+_SECOND_INDEX = "duplicated MOOV"
 _BREAK = re.compile(r"partial file|ended prematurely|corrupt input packet|[Tt]runcat")
 
 
@@ -80,7 +81,11 @@ class AudioStream:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """One media file. `kind` is "image", "video" or "audio"; `warning` is one line about a damaged file."""
+    """One media file. `kind` is "image", "video" or "audio"; `warning` is one line about a damaged file.
+
+    With `joined` its times start again midway, and every command has to read it with the times continued; of what has
+    `second_index` the first part alone can be read.
+    """
 
     path: Path
     kind: str
@@ -88,6 +93,8 @@ class MediaInfo:
     video: VideoStream | None
     audio: AudioStream | None
     warning: str | None = None
+    joined: bool = False
+    second_index: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,6 +105,11 @@ class MediaInfo:
             notes.append(f"{self.path.name} is {video.colours.name} video: its colours are {done}")
         if video is not None and video.interlaced:
             notes.append(f"{self.path.name} is interlaced: it is deinterlaced to {float(video.rate):g} frames a second")
+        if self.joined:
+            notes.append(f"{self.path.name} has times that start again, as joined files do: they are continued")
+        if self.second_index and video is not None:
+            read = f"only the first one's {video.frames} frames are read"
+            notes.append(f"{self.path.name} holds another file behind the first: {read}")
         return tuple(notes)
 
 
@@ -133,7 +145,7 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
     if demuxed.video is None or video_line is None:
         if audio is None:
             raise InputError(f"{path}: holds neither video nor sound")
-        return MediaInfo(path, "audio", about.container, None, audio)
+        return MediaInfo(path, "audio", about.container, None, audio, joined=demuxed.joined)
     if demuxed.video.packets == 0:
         detail = f" ({failure_reason(demuxed.log)})" if demuxed.exit_code else ""
         raise InputError(
@@ -145,7 +157,8 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
     warning = None
     if video.frames_lost:
         warning = truncation_warning(path, video.frames_lost, video.frames + video.frames_lost)
-    return MediaInfo(path, "video", about.container, video, audio, warning)
+    second = any(_SECOND_INDEX in text for text in demuxed.log)
+    return MediaInfo(path, "video", about.container, video, audio, warning, demuxed.joined, second)
 
 
 def truncation_warning(path: Path, lost: int, total: int) -> str:

@@ -30,11 +30,13 @@ def read_sound(path: Path, timeout_s: float = 60.0) -> NDArray[np.float32] | Non
     if info.audio is None or info.video is None:
         return None
     first = round(Fraction(info.video.start) * SAMPLE_RATE_HZ)
-    stream = media_input(path)["a:0"]
+    source = media_input(path)
+    stream = source[str(info.audio.index)]
     stream = stream.filter("aformat", sample_rates=SAMPLE_RATE_HZ, channel_layouts="mono")
     stream = stream.filter("aresample", **{"async": 1, "first_pts": first})
     output = ffmpeg.output(stream, "pipe:1", format="f32le", t=LONGEST_S)
-    with Child(command(output), stdout=True, timeout_s=timeout_s) as child:
+    args = command(output, joined=source if info.joined else None)
+    with Child(args, stdout=True, timeout_s=timeout_s) as child:
         data = bytearray()
         while True:
             with child.waiting():

@@ -88,7 +88,7 @@ class _Damage:
         """Find out which frames are damaged once the decoder complains; those before were sound."""
         if not self._known and reader.doubtful and info.video is not None:
             self._known = True
-            spans = damaged_frames(info.path, info.video, GRID_RATE)
+            spans = damaged_frames(info, GRID_RATE)
             self._frames = frozenset(number for span in spans for number in span)
 
     def judged(self, result: ClipData | Rejected) -> ClipData | Rejected:

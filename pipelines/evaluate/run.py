@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from avatarkit.cache import digest_of
@@ -53,13 +54,9 @@ def evaluate(
     """
     progress, began = progress or NullProgress(), time.monotonic()
     part = array_job(os.environ if environment is None else environment) if config.runner == "slurm" else None
-    try:
-        (config.output / WORK / "measured").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--output {config.output}: cannot be made: {error.strerror or error}") from error
     if config.runner == "slurm" and part is None:
         return ArrayReport(config.output, size_of(config), "cases", command, AFTER)
-    with hold_job(config.output / WORK, part) if part else nullcontext():
+    with _folder(config.output), hold_job(config.output / WORK, part) if part else nullcontext():
         given = _given(config, progress, part, environment)
         if not given.cases and part is None:
             why = given.refused[0].reason if given.refused else "no pairs"
@@ -69,6 +66,23 @@ def evaluate(
         if part is None:
             write_results(config.output, results, time.monotonic() - began)
     return EvaluateReport(config.output, results)
+
+
+@contextmanager
+def _folder(output: Path) -> Iterator[None]:
+    """The folder of the results and those in it, which go again where an error leaves them empty."""
+    folders = output, output / WORK, output / WORK / "measured"
+    made = [folder for folder in folders if not folder.exists()]
+    try:
+        folders[-1].mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--output {output}: cannot be made: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _given(

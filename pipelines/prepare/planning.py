@@ -92,12 +92,12 @@ def settle_plan(job: PrepareJob, tools: Callable[[], Mapping[str, str]], progres
 
 
 def tell_problems(problems: Iterable[Problem], progress: Progress) -> None:
-    """Tell the first of the lines and files that are left out, and how many more there are."""
+    """Tell the first lines and files that something is wrong with, and how many more there are."""
     every = list(problems)
     for problem in every[:SHOWN_PROBLEMS]:
-        progress.notice(f"left out: {problem}")
+        progress.notice(str(problem))
     if len(every) > SHOWN_PROBLEMS:
-        progress.notice(f"{len(every) - SHOWN_PROBLEMS} more lines or files that are left out are listed in {FILE}")
+        progress.notice(f"{len(every) - SHOWN_PROBLEMS} more such lines and files are listed in {FILE}")
 
 
 def _nothing(samples: str, draft: Draft) -> str:

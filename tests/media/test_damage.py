@@ -13,7 +13,7 @@ from avatarkit.media.damage import damage_warning, damaged_frames, suspicious
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import probe
 
-from .conftest import H264, ClipMaker, run_ffmpeg, source
+from .conftest import H264, ClipMaker, run_ffmpeg, skip_where_ffmpeg_crashes, source
 
 EVERY, FRAMES = 10, 40
 """A key frame every so many frames."""
@@ -51,7 +51,7 @@ def test_sound_clip_has_none(sound: Path) -> None:
     assert (reader.damaged, reader.warning, reader.doubtful) == ((), None, False)
     info = probe(sound)
     assert info.video is not None
-    assert damaged_frames(sound, info.video, info.video.rate) == ()
+    assert damaged_frames(info, info.video.rate) == ()
 
 
 def test_damage_lasts_to_the_next_key_frame(sound: Path) -> None:
@@ -80,13 +80,29 @@ def test_several_places(sound: Path) -> None:
     broken(path, 5, path.name)
     info = probe(path)
     assert info.video is not None
-    assert damaged_frames(path, info.video, info.video.rate) == (range(5, 10), range(25, 30))
+    assert damaged_frames(info, info.video.rate) == (range(5, 10), range(25, 30))
     late = replace(info.video, frames=28, duration=Fraction(28, 25))
-    assert damaged_frames(path, late, late.rate)[-1] == range(25, 28)
+    assert damaged_frames(replace(info, video=late), late.rate)[-1] == range(25, 28)
+
+
+def test_packets_lost_on_the_way(sound: Path, make_clip: ClipMaker) -> None:
+    """Of what a transport stream lost a part of, the decoder gets nothing: only the demuxer complains."""
+    whole = make_clip(f"{sound.stem}.ts", "-i", f"file:{sound}", "-c", "copy")
+    skip_where_ffmpeg_crashes(whole)
+    data = whole.read_bytes()
+    packets = [data[i : i + 188] for i in range(0, len(data), 188)]
+    begins = [i for i, packet in enumerate(packets) if packet[1] & 0x5F == 0x41 and packet[2] == 0]
+    assert len(begins) == FRAMES
+    path = whole.with_name(f"lost-{whole.name}")
+    path.write_bytes(b"".join(packets[: begins[14] + 1] + packets[begins[14] + 2 :]))
+    with FrameReader(path) as reader:
+        assert sum(1 for _ in reader) == FRAMES
+    assert reader.damaged == (range(14, 20),)
 
 
 def test_warning_names_three_places_at_most() -> None:
     spans = [range(n, n + 2 - n % 2) for n in (1, 4, 8, 12, 16)]
+    assert damage_warning(Path("/a/b.mp4"), [range(9, 10)], 50) == "b.mp4 is damaged: frame 9 of 50 may show errors"
     text = damage_warning(Path("/a/b.mp4"), spans, 50)
     assert text == "b.mp4 is damaged: frames 1, 4 to 5, 8 to 9 and 2 more parts of 50 may show errors"
 

@@ -188,6 +188,17 @@ def test_odd_options(changes: dict[str, Any], message: str, tmp_path: Path) -> N
         EvaluateConfig("self", tmp_path, **changes)
 
 
+def test_wrong_input_leaves_nothing_behind(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("output,driver\nmissing.mp4,missing.mp4\n")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for output in (tmp_path / "new", kept):
+        with pytest.raises(InputError):
+            evaluate(EvaluateConfig("videos", output, pairs=pairs))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "pairs.csv"]
+
+
 def test_engines_by_name_and_checkpoint() -> None:
     assert Method.read("warp") == Method("warp", "warp")
     paths = Path("run/a"), Path("run/b")

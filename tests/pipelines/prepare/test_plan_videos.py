@@ -16,11 +16,12 @@ from avatarkit.data.voxceleb import Problem
 from avatarkit.errors import InputError
 from avatarkit.pipelines.prepare.config import PrepareJob
 from avatarkit.pipelines.prepare.files import VIDEO_SUFFIXES, find
-from avatarkit.pipelines.prepare.planning import make_plan
+from avatarkit.pipelines.prepare.planning import make_plan, tell_problems
 from avatarkit.pipelines.prepare.sources.draft import Draft
 from avatarkit.pipelines.prepare.sources.keys import keys_of
 from avatarkit.pipelines.prepare.sources.videos import Videos
 from avatarkit.reading import check_id
+from avatarkit.runtime import NullProgress
 
 
 def keys(*names: str) -> list[str]:
@@ -109,6 +110,15 @@ def test_a_person_in_two_splits_is_no_plan(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Videos, "draft", lambda self, job, progress: Draft(items))
     with pytest.raises(InputError, match="ann is in train and in val"):
         make_plan(PrepareJob(Videos(), tmp_path), {})
+
+
+def test_problems_are_named_once_and_the_rest_counted() -> None:
+    heard: list[str] = []
+    progress = NullProgress()
+    progress.notice = heard.append  # type: ignore[method-assign]
+    tell_problems([Problem(f"{n}.mp4", 0, "is a link that leads nowhere; left out") for n in range(13)], progress)
+    assert heard[0] == "0.mp4: is a link that leads nowhere; left out"
+    assert heard[10:] == ["3 more such lines and files are listed in plan.json"]
 
 
 def test_name_that_is_not_utf8_is_left_out_and_reported(tmp_path: Path) -> None:
