@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.open import open_tracker
+from avatarkit.face.types import FaceChoice
 from avatarkit.head.coordinates import mouth_opening
 from avatarkit.head.square import Square
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
+from avatarkit.motion.squares import Squares
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.inference import open_inference
+from avatarkit.pipelines.driver import load_driver
+from avatarkit.runtime import NullProgress
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.engine import BaseEngine
@@ -85,6 +89,15 @@ def driver_in(video: Path, out: Path, scale: float, place: tuple[int, int], seco
             writer.write(wide)
         writer.close()
     return out
+
+
+def squares_of(video: Path, size: int) -> Squares:
+    """The heads of a video as datasets store them."""
+    tracker = open_tracker("auto")
+    squares = load_driver(video, tracker, FaceChoice(), "hold", NullProgress(), squares_px=size).squares
+    tracker.close()
+    assert squares is not None
+    return squares
 
 
 def base_engine(preset: str, *, enhance: bool, device: str) -> BaseEngine:

@@ -35,6 +35,7 @@ from engine_kit import (
     middle,
     mouths_of,
     psnr,
+    squares_of,
 )
 from numpy.typing import NDArray
 from tables import Bar, Row, Verdict, markdown, verdict_table
@@ -90,25 +91,34 @@ def parity(options: argparse.Namespace) -> Found:
 
 
 def framing(options: argparse.Namespace) -> Found:
-    """The same driver, and the same at another place and size: how much the drawn faces differ."""
+    """The same driver, and the same at another place and size: how much the drawn faces differ.
+
+    Both are compared with heads as datasets store them: of the first of the two, or of the video where the source's
+    own head is moved.
+    """
     driver = driver_in(options.video, options.work / "wide.mp4", 0.8, (60, 30), options.seconds)
-    moved = driver_in(options.video, options.work / "moved.mp4", 0.56, (190, 130), options.seconds)
+    elsewhere = driver_in(options.video, options.work / "moved.mp4", 0.56, (190, 130), options.seconds)
     source = options.work / "source.png"
     write_image(source, next(iter(FrameReader(options.video))), {})
     rows: list[Row] = []
     for mode in ("absolute", "relative"):
         item, other = (
             _reenacted(options, path, f"{path.stem}-{mode}", MotionConfig(mode=mode), source)
-            for path in (driver, moved)
+            for path in (driver, elsewhere)
         )
-        target = _reenacted(options, options.video, f"own-{mode}", MotionConfig(mode=mode), source)
-        face = middle(item[0].shape[0])
-        # The video itself may be longer.
-        trio = zip(item, other, target[: len(item)], strict=True)
-        drop = [psnr(a[face], t[face]) - psnr(b[face], t[face]) for a, b, t in trio]
-        same = [psnr(a[face], b[face]) for a, b in zip(item, other, strict=True)]
-        rows.append({"motion": mode, "change_db": abs(float(np.mean(drop))), "psnr_between_db": float(np.mean(same))})
-    return rows, [Verdict(Bar("change of face PSNR, dB", "<", 1), max(float(row["change_db"]) for row in rows))]  # type: ignore[arg-type]
+        side = item[0].shape[0]
+        face = middle(side)
+        stored = squares_of(driver if mode == "absolute" else options.video, side)
+        truth = [stored[index].picture for index in range(len(item))]
+        first, moved, between = (
+            float(np.mean([psnr(a[face], b[face]) for a, b in zip(*pair, strict=True)]))
+            for pair in ((item, truth), (other, truth), (item, other))
+        )
+        rows.append({
+            "motion": mode, "face_psnr_db": first, "moved_face_psnr_db": moved, "change_db": abs(first - moved),
+            "psnr_between_db": between,
+        })  # fmt: skip
+    return rows, [Verdict(Bar("change of face PSNR, dB", "<=", 1), max(float(row["change_db"]) for row in rows))]  # type: ignore[arg-type]
 
 
 def cached(options: argparse.Namespace) -> Found:

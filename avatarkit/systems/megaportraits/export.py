@@ -46,7 +46,7 @@ OPERATORS = frozenset({
 })  # fmt: skip
 """What students are made of. Files may come from strangers: others could loop, or read other files."""
 _SMALLEST, _LARGEST = 16, 4096
-_AT_ONCE_PIXELS = 512 * 512
+_AT_ONCE_PIXELS = 256 * 256
 
 Picture = NDArray[np.uint8]
 
@@ -160,8 +160,8 @@ def open_exported(path: Path, options: EngineOptions) -> ExportedEngine:
     if options.precision not in ("auto", "fp32") or options.compile:
         raise UsageError(f"{path}: an exported file runs as it is; leave out --precision and --compile")
     settings = onnxruntime.SessionOptions()
-    # Threads that spin while they wait take the cores from tracking and encoding.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads spin while a batch is drawn; beyond it they would take the cores from matting and encoding.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.log_severity_level = 3
     try:
         data = read_bytes(path, MOST_BYTES, links=True)
