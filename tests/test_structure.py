@@ -115,6 +115,15 @@ def reachable(start: str, arrows: dict[str, set[str]]) -> set[str]:
     return seen
 
 
+def circles_of_files(root: Path) -> list[str]:
+    """Files that import each other, also inside functions and for types alone."""
+    arrows: dict[str, set[str]] = {}
+    for path in sources(root, *FOLDERS):
+        own = module_name(root, path)
+        arrows[own] = {name for name, _ in imports(root, path) if package_of(name) is not None and name != own}
+    return [f"{name}: imports itself by way of others" for name in sorted(arrows) if name in reachable(name, arrows)]
+
+
 def bare_imports(root: Path) -> list[str]:
     """Imports of cli or pipelines by their folder's name, which would load a second copy."""
     found = []
@@ -180,7 +189,7 @@ def unlisted_packages(root: Path) -> list[str]:
 
 
 RULES = [
-    wrong_arrows, bare_imports, eager_imports, forbidden_calls, long_files, unlisted_packages,
+    wrong_arrows, circles_of_files, bare_imports, eager_imports, forbidden_calls, long_files, unlisted_packages,
 ]  # fmt: skip
 
 
@@ -217,6 +226,14 @@ def test_circle_in_one_layer_is_found(tmp_path: Path) -> None:
         (tmp_path / "avatarkit" / package).mkdir(parents=True)
         (tmp_path / "avatarkit" / package / "a.py").write_text(f"import avatarkit.{other}.a")
     assert wrong_arrows(tmp_path) == ["packages import each other: face, quality"]
+
+
+def test_a_circle_of_files_is_found(tmp_path: Path) -> None:
+    (tmp_path / "avatarkit" / "face").mkdir(parents=True)
+    for file, other in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")):
+        text = f"def f():\n    from avatarkit.face.{other} import x"
+        (tmp_path / "avatarkit" / "face" / f"{file}.py").write_text(text)
+    assert [line.split(":")[0] for line in circles_of_files(tmp_path)] == [f"avatarkit.face.{name}" for name in "abc"]
 
 
 def test_wrong_package_list_is_found(tmp_path: Path) -> None:

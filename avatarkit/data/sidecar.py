@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,24 @@ from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.reading import read_array, read_json
 
-if TYPE_CHECKING:
-    from avatarkit.data.dataset import Dataset
-
 __all__ = ["SideCar", "write_column"]
 
 FORMAT, VERSION = "avatarkit-column", 1
 FOLDER, ABOUT = "columns", "column.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class Shards(Protocol):
+    """What columns stand beside: a `Dataset`."""
+
+    folder: Path
+    hash: str
+
+    def shards(self) -> list[str]:
+        """Names of all shards."""
+
+    def reader(self, shard: str) -> ShardReader:
+        """The reader of one."""
 
 
 class SideCar:
@@ -39,7 +49,7 @@ class SideCar:
         InputError: there is none of this name, it was made for other data, or it is damaged.
     """
 
-    def __init__(self, dataset: Dataset, name: str) -> None:
+    def __init__(self, dataset: Shards, name: str) -> None:
         self._dataset, self.name = dataset, name
         self._folder = _folder(dataset, name)
         try:
@@ -73,7 +83,7 @@ class SideCar:
         return rows
 
 
-def write_column(dataset: Dataset, name: str, unit: str, rows_of: Callable[[ShardReader], NDArray[Any]]) -> Path:
+def write_column(dataset: Shards, name: str, unit: str, rows_of: Callable[[ShardReader], NDArray[Any]]) -> Path:
     """Compute a column and write it, in place of an older one; returns its folder.
 
     Args:
@@ -102,5 +112,5 @@ def write_column(dataset: Dataset, name: str, unit: str, rows_of: Callable[[Shar
     return target
 
 
-def _folder(dataset: Dataset, name: str) -> Path:
+def _folder(dataset: Shards, name: str) -> Path:
     return dataset.folder / FOLDER / name

@@ -144,7 +144,7 @@ class Trainer:
         if self.step >= self.config.steps or (early is not None and self.step >= early):
             reason: Reason = "finished" if self.step >= self.config.steps else "stopped early"
             return Ended(self.step, 0, self.images, 0.0, reason, {})
-        watch = Watch(self, first)
+        watch = Watch(self, self.options.out, first)
         meters = Meters(self.accelerator)
         reported = out_of_memory_explained(self.config, self.accelerator.num_processes)
         with StopRequests() as requests, watch, reported, closing(self._batches()) as batches:

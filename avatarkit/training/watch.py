@@ -5,35 +5,58 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
 
 from avatarkit.checkpoint import Best, best_of, mark_best
+from avatarkit.runtime import Progress
 from avatarkit.training import hardware
+from avatarkit.training.config import TrainConfig
+from avatarkit.training.ema import Ema
 from avatarkit.training.feed import fixed_batches
 from avatarkit.training.logs import RunLog
 from avatarkit.training.meters import Meters
 from avatarkit.training.pictures import sheet
-from avatarkit.training.stage import Batch
-
-if TYPE_CHECKING:
-    from avatarkit.training.loop import Trainer
+from avatarkit.training.sources import TrainData
+from avatarkit.training.stage import Batch, Stage
 
 PICTURE_ROWS = 4
 TELL_EVERY_S = 60.0
 """How often the terminal is told step, loss and speed."""
 
 
-class Watch:
-    """Looks after one trainer's run; a `with` statement closes its logs."""
+class Training(Protocol):
+    """What is looked after: a `Trainer`."""
 
-    def __init__(self, trainer: Trainer, first_step: int) -> None:
-        self._trainer = trainer
+    stage: Stage
+    config: TrainConfig
+    data: TrainData
+    accelerator: Accelerator
+    progress: Progress
+    optimisers: dict[str, torch.optim.Optimizer]
+    ema: Ema | None
+    step: int
+
+    @property
+    def images(self) -> int:
+        """Samples seen so far."""
+
+    def save(self, *, milestone: bool = False) -> None:
+        """Write a checkpoint."""
+
+
+class Watch:
+    """Looks after one training; a `with` statement closes its logs."""
+
+    def __init__(self, trainer: Training, out: Path, first_step: int) -> None:
+        self._trainer, self._out = trainer, out
         self._first_step = first_step
         self._log: RunLog | None = None
         self._stack = ExitStack()
@@ -42,7 +65,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self._trainer.accelerator.is_main_process:
-            self._log = RunLog(self._trainer.options.out, self._first_step)
+            self._log = RunLog(self._out, self._first_step)
             self._stack.callback(self._log.close)
         return self
 
@@ -123,7 +146,7 @@ class Watch:
         return self._is_best(step, values)
 
     def _is_best(self, step: int, values: dict[str, float]) -> bool:
-        rule, out = self._trainer.stage.best, self._trainer.options.out
+        rule, out = self._trainer.stage.best, self._out
         if rule is None:
             return False
         figure, higher = rule

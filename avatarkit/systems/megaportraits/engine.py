@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from avatarkit.head.matrix import head_matrix
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.inference import Inference, frames_at_once, open_inference
+from avatarkit.systems.megaportraits.avatar import AvatarEngine, chosen_avatar
 from avatarkit.systems.megaportraits.base import Base, SourceCode
 from avatarkit.systems.megaportraits.enhancer import Enhancer
 from avatarkit.systems.megaportraits.load import avatars_of, load_base, load_enhancer, load_student
@@ -154,43 +154,6 @@ class BaseEngine:
             self._draw(nothing, torch.eye(4, device=device)[None], torch.zeros(1, config.code, device=device))
 
 
-class AvatarEngine:
-    """Draws one avatar of a student, moved as the driver's square shows; it takes no source, and knows no other person.
-
-    _label: avatar and checkpoint. _size: side of its frames. _at_once: frames that are drawn together.
-    """
-
-    _label: str
-    _size: int
-    _at_once: int
-
-    @property
-    def name(self) -> str:
-        """Name, avatar and checkpoint, for reports."""
-        return f"student {self._label}"
-
-    @property
-    def needs(self) -> Needs:
-        """The driver's squares alone."""
-        return Needs(self._size, source=False, drawn_px=self._size, at_once=self._at_once, alone=True)
-
-    def prepare(self, source: SourceLayers) -> None:
-        """Nothing: it knows its avatars."""
-
-    def frames(self, pictures: Sequence[Picture]) -> list[Picture]:
-        """The avatar as drivers' squares (S, S, 3) move it."""
-        raise NotImplementedError
-
-    def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
-        """See `Engine.drive`."""
-        drawn = self.frames([frame.driver[0][0].picture for frame in frames])
-        return [Drawn(picture, None) for picture in drawn]
-
-    def notices(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-
 class StudentEngine(AvatarEngine):
     """The student itself, on a device of torch's."""
 
@@ -262,23 +225,6 @@ def open_student(options: EngineOptions) -> Engine:
     number = chosen_avatar(names, options.avatar, str(checkpoint.folder))
     inference = open_inference(options.device, options.precision, options.compile)
     return StudentEngine(load_student(checkpoint), number, inference, f"{_label(checkpoint)}, avatar {names[number]}")
-
-
-def chosen_avatar(names: Sequence[str], wanted: str | None, where: str) -> int:
-    """The number of an avatar by name; the only one where none is asked for.
-
-    Raises:
-        UsageError: no such avatar, with the nearest names, or none named of several.
-    """
-    if wanted is None and len(names) == 1:
-        return 0
-    if wanted in names:
-        return names.index(wanted)
-    near = difflib.get_close_matches(wanted or "", names, n=3, cutoff=0.3)
-    some = near or names[:3]
-    shown = ", ".join(some) + (f", ... ({len(names)} in all)" if len(names) > len(some) else "")
-    said = "give --avatar NAME" if wanted is None else f"--avatar {wanted}: there is no such avatar"
-    raise UsageError(f"{said}; {where} {'has names such as' if near else 'holds'} {shown}")
 
 
 def _label(checkpoint: Checkpoint) -> str:

@@ -28,7 +28,7 @@ from avatarkit.checkpoint import Checkpoint
 from avatarkit.errors import AvatarkitError, DependencyError, InputError, UsageError
 from avatarkit.nets.convs import fold_weights
 from avatarkit.reading import check_list, check_text, check_whole, parse_json, read_bytes
-from avatarkit.systems.megaportraits.engine import AvatarEngine, chosen_avatar
+from avatarkit.systems.megaportraits.avatar import AvatarEngine, chosen_avatar
 from avatarkit.systems.megaportraits.load import avatars_of, load_student
 from avatarkit.systems.megaportraits.student import Student
 from avatarkit.systems.options import EngineOptions
