@@ -40,7 +40,14 @@ _QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but e
 
 def self_reenactment(
     output: _OUTPUT,
-    clips: Annotated[str, typer.Option(metavar="DIR|PATTERN|LIST", help="Videos; their first frames are the sources.")],
+    clips: Annotated[
+        str,
+        typer.Option(metavar="DIR|PATTERN|LIST", help="Videos, or a dataset of ours; first frames are the sources."),
+    ],
+    split: Annotated[
+        Literal["train", "val", "test"] | None,
+        typer.Option(show_default="test, else val", help="Whose clips, of a dataset."),
+    ] = None,
     engine: _ENGINE = None,
     size: _SIZE = 512,
     every: _EVERY = 1,
@@ -54,8 +61,8 @@ def self_reenactment(
 ) -> None:
     """Draw clips from their own first frames, and compare them with the clips."""
     _run(
-        "self", output, quiet, engine, clips=clips, size=size, every=every, masked=masked, limit=limit, seed=seed,
-        protocol=protocol, workers=workers, runner=runner,
+        "self", output, quiet, engine, clips=clips, split=split, size=size, every=every, masked=masked, limit=limit,
+        seed=seed, protocol=protocol, workers=workers, runner=runner,
     )  # fmt: skip
 
 

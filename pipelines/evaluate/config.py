@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from avatarkit.data.clip import Split
 from avatarkit.errors import UsageError
 from avatarkit.pipelines.evaluate.cases import PROTOCOLS, SIZES, Kind
 from avatarkit.pipelines.evaluate.measure import MeasureOptions
@@ -37,7 +38,8 @@ class Method:
 class EvaluateConfig:
     """What is evaluated.
 
-    clips: of `self`: folder, pattern or list. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
+    clips: of `self`: folder, pattern, list, or a dataset of ours. split: of a dataset, see
+    `stored_clips`. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
     protocol: sets size and every. masked: also in face, ears and hair. fid: also FID, of cross-reenactment and videos.
     limit: clips or pairs at most, drawn by the seed. workers: processes. runner: where they run.
     """
@@ -46,6 +48,7 @@ class EvaluateConfig:
     output: Path
     methods: tuple[Method, ...] = (Method("warp", "warp"),)
     clips: str | None = None
+    split: Split | None = None
     sources: str | None = None
     drivers: str | None = None
     pairs: Path | None = None

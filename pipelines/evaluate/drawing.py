@@ -13,12 +13,15 @@ from avatarkit.pipelines.batch import BatchOptions, Job
 from avatarkit.pipelines.batch import run as run_batch
 from avatarkit.pipelines.batch.jobs import files_of
 from avatarkit.pipelines.batch.run import BatchReport
+from avatarkit.pipelines.engines import given_for
 from avatarkit.pipelines.evaluate.cases import Case, Refused, clips_of, drawn, read_pairs
 from avatarkit.pipelines.evaluate.config import WORK, EvaluateConfig, Method
+from avatarkit.pipelines.evaluate.cost import Cost, cost_of
 from avatarkit.pipelines.evaluate.measure import crop_of, source_frame
+from avatarkit.pipelines.evaluate.stored import is_dataset, stored_clips
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.reading import read_json
-from avatarkit.runtime import Progress, sha256_file
+from avatarkit.runtime import NullProgress, Progress, sha256_file
 from avatarkit.work.slurm import ArrayJob
 
 __all__ = ["Given", "draw", "given_videos", "size_of"]
@@ -26,12 +29,13 @@ __all__ = ["Given", "draw", "given_videos", "size_of"]
 
 @dataclass
 class Given:
-    """Cases to measure, crops of their drivers, cost of each method, and what could not be drawn."""
+    """Cases to measure, crops of their drivers, what drawing cost each method, and what could not be drawn."""
 
     cases: list[Case] = field(default_factory=list)
     crops: dict[tuple[str, str], tuple[float, ...] | None] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
     peak_bytes: dict[str, int] = field(default_factory=dict)
+    networks: dict[str, Cost] = field(default_factory=dict)
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -52,7 +56,7 @@ def size_of(config: EvaluateConfig) -> int:
         given = given_videos(config)
         return len(given.cases) + len(given.refused)
     given = Given()
-    return (len(_pairs(config, given)) + len(given.refused)) * len(config.methods)
+    return (len(_pairs(config, given, NullProgress())) + len(given.refused)) * len(config.methods)
 
 
 def draw(
@@ -63,17 +67,14 @@ def draw(
     Args:
         part: a job of a SLURM array draws and gives its part of the pairs alone. environment: where its variables are.
     """
-    given = Given()
-    pairs = _pairs(config, given)
+    given, cache = Given(), config.output / WORK / "cache"
+    pairs = _pairs(config, given, progress)
     for method in config.methods:
         folder = config.output / "videos" / method.name
         jobs = [
-            Job(_reenactment(config, method, source, driver, folder / f"{name}.mp4"))
-            for name, source, driver in pairs
+            Job(_reenactment(config, method, source, driver, folder / f"{name}.mp4")) for name, source, driver in pairs
         ]
-        options = BatchOptions(
-            folder, workers=config.workers, runner=config.runner, cache=config.output / WORK / "cache"
-        )
+        options = BatchOptions(folder, workers=config.workers, runner=config.runner, cache=cache)
         report = run_batch(jobs, options, progress, environment=environment)
         assert isinstance(report, BatchReport)
         given.refused += [
@@ -96,10 +97,13 @@ def draw(
                 crop.left, crop.top, crop.width, crop.height, crop.scale
             )  # fmt: skip
             given.cases.append(Case(name, method.name, job.config.driver, job.config.output, job.config.source))
+        drawn_ones = [job.config for job in jobs if job.config.output.stem not in broken]
+        if part is None and drawn_ones and given_for(drawn_ones[0]):
+            given.networks[method.name] = cost_of(drawn_ones[0], cache, config.output / WORK / "measured")
     return given
 
 
-def _pairs(config: EvaluateConfig, given: Given) -> list[tuple[str, Path, Path]]:
+def _pairs(config: EvaluateConfig, given: Given, progress: Progress) -> list[tuple[str, Path, Path]]:
     """Name, source and driver of each pair; clips without a first frame join the refused."""
     if config.kind == "self":
         if config.clips is None:
@@ -107,7 +111,7 @@ def _pairs(config: EvaluateConfig, given: Given) -> list[tuple[str, Path, Path]]
         folder = config.output / WORK / "sources"
         folder.mkdir(parents=True, exist_ok=True)
         pairs = []
-        for clip in drawn(clips_of(config.clips), config.limit, config.seed):
+        for clip in _clips(config, progress):
             try:
                 source = folder / f"{clip.stem}-{sha256_file(clip)[:12]}.png"
                 if not source.exists():
@@ -125,6 +129,16 @@ def _pairs(config: EvaluateConfig, given: Given) -> list[tuple[str, Path, Path]]
     sources, drivers = files_of(config.sources, "--sources"), files_of(config.drivers, "--drivers")
     both = [(f"{source.stem}--{driver.stem}", source, driver) for source in sources for driver in drivers]
     return _unique(drawn(both, config.limit, config.seed))
+
+
+def _clips(config: EvaluateConfig, progress: Progress) -> list[Path]:
+    assert config.clips is not None
+    if is_dataset(Path(config.clips)):
+        to = config.output / WORK / "clips"
+        return stored_clips(Path(config.clips), config.split, to, progress, limit=config.limit, seed=config.seed)
+    if config.split is not None:
+        raise UsageError(f"--split: {config.clips} is no dataset of ours, which alone has splits")
+    return drawn(clips_of(config.clips), config.limit, config.seed)
 
 
 def _unique(pairs: list[tuple[str, Path, Path]]) -> list[tuple[str, Path, Path]]:
@@ -152,5 +166,3 @@ def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: P
         report=output.with_suffix(".json"),
         overwrite=True,
     )
-
-

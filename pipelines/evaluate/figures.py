@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FIGURES", "OF_RUNS", "OF_SETS", "Figure", "Interval", "interval", "paired_p"]
+__all__ = ["FIGURES", "OF_METHODS", "OF_RUNS", "Figure", "Interval", "interval", "paired_p"]
 
 RESAMPLES = 2000
 FEWEST_PAIRS = 5
@@ -48,15 +48,20 @@ FIGURES: Mapping[str, Figure] = {
     "flicker": Figure("flicker, of the driver's", None, 2),
     "matte_flicker": Figure("flicker of the matte, of the driver's", None, 2),
     "specks_excess_ppm": Figure("specks above the driver's [ppm]", False, 1),
+    "mirrored": Figure("mirrored borders [%]", False, 1),
+    "seams": Figure("seams above the source's [%]", False, 2),
+    "holes": Figure("holes above the source's [%]", False, 2),
     "lost": Figure("frames without a face", False),
+    "parameters_m": Figure("parameters [M]", None, 1),
+    "gflops": Figure("operations a frame [GFLOP]", False, 1),
     "frames_per_s": Figure("frames/s", True, 1),
     "peak_mb": Figure("peak memory [MB]", False, 0),
 }
-"""In the order of tables. All but those of sets and of runs are means over clips of what `measure` gives."""
+"""In the order of tables. All but those of methods and of runs are means over clips of what `measure` gives."""
 OF_RUNS = ("frames_per_s", "peak_mb")
 """What the drawing cost; other each time."""
-OF_SETS = ("fid",)
-"""Of all frames of a method together, not of a clip."""
+OF_METHODS = ("fid", "parameters_m", "gflops")
+"""Of a method as a whole, not of a clip."""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.geometry.crop import Crop, cut
+from avatarkit.head.coordinates import mouth_opening
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.image import read_image
 from avatarkit.media.probe import probe
@@ -27,6 +28,11 @@ from avatarkit.metrics.speech import lips_with_sound, loudness
 from avatarkit.pipelines.evaluate.cases import Case, Kind
 from avatarkit.pipelines.evaluate.moments import Moments
 from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points, embedded
+from avatarkit.pipelines.source import avatar_portrait
+from avatarkit.systems.refined_warp import is_avatar
+
+Face: TypeAlias = tuple[Picture, Points]
+"""A picture with the landmarks of its largest face."""
 
 IDENTITY_FRAMES = 12
 """Frames of a clip whose faces are compared with the source's, evenly over it."""
@@ -110,8 +116,8 @@ class Measurer:
         results: list[Points] = []
         targets: list[Points] = []
         times: list[float] = []
-        samples: list[tuple[Picture, Points]] = []
-        drivers: list[tuple[Picture, Points]] = []
+        samples: list[Face] = []
+        drivers: list[Face] = []
         inception: tuple[list[Any], list[Any]] = ([], [])
         rate, before = Fraction(25), None
         for now in self._pairs(case, crop, seen):
@@ -131,7 +137,10 @@ class Measurer:
             if face is None:
                 seen.lost += 1
                 continue
-            seen.frames.append(self._frame(now.output, now.driver, wanted) if self.options.kind == "self" else {})
+            row = self._frame(now.output, now.driver, wanted) if self.options.kind == "self" else {}
+            seen.frames.append(row | {"mouth_apart": abs(mouth_opening(face) - mouth_opening(wanted))})
+            if now.number % self._stride(rate) == 0:
+                moments.look(now.output, face)
             results.append(face)
             targets.append(wanted)
             times.append(float(now.number / rate))
@@ -147,6 +156,7 @@ class Measurer:
         self.features = None
         if inception[0]:
             self.features = np.concatenate(inception[0]), np.concatenate(inception[1])
+        source = self._source(case)
         tracks, measured_rate = (np.stack(results), np.stack(targets)), float(rate) / self.options.every
         seen.figures = {
             **_means(seen.frames),
@@ -154,7 +164,8 @@ class Measurer:
             **_motion(*tracks, measured_rate, self.options.kind),
             "r_lips_sound": _lips_with_sound(case.output, tracks[0], np.array(times), measured_rate),
             **moments.figures(),
-            **self._identity(case, samples, drivers),
+            **moments.faults(source),
+            **self._identity(source, samples, drivers),
         }
         return seen
 
@@ -207,18 +218,20 @@ class Measurer:
                 }
         return row
 
-    def _identity(
-        self, case: Case, samples: list[tuple[Picture, Points]], drivers: list[tuple[Picture, Points]]
-    ) -> dict[str, float | None]:
+    def _source(self, case: Case) -> Face | None:
+        """The source's picture with its face's landmarks; None where there is none, or it shows no face."""
+        if case.source is None:
+            return None
+        picture = avatar_portrait(case.source).picture if is_avatar(case.source) else read_image(case.source)
+        points = self._nets.landmarks(picture)
+        return None if points is None else (picture, points)
+
+    def _identity(self, source: Face | None, samples: list[Face], drivers: list[Face]) -> dict[str, float | None]:
         """Distance of the result's face to the source's, and by how much it is nearer to the driver's."""
-        if self._nets.embedding is None or case.source is None:
+        if self._nets.embedding is None or source is None:
             return {}
-        source = read_image(case.source)
-        points = self._nets.landmarks(source)
-        if points is None:
-            return {"identity_distance": None, "identity_leak": None}
         step = max(1, len(samples) // IDENTITY_FRAMES)
-        own = embedded(self._nets.embedding, [(source, points)])[0]
+        own = embedded(self._nets.embedding, [source])[0]
         codes = embedded(self._nets.embedding, samples[::step])
         theirs = embedded(self._nets.embedding, drivers[::step]).mean(axis=0)
         to_source = np.linalg.norm(codes - own, axis=1).mean()

@@ -1,11 +1,12 @@
-"""What shows between two successive frames, or in one alone without a target: flicker, specks, quality."""
+"""What shows between two successive frames, or in one alone without a target: flicker, specks, seams, quality."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from avatarkit.metrics.artefacts import compensated_difference, matte_difference, specks_per_million
-from avatarkit.pipelines.evaluate.networks import Networks, Picture
+from avatarkit.metrics.blemishes import Blemishes, blemishes, mirrored_share
+from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points
 
 __all__ = ["Moments"]
 
@@ -25,6 +26,8 @@ class Moments:
         self._differences: list[tuple[float, float]] = []
         self._mattes: list[tuple[float, float]] = []
         self._quality: list[float] = []
+        self._blemishes: list[Blemishes] = []
+        self._mirrored: list[float] = []
 
     def add(self, output: Pair, driver: Pair) -> None:
         """Take in two frames of each, RGB uint8 (H, W, 3) of one size."""
@@ -33,6 +36,11 @@ class Moments:
         self._quality.append(float(self._nets.quality.score(output[0][None])[0]))
         if self._nets.segmenter is not None:
             self._mattes.append((self._flicker(output), self._flicker(driver)))
+
+    def look(self, output: Picture, landmarks: Points) -> None:
+        """Take in one frame of the output for what shows without another to compare with."""
+        self._blemishes.append(blemishes(output, landmarks))
+        self._mirrored.append(mirrored_share(output))
 
     def figures(self) -> dict[str, float | None]:
         """specks_excess_ppm: per million pixels, above the driver's. flicker, matte_flicker: ratios to the driver's.
@@ -48,6 +56,17 @@ class Moments:
         }
         if self._mattes:
             figures["matte_flicker"] = _ratio(self._mattes, LEAST_MATTE)
+        return figures
+
+    def faults(self, source: tuple[Picture, Points] | None) -> dict[str, float | None]:
+        """mirrored, seams and holes in percent, those in the face above the source's own; None without a source."""
+        if not self._blemishes:
+            return {}
+        figures: dict[str, float | None] = {"mirrored": 100 * float(np.mean(self._mirrored))}
+        own = None if source is None else blemishes(*source)
+        seen = np.mean(self._blemishes, axis=0)
+        for name, value, before in zip(Blemishes._fields, seen, own or (None, None), strict=True):
+            figures[name] = None if before is None else 100 * float(value - before)
         return figures
 
     def _flicker(self, frames: Pair) -> float:

@@ -9,18 +9,25 @@ from typing import Any
 from urllib.parse import quote
 
 from avatarkit.pipelines.evaluate import tables
-from avatarkit.pipelines.evaluate.figures import FIGURES, OF_RUNS, OF_SETS
+from avatarkit.pipelines.evaluate.figures import FIGURES, OF_METHODS, OF_RUNS
 from avatarkit.pipelines.pages import render
 
 BINS = 16
-SPARK = 160, 36
-MOST_POINTS = 80
+CURVE_PX = 320, 72
+MOST_POINTS = 160
+CURVES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "self": (("face_psnr_db", "psnr_db"), "PSNR over the frames"),
+    "cross": (("mouth_apart",), "difference of the mouth's opening from the driver's over the frames"),
+    "videos": (("mouth_apart",), "difference of the mouth's opening from the driver's over the frames"),
+}
+"""What is drawn over the frames of a case, by the kind of evaluation: the first of these that was measured."""
 
 
 def page(results: Mapping[str, Any], folder: Path) -> str:
     """The page's HTML; videos are linked relative to `folder`, and load when they are looked at."""
     names = tables.columns(results)
-    figures = [name for name in names if name not in (*OF_RUNS, *OF_SETS)]
+    figures = [name for name in names if name not in (*OF_RUNS, *OF_METHODS)]
+    curves = _curves(results)
     return render(
         "avatarkit.pipelines.evaluate",
         "page.html",
@@ -34,11 +41,15 @@ def page(results: Mapping[str, Any], folder: Path) -> str:
         tests=[test for test in results["tests"] if test["p"] is not None and test["p"] < 0.05],
         figures=[(name, FIGURES[name]) for name in figures],
         histograms=[(FIGURES[name].title, _histogram(results, name)) for name in figures],
-        cases=[_case(clip, figures, folder) for clip in results["clips"]],
+        cases=[_case(clip, figures, folder, curves[clip["name"]]) for clip in results["clips"]],
+        curve=CURVES[results["kind"]][1],
     )
 
 
-def _case(clip: Mapping[str, Any], figures: Sequence[str], folder: Path) -> dict[str, Any]:
+def _case(
+    clip: Mapping[str, Any], figures: Sequence[str], folder: Path, curves: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a case shows: its own figures, and the curves of all methods on the same clip, its own last."""
     values = {name: clip["figures"].get(name) for name in figures}
     return {
         **clip,
@@ -52,7 +63,7 @@ def _case(clip: Mapping[str, Any], figures: Sequence[str], folder: Path) -> dict
             for what in ("source", "driver", "output")
             if clip.get(what)
         ],
-        "spark": _spark([row.get("face_psnr_db", row.get("psnr_db")) for row in clip["frames"]]),
+        "curves": sorted(curves.items(), key=lambda item: item[0] == clip["method"]),
     }
 
 
@@ -89,12 +100,25 @@ def _histogram(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _spark(values: Sequence[float | None]) -> str:
-    """Points of a small curve over the frames; "" without any."""
+def _curves(results: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """By clip and method the points of a curve over the frames, of one scale for each clip; "" for no curve."""
+    names = CURVES[results["kind"]][0]
+    values: dict[str, dict[str, list[float | None]]] = {}
+    for clip in results["clips"]:
+        rows = [next((row[name] for name in names if row.get(name) is not None), None) for row in clip["frames"]]
+        values.setdefault(clip["name"], {})[clip["method"]] = rows
+    curves = {}
+    for name, methods in values.items():
+        known = [value for rows in methods.values() for value in rows if value is not None]
+        span = (min(known), max(known)) if known else (0.0, 0.0)
+        curves[name] = {method: _points(rows, *span) for method, rows in methods.items()}
+    return curves
+
+
+def _points(values: Sequence[float | None], low: float, high: float) -> str:
     known = [(place, value) for place, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return ""
     known = known[:: max(1, len(known) // MOST_POINTS)]
-    low, high = min(value for _, value in known), max(value for _, value in known)
-    across, down = SPARK[0] / max(len(values) - 1, 1), (SPARK[1] - 4) / ((high - low) or 1)
-    return " ".join(f"{across * place:.1f},{SPARK[1] - 2 - down * (value - low):.1f}" for place, value in known)
+    across, down = CURVE_PX[0] / max(len(values) - 1, 1), (CURVE_PX[1] - 4) / ((high - low) or 1)
+    return " ".join(f"{across * place:.1f},{CURVE_PX[1] - 2 - down * (value - low):.1f}" for place, value in known)

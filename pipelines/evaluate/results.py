@@ -16,7 +16,7 @@ from avatarkit.pipelines.evaluate import tables
 from avatarkit.pipelines.evaluate.cases import PROTOCOLS
 from avatarkit.pipelines.evaluate.config import EvaluateConfig
 from avatarkit.pipelines.evaluate.drawing import Given
-from avatarkit.pipelines.evaluate.figures import OF_SETS
+from avatarkit.pipelines.evaluate.figures import OF_METHODS
 from avatarkit.pipelines.evaluate.networks import NOT_MEASURED
 from avatarkit.pipelines.evaluate.page import page
 from avatarkit.pipelines.evaluate.worker import FEATURES, read_features
@@ -60,8 +60,14 @@ def results_of(config: EvaluateConfig, given: Given, clips: Sequence[Mapping[str
     wanted = set(NOT_MEASURED) if config.kind == "self" else set(NOT_MEASURED) - {"lpips"}
     if config.kind == "self":
         wanted -= {"identity_leak"}
-    missing = {name: NOT_MEASURED[name] for name in sorted(wanted - known - set(OF_SETS))}
+    missing = {name: NOT_MEASURED[name] for name in sorted(wanted - known - set(OF_METHODS))}
     methods = tables.summary(clips, config.seed)
+    for method, cost in given.networks.items():
+        if method in methods and cost.parameters:
+            values = {"parameters_m": cost.parameters / 1e6, "gflops": cost.flops / 1e9}
+            methods[method]["figures"] |= {
+                name: _of_method(value, methods[method]["clips"]) for name, value in values.items()
+            }
     if config.measured.fid:
         missing |= add_fid(methods, clips, marks)
     return {
@@ -113,8 +119,13 @@ def add_fid(methods: dict[str, dict[str, Any]], clips: Sequence[Mapping[str, Any
             missing["fid"] = f"{fewest} pictures of {method} or its drivers; FID needs {FEWEST_PICTURES} of each"
             continue
         value = frechet_distance(own.mean, own.covariance, real.mean, real.covariance)
-        values["figures"]["fid"] = {"mean": value, "low": None, "high": None, "clips": values["clips"]}
+        values["figures"]["fid"] = _of_method(value, values["clips"])
     return missing
+
+
+def _of_method(value: float, clips: int) -> dict[str, Any]:
+    """A figure without an interval."""
+    return {"mean": value, "low": None, "high": None, "clips": clips}
 
 
 def write_results(output: Path, results: dict[str, Any], seconds: float) -> None:
@@ -179,7 +190,7 @@ def _compared(loaded: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
     methods = tables.summary(clips, first["seed"])
     for label, (_, values) in zip(labels, loaded, strict=True):
         for name, value in values["methods"].items():
-            of_sets = {figure: value["figures"][figure] for figure in OF_SETS if figure in value["figures"]}
+            of_sets = {figure: value["figures"][figure] for figure in OF_METHODS if figure in value["figures"]}
             methods[f"{label}/{name}"]["figures"] |= of_sets
     return {
         **first,
@@ -196,6 +207,7 @@ def _compared(loaded: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
             for kind in ("frames_per_s", "peak_mb")
         },
     }
+
 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """The folders' names, numbered where two are alike."""

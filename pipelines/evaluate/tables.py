@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from avatarkit.pipelines.evaluate.figures import FIGURES, OF_RUNS, OF_SETS, interval, paired_p
+from avatarkit.pipelines.evaluate.figures import FIGURES, OF_METHODS, OF_RUNS, interval, paired_p
 
 Clips = Sequence[Mapping[str, Any]]
 
@@ -41,10 +41,8 @@ def tests(clips: Clips) -> list[dict[str, Any]]:
     first, *others = list(by_method)
     for other in others:
         shared = [name for name in by_method[first] if name in by_method[other]]
-        for figure in (name for name in FIGURES if name not in OF_SETS):
-            pairs = [
-                (by_method[first][name].get(figure), by_method[other][name].get(figure)) for name in shared
-            ]
+        for figure in (name for name in FIGURES if name not in OF_METHODS):
+            pairs = [(by_method[first][name].get(figure), by_method[other][name].get(figure)) for name in shared]
             both = [(item, two) for item, two in pairs if item is not None and two is not None]
             if not both:
                 continue

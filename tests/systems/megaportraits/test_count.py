@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from avatarkit.nets.blocks import ResBlock3D
 from avatarkit.nets.convs import Style
-from avatarkit.nets.count import counted, parameters_of
+from avatarkit.nets.count import counted, layers_counted, parameters_of
 from avatarkit.systems.megaportraits.build import build_base
 from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.megaportraits.count import NetCount, count_base, count_preset
@@ -32,6 +33,20 @@ def test_multiply_adds_count_twice() -> None:
     assert flops == [2 * 2 * (25 * 4 * 27 + 2 * 100)]
     net(torch.rand(2, 3, 5, 5))
     assert flops == [2 * 2 * (25 * 4 * 27 + 2 * 100)]
+
+
+def test_any_networks_are_counted_where_they_run() -> None:
+    net, other = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(100, 2)), nn.Linear(2, 2)
+    picture = torch.rand(1, 3, 5, 5)
+    with counted(net) as flops:
+        net(picture)
+    with layers_counted() as passed, ThreadPoolExecutor(1) as elsewhere:
+        net(picture)
+        elsewhere.submit(net, picture).result()
+    net(picture)
+    other(torch.rand(1, 2))
+    assert passed.flops == 2 * flops[0]
+    assert passed.parameters == parameters_of(net)
 
 
 def test_three_dimensional_block_counts_all_its_convolutions() -> None:
