@@ -67,6 +67,21 @@ class Browser:
         """A picture of the page."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
+    def complaints(self) -> list[dict[str, Any]]:
+        """Exceptions, errors and warnings of the console so far; needs the domains Runtime and Log."""
+        return [
+            item
+            for item in self.events
+            if item.get("method") == "Runtime.exceptionThrown"
+            or (item.get("method") == "Log.entryAdded" and item["params"]["entry"]["level"] in ("error", "warning"))
+        ]
+
+    def outside(self, folder: Path) -> list[str]:
+        """Addresses outside of a folder that were asked for so far; needs the domain Network."""
+        sent = [item["params"] for item in self.events if item.get("method") == "Network.requestWillBeSent"]
+        asked = [params["request"]["url"] for params in sent]
+        return [url for url in asked if not url.startswith((folder.as_uri(), "data:"))]
+
     def close(self) -> None:
         """End the browser."""
         self.process.terminate()

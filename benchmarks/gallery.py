@@ -148,17 +148,7 @@ def main() -> int:
         finally:
             browser.close()
         result["page_kB"] = page.stat().st_size // 1000
-        errors = [item for item in browser.events if item.get("method") == "Runtime.exceptionThrown"]
-        errors += [
-            item for item in browser.events
-            if item.get("method") == "Log.entryAdded" and item["params"]["entry"]["level"] in ("error", "warning")
-        ]  # fmt: skip
-        asked = [
-            item["params"]["request"]["url"]
-            for item in browser.events
-            if item.get("method") == "Network.requestWillBeSent"
-        ]
-        outside = [url for url in asked if not url.startswith((folder.as_uri(), "data:"))]
+        errors, outside = browser.complaints(), browser.outside(folder)
         result |= {"console_errors": len(errors), "outside_requests": len(outside)}
     for key, value in result.items():
         print(f"{key:18} {value}")
