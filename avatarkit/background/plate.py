@@ -18,6 +18,10 @@ Mask = NDArray[np.bool_]
 _SEEN = 0.02
 # Loose strands are looked for on a copy of this size, within this share of its side around the hole.
 _LOOK_PX, _REACH = 512, 0.09
+# Of the hole's margin, the outer part over which its filling fades in.
+_JOIN = 0.7
+# Strands are thin and shadows faint; what is wider and stands out by more than this many levels is a thing behind.
+_THING_PX, _THING_LEVELS = 4, 20.0
 _PLAIN_LEVELS, _STANDS_OUT_LEVELS, _STANDS_OUT_RATIO = 6.0, 4.0, 2.5
 
 
@@ -41,10 +45,17 @@ def make_plate(
         InputError: not an H x W x 3 uint8 image. UsageError: the matte has another size.
     """
     check_pair(image_rgb, alpha)
-    hole = _grown(alpha > _SEEN, dilate_px)
+    near = hole = _grown(alpha > _SEEN, dilate_px)
     if hole.any() and not hole.all():
         hole = hole | _strands(image_rgb, hole)
-    return inpainter.inpaint(image_rgb, hole)
+    plate = inpainter.inpaint(image_rgb, hole)
+    # What is painted runs into what was there, so that no cut shows beside a head that hardly moves.
+    depth = cv2.distanceTransform(near.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    rim = near & (depth < _JOIN * dilate_px) & ~_grown(hole & ~near, 2)
+    share = (depth[rim] / np.float32(max(_JOIN * dilate_px, 1.0)))[:, None]
+    own = image_rgb[rim].astype(np.float32)
+    plate[rim] = np.round(own + share * (plate[rim] - own))
+    return plate
 
 
 def _grown(mask: Mask, radius_px: int) -> Mask:
@@ -74,5 +85,12 @@ def _strands(image_rgb: NDArray[np.uint8], hole: Mask) -> Mask:
     usual = beyond[..., 3]
     difference = np.abs(cv2.GaussianBlur(image, (0, 0), 0.7) - beyond[..., :3]).max(2)
     odd = ring & (usual < _PLAIN_LEVELS) & (difference > np.maximum(_STANDS_OUT_LEVELS, _STANDS_OUT_RATIO * usual))
+    odd &= ~_things(odd & (difference > _THING_LEVELS))
     result = cv2.resize(_grown(odd, 2).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(result, bool)
+
+
+def _things(mask: Mask) -> Mask:
+    """What of a mask (H, W) is wider than a strand, with its rim."""
+    core = ~_grown(~mask, _THING_PX)
+    return _grown(core, 2 * _THING_PX)

@@ -135,6 +135,27 @@ def test_plate_drops_strands_over_plain_ground_alone(plain: bool) -> None:
     assert darkest > 170 if plain else darkest == 40
 
 
+def test_plate_runs_into_the_picture_without_a_cut() -> None:
+    class Black(HoleRecorder):
+        def inpaint(self, image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
+            return np.where(hole[..., None], 0, image_rgb).astype(np.uint8)
+
+    alpha = np.zeros((100, 100), np.float32)
+    alpha[40:60, 40:60] = 1.0
+    row = make_plate(np.full((100, 100, 3), 200, np.uint8), alpha, Black(), 10)[50, :, 0].astype(int)
+    assert np.abs(np.diff(row)).max() <= 30
+    assert row[38:62].max() == 0
+
+
+def test_plate_keeps_things_that_stand_behind() -> None:
+    """A flag beside the head is no strand, and no shadow either: it stays right up to the hole."""
+    alpha = soft_disc(256, 60, 3)
+    image = np.clip(190 + np.random.default_rng(3).normal(0, 0.5, (256, 256, 3)), 0, 255).astype(np.uint8)
+    image[:, 195:] = (150, 30, 40)
+    plate = make_plate(image, alpha, OpenCVInpainter(), 2)
+    assert np.abs(plate[:, 197:].astype(int) - image[:, 197:]).max() < 20
+
+
 def test_a_rim_is_whole_first_and_fades_then() -> None:
     alpha = np.zeros((1, 41), np.float32)
     alpha[0, 20] = 0.5

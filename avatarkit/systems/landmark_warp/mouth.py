@@ -24,6 +24,8 @@ TEETH_BELOW_LINE = 0.03
 """The upper teeth end this far below the line where the lips meet at rest; they stay with the skull."""
 LOWER_TEETH_SHOWN = 0.045
 """The lower teeth stand this far above the lower lip of a mouth that is open and wide."""
+WIDENED = 1.03
+"""Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -105,8 +107,11 @@ class MouthLayer:
             row, cover = self._lower.at(*place)
             colours += (open_jaw * cover)[..., None] * (0.62 * row - colours)
         share = 0.0 if own is None else own.share(float(gap.max()))
-        if share < 1.0:
+        if share < 1.0 or wide > WIDENED:
             row, cover = self._upper.at(s, d - np.float32(self._edge))
+            if own is not None and share >= 1.0:
+                # In a wider mouth more teeth are seen than the lips left free.
+                cover = cover * rise(np.maximum(own.ends[0] - s, s - own.ends[1]), -0.03, 0.01)
             colours += cover[..., None] * (row - colours)
         if own is not None and share > 0.0:
             own.lay_upper(colours, s, d, share)

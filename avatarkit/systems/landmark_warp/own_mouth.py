@@ -17,8 +17,9 @@ OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
 """Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
-ROW_SERVES, STRIP_SERVES = (1.5, 2.2), (1.1, 1.7)
-"""The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source."""
+ROW_SERVES, STRIP_SERVES = (1.35, 1.55), (1.15, 1.35)
+"""The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source: soon,
+since two rows that show through one another look like broken teeth."""
 GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""
 DARK = 0.6
@@ -40,6 +41,7 @@ class OwnMouth:
 
     Attributes:
         teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
+        ends: how far the row is seen to either side, in the plane of the teeth.
         open: whether the floor of the mouth is seen too.
     """
 
@@ -59,6 +61,8 @@ class OwnMouth:
         self._split, self._row = 0.5, False
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
+        columns_seen = np.flatnonzero((cover > 0.5).any(0))
+        self.ends = (float(a[0, columns_seen[0]]), float(a[0, columns_seen[-1]])) if len(columns_seen) else (0.0, 0.0)
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
     def _find_teeth(self, a: Array, height: Pixels, gap: Pixels) -> Pixels:

@@ -13,8 +13,11 @@ SCALE = 300.0
 TEETH, GUM = (235, 230, 215), (200, 90, 95)
 
 
-def smile(teeth: float, gap: float = 0.12, gum: float = 0.0) -> OwnMouth:
-    """A mouth 0.5 head units wide; its upper `teeth` of the opening are teeth, parted by thin dark gaps, below gum."""
+def smile(teeth: float, gap: float = 0.12, gum: float = 0.0, half: float = 0.5) -> OwnMouth:
+    """A mouth 0.5 head units wide; its upper `teeth` of the opening are teeth, parted by thin dark gaps, below gum.
+
+    They are seen up to `half` head units to either side.
+    """
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
     s = np.linspace(-0.25, 0.25, 11)
     arch = 1.0 - (s / 0.25) ** 2
@@ -26,6 +29,8 @@ def smile(teeth: float, gap: float = 0.12, gum: float = 0.0) -> OwnMouth:
     picture[first:split, ::20] = (60, 40, 40)
     picture[first : round(first + gum * gap * SCALE)] = GUM
     picture[split:last] = (60, 25, 25)
+    aside = np.abs(np.arange(300) - 150) > half * SCALE
+    picture[first:last, aside] = (60, 25, 25)
     return OwnMouth(picture, plane, top, bottom, np.float32([180, 90, 90]))
 
 
@@ -33,7 +38,7 @@ def test_a_row_serves_until_lips_would_show_where_it_is_cut() -> None:
     own = smile(0.7)
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
-    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.4, 1.8, 2.2, 3.0)]
+    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.3, 1.45, 1.6, 3.0)]
     assert shares[:3] == [1.0, 1.0, 1.0]
     assert 0.0 < shares[3] < 1.0
     assert shares[4:] == [0.0, 0.0]
@@ -60,3 +65,8 @@ def test_no_teeth_are_seen_in_the_dark() -> None:
     own = smile(0.0)
     assert own.teeth is None
     assert own.share(0.12) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("half", [0.08, 0.12])
+def test_where_the_row_ends(half: float) -> None:
+    np.testing.assert_allclose(smile(0.7, half=half).ends, (-half, half), atol=0.02)
