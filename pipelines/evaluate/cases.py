@@ -8,51 +8,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from avatarkit.errors import InputError, UsageError
 from avatarkit.pipelines.batch.jobs import LONGEST_CELL, MOST_BYTES, files_of
 from avatarkit.reading import read_bytes
 
-Kind = Literal["self", "cross", "videos"]
 Item = TypeVar("Item")
 SIZES = (64, 4096)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A published way to measure, or ours.
-
-    size: side of the pictures that are compared, pixels. every: frames from one measured frame to the next.
-    about: what is known of the publication, and what we chose where it is open. fid: whether FID is in its table.
-    """
-
-    name: str
-    kind: Kind
-    size: int
-    every: int
-    about: str
-    fid: bool = False
-
-
-PROTOCOLS: Mapping[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol("megaportraits-self-512", "self", 512, 1,
-                 "MegaPortraits, table 1: first frame as source, its clip as driver, at 512 px; figures in the face"
-                 " beside raw ones (our mask: the hull of the target's landmarks)"),
-        Protocol("megaportraits-self-256", "self", 256, 1, "the same at 256 px"),
-        Protocol("megaportraits-cross-512", "cross", 512, 1,
-                 "MegaPortraits, table 1: sources by drivers of other people at 512 px: identity, motion (identity by"
-                 " another network than its ArcFace; FID against the drivers' frames; its pairs are not published:"
-                 " all are taken)", fid=True),
-        Protocol("megaportraits-cross-1024", "cross", 1024, 1,
-                 "MegaPortraits, table 2: the same at 1024 px, on high-resolution sources", fid=True),
-        Protocol("few-shot-self-256", "self", 256, 1,
-                 "few-shot heads (Zakharov et al., 2019): self-reenactment at 256 px, one source frame"),
-        Protocol("metaportrait-self-256", "self", 256, 1, "MetaPortrait (2023): self-reenactment at 256 px"),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from avatarkit.data.clip import Split
 from avatarkit.errors import UsageError
-from avatarkit.pipelines.evaluate.cases import PROTOCOLS, SIZES, Kind
+from avatarkit.pipelines.evaluate.cases import SIZES
 from avatarkit.pipelines.evaluate.measure import MeasureOptions
+from avatarkit.pipelines.evaluate.protocols import PROTOCOLS, Kind
 from avatarkit.work.task import Runner
 
 WORK = ".evaluate"
@@ -40,7 +41,8 @@ class EvaluateConfig:
 
     clips: of `self`: folder, pattern, list, or a dataset of ours. split: of a dataset, see
     `stored_clips`. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
-    protocol: sets size and every. masked: also in face, ears and hair. fid: also FID, of cross-reenactment and videos.
+    protocol: sets size, every, fid and, where none is given, limit. masked: also in face, ears and hair. fid: also FID,
+    of cross-reenactment and videos.
     limit: clips or pairs at most, drawn by the seed. workers: processes. runner: where they run.
     """
 
@@ -77,6 +79,12 @@ class EvaluateConfig:
         names = [method.name for method in self.methods]
         if len(set(names)) != len(names):
             raise UsageError(f"--engine: two are called {names[0]}; name them: NAME=ENGINE:CHECKPOINT")
+
+    @property
+    def most(self) -> int | None:
+        """Clips or pairs at most: as asked for, else as the protocol has them."""
+        known = PROTOCOLS.get(self.protocol or "")
+        return self.limit if self.limit is not None or known is None else known.limit
 
     @property
     def measured(self) -> MeasureOptions:

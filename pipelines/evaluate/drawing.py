@@ -128,17 +128,17 @@ def _pairs(config: EvaluateConfig, given: Given, progress: Progress) -> list[tup
         raise UsageError("evaluate cross: give --sources DIR and --drivers DIR")
     sources, drivers = files_of(config.sources, "--sources"), files_of(config.drivers, "--drivers")
     both = [(f"{source.stem}--{driver.stem}", source, driver) for source in sources for driver in drivers]
-    return _unique(drawn(both, config.limit, config.seed))
+    return _unique(drawn(both, config.most, config.seed))
 
 
 def _clips(config: EvaluateConfig, progress: Progress) -> list[Path]:
     assert config.clips is not None
     if is_dataset(Path(config.clips)):
         to = config.output / WORK / "clips"
-        return stored_clips(Path(config.clips), config.split, to, progress, limit=config.limit, seed=config.seed)
+        return stored_clips(Path(config.clips), config.split, to, progress, limit=config.most, seed=config.seed)
     if config.split is not None:
         raise UsageError(f"--split: {config.clips} is no dataset of ours, which alone has splits")
-    return drawn(clips_of(config.clips), config.limit, config.seed)
+    return drawn(clips_of(config.clips), config.most, config.seed)
 
 
 def _unique(pairs: list[tuple[str, Path, Path]]) -> list[tuple[str, Path, Path]]:

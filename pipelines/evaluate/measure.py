@@ -25,9 +25,10 @@ from avatarkit.media.sound import SAMPLE_RATE_HZ, read_sound
 from avatarkit.metrics import motion, pixels
 from avatarkit.metrics.eyes import blink_figures, gaze_figures
 from avatarkit.metrics.speech import lips_with_sound, loudness
-from avatarkit.pipelines.evaluate.cases import Case, Kind
+from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.moments import Moments
 from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points, embedded
+from avatarkit.pipelines.evaluate.protocols import Kind
 from avatarkit.pipelines.source import avatar_portrait
 from avatarkit.systems.refined_warp import is_avatar
 

@@ -42,6 +42,7 @@ def page(results: Mapping[str, Any], folder: Path) -> str:
         figures=[(name, FIGURES[name]) for name in figures],
         histograms=[(FIGURES[name].title, _histogram(results, name)) for name in figures],
         cases=[_case(clip, figures, folder, curves[clip["name"]]) for clip in results["clips"]],
+        published=tables.published_lines(results),
         curve=CURVES[results["kind"]][1],
     )
 

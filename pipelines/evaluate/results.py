@@ -13,12 +13,12 @@ from avatarkit.errors import InputError, OutputError
 from avatarkit.metrics.frechet import Gaussian, frechet_distance
 from avatarkit.metrics.inception import FEATURES_LENGTH, FEWEST_PICTURES
 from avatarkit.pipelines.evaluate import tables
-from avatarkit.pipelines.evaluate.cases import PROTOCOLS
 from avatarkit.pipelines.evaluate.config import EvaluateConfig
 from avatarkit.pipelines.evaluate.drawing import Given
 from avatarkit.pipelines.evaluate.figures import OF_METHODS
 from avatarkit.pipelines.evaluate.networks import NOT_MEASURED
 from avatarkit.pipelines.evaluate.page import page
+from avatarkit.pipelines.evaluate.protocols import PROTOCOLS
 from avatarkit.pipelines.evaluate.worker import FEATURES, read_features
 from avatarkit.pipelines.program import program_digest
 from avatarkit.reading import read_json

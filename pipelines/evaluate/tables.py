@@ -106,8 +106,21 @@ def markdown(results: Mapping[str, Any]) -> str:
     size, every = results["options"]["size"], results["options"]["every"]
     lines += ["", f"{results['kind']}-reenactment at {size} px, every {_ordinal(every)} frame; mean over clips and 95 %"
               " interval of a bootstrap over clips."]  # fmt: skip
+    lines += published_lines(results)
     lines += [f"{FIGURES[name].title}: not measured here; {why}." for name, why in results["not_measured"].items()]
     return "\n".join(lines) + "\n"
+
+
+def published_lines(results: Mapping[str, Any]) -> list[str]:
+    """What stands in the protocol's own table, a line for each row, after what is known of the protocol."""
+    protocol = results.get("protocol")
+    if not protocol:
+        return []
+    rows = [
+        f"published, {method}: {', '.join(f'{figure} {value:g}' for figure, value in row.items())}"
+        for method, row in protocol["published"].items()
+    ]
+    return [f"Protocol {protocol['name']}: {protocol['about']}.", *rows]
 
 
 def latex(results: Mapping[str, Any]) -> str:

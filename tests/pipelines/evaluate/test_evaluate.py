@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from avatarkit.errors import InputError, UsageError
 from avatarkit.pipelines.evaluate import tables
 from avatarkit.pipelines.evaluate.cases import read_pairs
 from avatarkit.pipelines.evaluate.figures import interval, paired_p
+from avatarkit.pipelines.evaluate.protocols import PROTOCOLS
 from avatarkit.pipelines.evaluate.results import read_results
 from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, compare, evaluate
 from avatarkit.runtime import NullProgress
@@ -197,6 +198,19 @@ def test_wrong_input_leaves_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             evaluate(EvaluateConfig("videos", output, pairs=pairs))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "pairs.csv"]
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_protocol_is_one_option(name: str, tmp_path: Path) -> None:
+    known = PROTOCOLS[name]
+    config = EvaluateConfig(known.kind, tmp_path, protocol=name)
+    seen = config.measured
+    assert (seen.size, seen.every, seen.fid, config.most) == (known.size, known.every, known.fid, known.limit)
+    assert replace(config, limit=2).most == 2
+    assert known.published or name == "megaportraits-self-256"
+    lines = tables.published_lines({"protocol": asdict(known)})
+    assert lines[0].startswith(f"Protocol {name}: ")
+    assert len(lines) == 1 + len(known.published)
 
 
 def test_engines_by_name_and_checkpoint() -> None:
