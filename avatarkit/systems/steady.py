@@ -20,10 +20,10 @@ from avatarkit.systems.protocol import Drawn
 
 Array = NDArray[np.float32]
 
-DETAIL = 1 / 128
+DETAIL = 1 / 64
 """Standard deviation of the blur that parts detail from the rest, as a share of the frame's side."""
-LEAST_PX = 0.8
-AGREES = 6.0
+LEAST_PX = 1.0
+AGREES = 8.0
 """Grey levels by which coarse parts may differ for a neighbour to take full part; at twice as many it takes none."""
 FLOW_PX = 256
 """Side at which the flow is sought."""
