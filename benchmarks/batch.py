@@ -32,6 +32,7 @@ from avatarkit.pipelines.batch.status import journal, read_status
 
 WORKERS = 2
 COMMAND = [sys.executable, "-m", "avatarkit"]
+INPUTS = ".batch/cache/*/*"
 SPEED_BAR, OVERHEAD_BAR_MS, GROWTH_BAR = 1.5, 5.0, 1.05
 
 
@@ -88,46 +89,66 @@ def descendants(pid: int) -> list[int]:
     return result
 
 
+def made(out: Path) -> dict[str, int]:
+    """When each output got its name."""
+    return {path.name: path.stat().st_mtime_ns for path in out.glob("[!.]*.mp4")}
+
+
 def kill(options: argparse.Namespace, work: Path) -> bool:
-    """Kills at random moments against an undisturbed run."""
+    """Kills at random moments against an undisturbed run.
+
+    The first strikes while inputs are made ready, the others between a run's first output and its last.
+    """
     sources, drivers = folders(options, work, 4, 4)
-    words = ["--size", "128", "--end", "2", "--workers", "2", "-q", "--no-gallery"]
+    words = ["--size", "128", "--end", "2", "--workers", str(WORKERS), "-q", "--no-gallery"]
     line = [*COMMAND, "batch", "--sources", str(sources), "--drivers", str(drivers)]
-    start_s = time.perf_counter()
-    subprocess.run([*line, "-o", str(work / "calm"), *words], check=True)
-    calm_s = time.perf_counter() - start_s
-    out, dice, kills = work / "out", random.Random(options.seed), 0
+    out, calm, dice = work / "out", work / "calm", random.Random(options.seed)
+    subprocess.run([*line, "-o", str(calm), *words], check=True)
+    ends_s = sorted(time_ns / 1e9 for time_ns in made(calm).values())
+    each_s = (ends_s[-1] - ends_s[0]) / (len(ends_s) - 1)
+    kills = strange_kills = 0
     standing: dict[str, int] = {}
     twice: list[int] = []
     while kills < options.kills:
-        process = subprocess.Popen([*line, "-o", str(out), *words])
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(calm_s * dice.uniform(0.1, 0.8))
-        if process.poll() is not None:
-            # All was done before the blow: begin anew, but for what is kept of sources and drivers.
-            for path in [*out.glob("*.mp4"), *out.glob(".batch/done/*")][: dice.randint(8, 40)]:
+        missing = len(ends_s) - len(standing)
+        if missing < 4:  # begin anew, but for what is kept of sources and drivers
+            for path in [*out.glob("*.mp4"), *out.glob(".batch/done/*")]:
                 path.unlink()
             standing = {}
+            continue
+        process = subprocess.Popen([*line, "-o", str(out), *words])
+        while process.poll() is None and not (made(out).keys() - standing if kills else any(out.glob(INPUTS))):
+            time.sleep(0.02)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(dice.uniform(0, each_s * min(missing - 2, 6)))
+        if process.poll() is not None:
+            print("ended before the blow", flush=True)
+            standing = made(out)
             continue
         for pid in descendants(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
         kills += 1
-        now = {path.name: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+        now = made(out)
         twice.append(sum(now.get(name) != before for name, before in standing.items()))
+        between = len(standing) < len(now) < len(ends_s)
+        strange_kills += not between
+        print(f"kill {kills}: {len(standing)} outputs before, {len(now)} now, {twice[-1]} made again", flush=True)
         standing = now
-        print(f"kill {kills}: {len(now)} outputs stand, {twice[-1]} that stood before were made again", flush=True)
     subprocess.run([*line, "-o", str(out), *words], check=True)
-    now = {path.name: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
-    twice.append(sum(now.get(name) != before for name, before in standing.items()))
+    twice.append(sum(made(out).get(name) != before for name, before in standing.items()))
+    standing = made(out)
     subprocess.run([*line, "-o", str(out), *words], check=True)
-    same = outputs(out) == outputs(work / "calm")
-    known = {*outputs(work / "calm"), ".batch", "batch.jsonl"}
+    idle = made(out) == standing
+    same = outputs(out) == outputs(calm)
+    known = {*outputs(calm), ".batch", "batch.jsonl"}
     strange = [path.name for path in out.iterdir() if path.name not in known]
-    strange += [path.name for path in (out / ".batch").rglob("*partial*") if "cache" not in path.parts]
-    print(f"kills {kills}, same bytes {same}, left-over files {strange}, made twice after a kill at most {max(twice)}")
-    return same and not strange and max(twice) <= WORKERS
+    kept = [{path.relative_to(folder) for path in (folder / ".batch").rglob("*")} for folder in (out, calm)]
+    strange += [str(path) for path in kept[0] - kept[1]]
+    print(f"kills {kills}, {kills - strange_kills} of them between the first output and the last; same bytes {same}")
+    print(f"left-over files {strange}, made again after a kill at most {max(twice)}; nothing more to do after: {idle}")
+    return same and idle and not strange and max(twice) <= WORKERS and strange_kills <= 1
 
 
 def many(options: argparse.Namespace, work: Path) -> bool:
