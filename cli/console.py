@@ -65,7 +65,7 @@ class Console:
     def batch(self, status: Any) -> None:
         """Show the processes of a batch below its bar, where there is a terminal."""
         if isinstance(self._display, LiveDisplay):
-            self._display.rows(status.lines())
+            self._display.rows(status.table())
 
     def error(self, text: str) -> None:
         """Tell what went wrong, in one line on stderr, also when quiet."""

@@ -121,13 +121,14 @@ class LiveDisplay:
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
         self._rows: list[str] = []
         self._progress = _with_rows(Progress, self._rows)(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=30),  # gives way where the terminal is narrow
             _count_column(),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
             console=Console(file=stream, markup=False, highlight=False),
             refresh_per_second=5,
         )
@@ -177,7 +178,11 @@ def _with_rows(base: type[Progress], rows: list[str]) -> type[Progress]:
     class WithRows(base):  # type: ignore[valid-type,misc]
         def get_renderables(self) -> Iterable[RenderableType]:
             yield from super().get_renderables()
-            yield from (Text(row, no_wrap=True, overflow="ellipsis") for row in list(rows))
+            for row in list(rows):
+                text = Text(row, no_wrap=True)
+                # Room for "^C^C": a line that the terminal breaks would be left standing.
+                text.truncate(max(self.console.width - 5, 1), overflow="ellipsis")
+                yield text
 
     return WithRows
 
@@ -185,6 +190,7 @@ def _with_rows(base: type[Progress], rows: list[str]) -> type[Progress]:
 def _count_column() -> ProgressColumn:
     """A column "120/300 frames  31.2 frames/s"; made on demand, so that importing this module does not load rich."""
     from rich.progress import ProgressColumn
+    from rich.table import Column
     from rich.text import Text
 
     class CountColumn(ProgressColumn):
@@ -197,4 +203,4 @@ def _count_column() -> ProgressColumn:
             speed = task.completed / task.finished_time if task.finished_time else task.speed
             return Text(count if speed is None else f"{count}  {unit.rate(speed)}")
 
-    return CountColumn()
+    return CountColumn(table_column=Column(no_wrap=True))

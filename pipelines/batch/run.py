@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatarkit.atomic import sweep
 from avatarkit.cache import Cache
 from avatarkit.errors import Interrupted, OutputError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
 from avatarkit.pipelines.batch.plan import FAILED, LOCKS, BatchOptions, Pair, Plan, make_plan
-from avatarkit.pipelines.batch.status import Book, Status
+from avatarkit.pipelines.batch.status import JOURNAL, Book, Status
 from avatarkit.pipelines.batch.worker import Ready, input_key
 from avatarkit.runtime import NullProgress, Progress, counted
 from avatarkit.work.claims import claim
@@ -25,6 +26,8 @@ from avatarkit.work.task import Busy, Crew, Task
 
 LOT = 8
 """Pairs that a worker on a Ray cluster makes before it reports."""
+MOST_REASONS = 20
+"""Told at the end; the journal has all."""
 WORKER = "avatarkit.pipelines.batch.worker:BatchWorker"
 
 
@@ -64,10 +67,14 @@ class BatchReport:
         ]
         lines += [f"{name}: made again, {why}" for name, why in list(self.again.items())[:10]]
         lines += [f"{name}: in the hands of another process" for name in self.busy[:10]]
-        for item in self.refusals[:20]:
-            lines.append(f"refused{f', row {item.row}' if item.row else ''}: {item.pair}: {item.kind}: {item.reason}")
-        if len(self.refusals) > 20:
-            lines.append(f"and {len(self.refusals) - 20} more, see batch.jsonl")
+        alike: dict[tuple[str, str], list[Refusal]] = {}
+        for item in self.refusals:
+            alike.setdefault((item.kind, item.reason), []).append(item)
+        for (kind, reason), (item, *others) in list(alike.items())[:MOST_REASONS]:
+            more = f" and {len(others)} more" if others else ""
+            lines.append(f"refused{f', row {item.row}' if item.row else ''}: {item.pair}{more}: {kind}: {reason}")
+        if len(alike) > MOST_REASONS:
+            lines.append(f"and for {len(alike) - MOST_REASONS} more reasons, see {JOURNAL}")
         return lines
 
     def to_json(self) -> dict[str, Any]:
@@ -154,6 +161,9 @@ def _run(
     finally:
         book.close(state)
         Cache(options.cache_folder, "").sweep()  # of workers that were ended
+        if state != "done":
+            for folder in {pair.job.config.output.parent for pair in plan.todo}:
+                sweep(folder)
     if part is None:
         shutil.rmtree(options.work / LOCKS, ignore_errors=True)
         shutil.rmtree(options.work / FAILED, ignore_errors=True)

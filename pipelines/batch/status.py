@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class WorkerStatus:
     frames: int = 0
     of: int = 0
 
+    def at(self) -> str:
+        """The stage and how far it is."""
+        return f"{self.stage or 'prepare'} {self.frames}/{self.of}" if self.of else self.stage or "prepare"
+
 
 @dataclass
 class Status:
@@ -56,20 +61,25 @@ class Status:
     reasons: dict[str, int] = field(default_factory=dict)
     workers: dict[str, WorkerStatus] = field(default_factory=dict)
 
+    def table(self) -> list[str]:
+        """What is refused, how fast it goes, and a line for each worker; what may be cut off comes last in a line."""
+        counts = [f"{self.kept} made before"] if self.kept else []
+        counts += [f"{count} refused as {kind}" for kind, count in sorted(self.reasons.items())]
+        left = [] if self.left_s is None else [f"about {timedelta(seconds=round(self.left_s))} left"]
+        wide = max(map(len, self.workers), default=0)
+        rows = [f"{name:{wide}}  {item.at():18} {item.task}" for name, item in sorted(self.workers.items())]
+        if self.state == "running" and not self.frames_per_s:
+            speed = "sources and drivers are prepared first"
+        else:
+            speed = f"{self.frames_per_s:.1f} frames/s"
+        return [", ".join([speed, *left, *counts]), *rows]
+
     def lines(self) -> list[str]:
-        """The same to read."""
-        left = "" if self.left_s is None else f", about {self.left_s:.0f} s left"
+        """The whole, for another terminal."""
         state = self.state
         if state == "running" and time.time() - self.written_s > SILENT_S:
             state = f"no sign of life for {time.time() - self.written_s:.0f} s"
-        head = (
-            f"{self.done + self.kept} of {self.total} pairs done ({self.kept} of them before), {self.refused} refused,"
-            f" {self.frames_per_s:.1f} frames/s{left}: {state} on {self.host}"
-        )
-        rows = [
-            f"{name}: {item.task}, {item.stage} {item.frames}/{item.of}" for name, item in sorted(self.workers.items())
-        ]
-        return [head, *rows, *(f"refused as {kind}: {count}" for kind, count in sorted(self.reasons.items()))]
+        return [f"{self.done + self.kept} of {self.total} pairs made; {state} on {self.host}", *self.table()]
 
 
 def read_status(out: Path) -> list[Status]:
@@ -142,7 +152,9 @@ class Book(QuietWatcher):
             self._file = open_journal(journal_path)
         except OSError as error:
             raise OutputError(f"{journal_path}: cannot be written: {error.strerror or error}") from error
-        self._last_s = self._start_s = time.monotonic()
+        self._last_s = time.monotonic()
+        self._first_pair_s: float | None = None
+        self._seen: set[tuple[str, str]] = set()
         for refusal in plan.refused:
             self.refuse(refusal)
         self._write()
@@ -163,6 +175,8 @@ class Book(QuietWatcher):
 
     def started(self, task: str, worker: str) -> None:
         """A worker begins a task."""
+        if task in self._pairs and self._first_pair_s is None:
+            self._first_pair_s = time.monotonic()
         self.status.workers[worker] = WorkerStatus(self._called(task))
 
     def alive(self, task: str, progress: tuple[str, int, int], worker: str) -> None:
@@ -193,7 +207,10 @@ class Book(QuietWatcher):
         self._progress.advance()
         if made.refusal is not None:
             self.refuse(made.refusal)
-            self._progress.notice(f"{pair.name}: refused: {made.refusal.reason}")
+            seen = (made.refusal.kind, made.refusal.reason)
+            if seen not in self._seen:  # a source without a face is no news for each of its drivers
+                self._seen.add(seen)
+                self._progress.notice(f"{pair.name}: refused: {made.refusal.reason}")
             return
         if made.kept:
             self.status.kept += 1
@@ -214,17 +231,19 @@ class Book(QuietWatcher):
                 self._show(self.status)
 
     def _called(self, task: str) -> str:
-        return self._pairs[task].name if task in self._pairs else task
+        # An input's task ends with a number that tells apart two files of one name.
+        return self._pairs[task].name if task in self._pairs else task.rpartition(" ")[0]
 
     def _write(self) -> None:
         self._last_s = time.monotonic()
-        spent_s = max(self._last_s - self._start_s, 1e-9)
+        spent_s = 0.0 if self._first_pair_s is None else self._last_s - self._first_pair_s
         status = self.status
-        running = sum(item.frames for item in status.workers.values() if item.stage == "render")
-        status.frames_per_s = round((status.frames + running) / spent_s, 2)
-        ended = status.done + len(self.refusals)
-        left = status.total - status.kept - ended
-        status.left_s = round(spent_s * left / status.done, 1) if status.done else None
+        drawing = [item for item in status.workers.values() if item.stage == "render" and item.of]
+        made = status.frames + sum(item.frames for item in drawing)
+        status.frames_per_s = round(made / spent_s, 2) if spent_s else 0.0
+        share = sum(item.frames / item.of for item in drawing)
+        left = status.total - status.kept - status.done - len(self.refusals) - share
+        status.left_s = round(spent_s * left / (status.done + share), 1) if status.done else None
         status.written_s = time.time()
         write_quickly(self._status_path, json.dumps(asdict(status)).encode())
 

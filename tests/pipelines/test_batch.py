@@ -24,7 +24,7 @@ from avatarkit.media.image import write_image
 from avatarkit.pipelines.batch import BatchOptions, Job, run
 from avatarkit.pipelines.batch.jobs import drawn, files_of, grid, read_jobs
 from avatarkit.pipelines.batch.run import BatchReport
-from avatarkit.pipelines.batch.status import journal, read_status
+from avatarkit.pipelines.batch.status import Status, WorkerStatus, journal, read_status
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
@@ -189,6 +189,28 @@ def test_killed_run_goes_on_and_leaves_nothing(inputs: Path, singles: dict[str, 
     assert made
 
 
+def test_interrupted_run_leaves_nothing_half_made(inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = [f"--sources={inputs}/s", f"--drivers={inputs}/d", "-o", str(out), "--workers", "2", *SIZE]
+    line = [sys.executable, str(Path(__file__).with_name("batch_driver.py")), *words]
+    process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: any(out.glob(".*-partial-*.mp4")), process)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert not list(out.rglob("*-partial-*"))
+
+
+def test_status_tells_how_far_each_worker_is() -> None:
+    workers = {"worker-1": WorkerStatus("ann--b.mp4", "render", 30, 75), "worker-10": WorkerStatus("source ann.jpg")}
+    status = Status(12, 2, 3, 4, frames_per_s=20.04, left_s=75.2, reasons={"InputError": 4}, workers=workers, host="x")
+    assert status.table() == [
+        "20.0 frames/s, about 0:01:15 left, 2 made before, 4 refused as InputError",
+        "worker-1   render 30/75       ann--b.mp4",
+        "worker-10  prepare            source ann.jpg",
+    ]
+    assert status.lines()[0].startswith("5 of 12 pairs made; no sign of life for ")
+
+
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while not ready():
@@ -300,7 +322,7 @@ def test_command_line(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     report = json.loads(capsys.readouterr().out)
     assert (report["total"], report["done"], report["refused"]) == (1, 1, [])
     assert command(["batch", "-o", str(tmp_path / "out"), "--status"]) == 0
-    assert capsys.readouterr().out.startswith("1 of 1 pairs done")
+    assert capsys.readouterr().out.startswith("1 of 1 pairs made; done on ")
     assert command([*words, *SIZE, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "1 pair to make, 1 kept, 0 refused" in out
