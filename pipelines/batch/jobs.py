@@ -8,6 +8,7 @@ import io
 import os
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,7 +25,7 @@ from avatarkit.reading import check_inside, parse_json, read_bytes
 from avatarkit.systems.refined_warp import SUFFIX as AVATAR_SUFFIX
 
 NAME = "{source}--{driver}"
-"""Name of an output, from the stems of its source and driver."""
+"""Name of an output, from what its source and driver are called: usually their stems."""
 LIST_SUFFIXES = (".txt", ".lst")
 OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX, AVATAR_SUFFIX))
@@ -109,18 +110,33 @@ def grid(
         raise UsageError(f"--pairs zip: {len(sources)} sources and {len(drivers)} drivers; give as many of each")
     both = zip(sources, drivers, strict=True) if pairs == "zip" else ((s, d) for s in sources for d in drivers)
     moves = cache(_moves)  # a driver is looked at once
-    configs = (configure(source, driver, out / output_name(name, source, driver), {}) for source, driver in both)
+    called = {**_names(sources), **_names(drivers)}
+    configs = (
+        configure(source, driver, out / output_name(name, called[source], called[driver]), {})
+        for source, driver in both
+    )
     return [Job(_with_suffix(config, moves=moves(config.driver))) for config in configs]
 
 
-def output_name(pattern: str, source: Path, driver: Path) -> str:
-    """The name of an output without its ending.
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each file's stem; where others have the same one, its name with the ending, or behind its folder's name."""
+    result = {path: path.stem for path in paths}
+    for stem, count in Counter(result.values()).items():
+        if count > 1:
+            alike = [path for path in result if path.stem == stem]
+            by_ending = len({path.name for path in alike}) == count
+            result |= {path: path.name if by_ending else f"{path.parent.name}-{stem}" for path in alike}
+    return result
+
+
+def output_name(pattern: str, source: str, driver: str) -> str:
+    """The name of an output without its ending, from what its source and driver are called.
 
     Raises:
         UsageError: the pattern has other fields than source and driver.
     """
     try:
-        return pattern.format(source=source.stem, driver=driver.stem)
+        return pattern.format(source=source, driver=driver)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise UsageError(f"--name {pattern}: use {{source}} and {{driver}}, such as {NAME}") from error
 
@@ -240,7 +256,7 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
     if not source or not driver:
         raise InputError("names no source or no driver")
     source_path, driver_path = folder / source, folder / driver
-    name = output or output_name(NAME, source_path, driver_path)
+    name = output or output_name(NAME, source_path.stem, driver_path.stem)
     check_inside(name, "output")
     for key in ("audio", "background", "checkpoint"):
         if cells.get(key) and os.path.exists(folder / cells[key]):  # False for names that are too long

@@ -294,6 +294,13 @@ def test_zip_limit_shuffle_and_names(tmp_path: Path) -> None:
             grid(a, b, tmp_path, configure, name=pattern)
 
 
+def test_inputs_of_one_name_are_told_apart() -> None:
+    sources = [Path(name) for name in ("a/me.png", "b/me.png", "you.png", "you.jpg")]
+    jobs = grid(sources, [Path("d.mp4")], Path("out"), configure_by([]))
+    names = ["a-me--d.mp4", "b-me--d.mp4", "you.png--d.mp4", "you.jpg--d.mp4"]
+    assert [job.config.output.name for job in jobs] == names
+
+
 def test_outputs_get_an_ending_that_holds_them(inputs: Path, tmp_path: Path) -> None:
     source, video, picture = inputs / "s" / "grace.jpg", inputs / "d" / "speech.motion", inputs / "d" / "photo.png"
     for words, name in (
