@@ -1,35 +1,44 @@
 """Is it always the chosen person whose face is followed? Twelve scenes of people who cross, cover each other and leave.
 
-`python benchmarks/people_scenes.py [--portraits DIR] [--only NAME,...] [--check]`
+`python benchmarks/people_scenes.py [--portraits DIR] [--only NAME,...] [--prepare WORK] [--check]`
 
 Two people are cut out of portraits (a folder's, else the public-domain photos of matplotlib and scikit-image) and moved
 over a ground. Each frame must show the first person's face where it is, or nobody; a face anywhere else is wrong. With
---check the exit code is 1 when a bar is missed.
+--prepare the scenes go through prepare-data instead, whose clips must hold one person each, whichever. With --check the
+exit code is 1 when a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+from child import AVATARKIT
 from face_search import Picture, portrait_paths
 from numpy.typing import NDArray
 from tables import Bar, Row, Verdict, markdown, verdict_table
 
 from avatarkit.background.choice import open_matting
+from avatarkit.data.dataset import Dataset
+from avatarkit.data.reader import ShardReader
 from avatarkit.face.open import open_tracker
 from avatarkit.face.sequence import track
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice, face_from_landmarks
+from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import read_image
 
-WIDTH, HEIGHT, FRAMES = 960, 540, 90
+WIDTH, HEIGHT, FRAMES, RATE = 960, 540, 90, 25
+SIDE = 128
+"""Pixels of a dataset's frames."""
 FACE_PX = 110.0
 AROUND = (1.3, 1.2, 1.3, 1.9)
 """What is cut out of a portrait: faces to the left of the face's middle, above, to the right and below."""
@@ -100,20 +109,24 @@ SCENES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; see the module's text."""
     options = _parser().parse_args(argv)
+    names = options.only.split(",") if options.only else list(SCENES)
     with closing(open_tracker()) as tracker:
         figures = [figure for path in portrait_paths(options.portraits) if (figure := cut_figure(path, tracker))]
-        names = options.only.split(",") if options.only else list(SCENES)
-        rows = [scene_row(tracker, name, figures, number) for number, name in enumerate(names)]
+        pairs = [(figures[2 * n % len(figures)], figures[(2 * n + 1) % len(figures)]) for n in range(len(names))]
+        if options.prepare is None:
+            rows = [scene_row(tracker, name, pair) for name, pair in zip(names, pairs, strict=True)]
+    if options.prepare is not None:
+        rows = prepared_rows(names, pairs, options.prepare)
     wrong = sum(int(str(row["wrong"])) for row in rows)
-    verdicts = [Verdict(Bar("frames with somebody else", "<=", 0), wrong, f"{len(rows)} scenes")]
-    print(markdown(rows, ["scene", "frames", "visible", "right", "missing", "wrong", "wrong at"]), "\n")
+    what = "frames with somebody else" if options.prepare is None else "clips with two people"
+    verdicts = [Verdict(Bar(what, "<=", 0), wrong, f"{len(rows)} scenes")]
+    print(markdown(rows, list(rows[0])), "\n")
     print(verdict_table(verdicts))
     return int(options.check and any(verdict.word == "FAIL" for verdict in verdicts))
 
 
-def scene_row(tracker: FaceTracker, name: str, figures: Sequence[Figure], number: int) -> Row:
+def scene_row(tracker: FaceTracker, name: str, pair: tuple[Figure, Figure]) -> Row:
     """One scene: frames whose first person is to be seen, and among all what was reported."""
-    pair = figures[2 * number % len(figures)], figures[(2 * number + 1) % len(figures)]
     scene, right, wrong, visible, missing = SCENES[name], 0, list[int](), 0, 0
     first = scene.first(0.0)
     tracked = track(frames_of(scene, pair), tracker, FaceChoice(at=(first.x, first.y)), name)
@@ -133,6 +146,38 @@ def scene_row(tracker: FaceTracker, name: str, figures: Sequence[Figure], number
             wrong.append(at)
     return {"scene": name, "frames": FRAMES, "visible": visible, "right": right, "missing": missing,
             "wrong": len(wrong), "wrong at": ",".join(map(str, wrong[:12]))}  # fmt: skip
+
+
+def prepared_rows(names: Sequence[str], pairs: Sequence[tuple[Figure, Figure]], work: Path) -> list[Row]:
+    """All scenes through prepare-data: clips, their frames, and the clips that hold both people."""
+    videos, out = work / "videos", work / "dataset"
+    videos.mkdir(parents=True)
+    for number, (name, pair) in enumerate(zip(names, pairs, strict=True)):
+        with FrameWriter(videos / f"{number}.mp4", width=WIDTH, height=HEIGHT, rate=Fraction(RATE)) as writer:
+            for frame in frames_of(SCENES[name], pair):
+                writer.write(frame)
+    words = [*AVATARKIT, "prepare-data", "videos", str(videos), "--output", str(out), "--quiet", "--size", str(SIDE)]
+    subprocess.run([*words, "--min-head-px", "0", "--min-effective-px", "0"], check=True)
+    dataset = Dataset.open(out)
+    rows: list[Row] = []
+    for number, name in enumerate(names):
+        clips = [people_of(SCENES[name], dataset.reader(entry.shard), entry.place)
+                 for entry in dataset.entries(selected=False) if entry.info.video == str(number)]  # fmt: skip
+        rows.append({"scene": name, "clips": len(clips), "frames": sum(map(len, clips)),
+                     "wrong": sum(len(set(people) - {None}) > 1 for people in clips)})  # fmt: skip
+    return rows
+
+
+def people_of(scene: Scene, reader: ShardReader, clip: int) -> list[int | None]:
+    """Whom each frame of a clip shows, 0 or 1; None where they are too close to each other to tell."""
+    columns = (reader.clip_column(name, clip) for name in ("time_s", "crop_px", "landmarks"))
+    result: list[int | None] = []
+    for time_s, (left, top, side), points in zip(*columns, strict=True):
+        face = face_from_landmarks(points * (side / SIDE) + (left, top, 0), 1.0)
+        poses = [person(time_s * RATE / FRAMES) for person in (scene.first, scene.second)]
+        away = [np.inf if p.away else np.hypot(face.centre[0] - p.x, face.centre[1] - p.y) / p.size for p in poses]
+        result.append(int(np.argmin(away)) if abs(away[0] - away[1]) > COVERED else None)
+    return result
 
 
 def _covered(pose: Pose, other: Pose) -> bool:
@@ -186,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--portraits", type=Path, metavar="DIR", help="portraits of one person each")
     parser.add_argument("--only", metavar="NAME,..", help="scenes (all)")
+    parser.add_argument("--prepare", type=Path, metavar="WORK", help="make a dataset of the scenes, in a new folder")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is missed")
     return parser
 

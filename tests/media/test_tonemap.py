@@ -81,8 +81,17 @@ COLOURS = np.array(
 )
 
 
-@pytest.mark.parametrize(("transfer", "primaries"), [PQ, HLG, ("bt2020-10", "bt2020")])
-def test_a_clip_shows_the_colours_that_were_meant(tmp_path: Path, transfer: str, primaries: str) -> None:
+@pytest.mark.parametrize("value_range", ["tv", "pc"])
+@pytest.mark.parametrize(
+    ("transfer", "primaries", "matrix"),
+    [
+        (*PQ, "bt2020nc"), (*HLG, "bt2020nc"), ("bt2020-10", "bt2020", "bt2020nc"),
+        ("bt709", "bt709", "bt709"), ("smpte170m", "smpte170m", "smpte170m"),
+    ],
+)  # fmt: skip
+def test_a_clip_shows_the_colours_that_were_meant(
+    tmp_path: Path, transfer: str, primaries: str, matrix: str, value_range: str
+) -> None:
     """Patches of SDR colours are brought into the other colour space, encoded with 10 bits, and read back."""
     if "libx265" not in encoders():
         pytest.skip("this ffmpeg has no libx265")
@@ -98,15 +107,18 @@ def test_a_clip_shows_the_colours_that_were_meant(tmp_path: Path, transfer: str,
         scene = screen * luminance ** (1 / 1.2 - 1)
         curve = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
         values = np.where(scene <= 1 / 12, np.sqrt(3 * scene), curve)
-    else:
+    elif transfer == "bt2020-10":
         values = light ** (1 / 2.4)
+    else:
+        values = COLOURS / 255
     picture = np.round(np.repeat(values[None], 32, 0).repeat(32, 1) * 65535).astype("<u2")
     size = f"{picture.shape[1]}x{picture.shape[0]}"
     subprocess.run(
         [
             ffmpeg_binary(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb48le", "-s", size, "-r", "25", "-i", "-",
-            "-vf", "scale=out_color_matrix=bt2020:out_range=tv:flags=bicubic+accurate_rnd,format=yuv420p10le,"
-            f"setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace=bt2020nc",
+            "-vf", f"scale=out_color_matrix={matrix.removesuffix('nc')}:out_range={value_range}"
+            ":flags=bicubic+accurate_rnd,format=yuv420p10le,"
+            f"setparams=range={value_range}:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}",
             "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:crf=2",
             f"file:{path}",
         ],
@@ -114,11 +126,11 @@ def test_a_clip_shows_the_colours_that_were_meant(tmp_path: Path, transfer: str,
     )  # fmt: skip
     info = probe(path)
     assert info.video is not None
-    assert info.video.colours == space(transfer, primaries)
-    assert len(info.notes) == 1
+    assert info.video.colours == colour_space(transfer, primaries, None)
+    assert len(info.notes) == (primaries == "bt2020")
     with FrameReader(path, info=info) as reader:
         shown = next(reader)[16, 16::32].astype(float)
-    if transfer == "bt2020-10":
+    if transfer not in ("smpte2084", "arib-std-b67"):
         expected = COLOURS.astype(float)
     else:  # what is brighter than half of white is bent down a little
         expected = to_sdr(values, space(transfer, primaries)) * 255
