@@ -124,7 +124,7 @@ def demux(path: Path, *, timeout_s: float) -> Demuxed:
     stepping = result.restarts or result.longest_gap_s > _STEP_AHEAD_S
     if stepping and describe(result.log).container in _CONTINUED_FORMATS:
         result = _demux(path, timeout_s, joined=True)
-    elif result.restarts:
+    elif result.restarts and (result.video is None or result.video.timed):  # without times, order is all there is
         raise InputError(f"{path}: timestamps start again midway; give its parts one by one, or join them anew")
     if result.longest_gap_s > _MAX_GAP_S:
         gap = f"timestamps jump by {float(result.longest_gap_s):.0f} s"
