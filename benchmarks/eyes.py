@@ -14,7 +14,7 @@ from avatarkit.errors import AvatarkitError
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.head.coordinates import eye_opening, gaze
-from avatarkit.metrics.eyes import blink_figures, gaze_figures
+from avatarkit.metrics.eyes import blink_figures, gaze_figures, shown_irises
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.studio import Studio
@@ -22,6 +22,8 @@ from avatarkit.pipelines.studio import Studio
 COLUMNS = ("portrait", "driver", "frames", "lost", "blinks", "followed", "r_gaze_x", "r_gaze_y", "apart_deg", "note")
 SECONDS = 10.0
 """Of each driver; blinks come every few seconds."""
+FEWEST = 5
+"""Frames with a face, fewer of which say nothing."""
 
 
 def eye_rows(media: MediaSet, work: Path, size: int) -> list[Row]:
@@ -65,10 +67,13 @@ def _figures(pair: Pair, tracker: FaceTracker) -> dict[str, Value]:
         if result:
             seen.append(result[0].landmarks.astype(np.float64))
             own.append(landmarks_of(motion, number))
-    if len(seen) < 5:
+    if len(seen) < FEWEST:
         return {"frames": count, "lost": count - len(seen), "blinks": 0, "followed": None, "note": "hardly a face"}
     openings = [np.array([eye_opening(points[:, :2]) for points in track]) for track in (own, seen)]
-    looks = gaze_figures(*(np.array([gaze(points) for points in track]) for track in (own, seen)))
+    shown = shown_irises(*openings, float(motion.rate))
+    if shown.sum() < FEWEST:
+        return {"frames": count, "lost": count - len(seen), "blinks": 0, "followed": None, "note": "eyes stay shut"}
+    looks = gaze_figures(*(np.array([gaze(points) for points in track])[shown] for track in (own, seen)))
     blinks = blink_figures(*openings, float(motion.rate))
     return {
         "frames": count,

@@ -11,6 +11,8 @@ Array = NDArray[np.float64]
 BLINK_DEPTH, BLINK_FROM, BLINK_S = 0.5, 0.75, 0.4
 """An eye blinks where its opening falls below the first share of what is usual around it, and was above the second
 within this many seconds before and after: eyes that look down are half shut for longer."""
+IRIS_SHOWN = 0.5
+"""Eyes that are open by less than this share of what is usual hide most of the iris."""
 USUAL_S = 3.0
 """What is usual is the upper quartile over this time around a moment, in seconds."""
 DEG_PER_WIDTH = 140.0
@@ -93,6 +95,18 @@ def gaze_figures(driver: NDArray[np.floating[Any]], result: NDArray[np.floating[
         _correlation(mean_d[:, 1], mean_r[:, 1]),
         float(np.percentile(away[1], 95) - np.percentile(away[0], 95)),
     )
+
+
+def shown_irises(
+    driver: NDArray[np.floating[Any]], result: NDArray[np.floating[Any]], rate: float
+) -> NDArray[np.bool_]:
+    """In which frames (F,) the lids of both leave the irises to be seen: behind shut lids trackers guess them.
+
+    Args:
+        driver, result: (F, 2) openings of both eyes. rate: frames per second.
+    """
+    eyes = [np.asarray(opening[:, eye], np.float64) for opening in (driver, result) for eye in range(2)]
+    return np.all([opening > IRIS_SHOWN * _usual(opening, rate) for opening in eyes], axis=0)
 
 
 def _usual(opening: Array, rate: float) -> Array:

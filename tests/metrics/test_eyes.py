@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatarkit.metrics.eyes import DEG_PER_WIDTH, blink_figures, blink_moments, gaze_figures
+from avatarkit.metrics.eyes import DEG_PER_WIDTH, blink_figures, blink_moments, gaze_figures, shown_irises
 
 RATE = 25.0
 
@@ -73,3 +73,15 @@ def test_diverging_eyes_are_seen_in_degrees() -> None:
     squint = look(0.1, 0.05)
     squint[30:40, 0, 0] += 0.1
     assert gaze_figures(look(0.1, 0.05), squint).apart_deg == pytest.approx(0.1 * DEG_PER_WIDTH)
+
+
+def test_irises_behind_shut_lids_count_for_nothing() -> None:
+    driver = np.stack([opening(20, frames=60)] * 2, axis=1)
+    result = np.stack([opening(frames=60), opening(50, frames=60)], axis=1)
+    shown = shown_irises(driver, result, RATE)
+    assert sorted(np.flatnonzero(~shown)) == [20, 50]
+    guessed = look(0.1, 0.05)
+    guessed[~shown, 0] += 0.2
+    assert gaze_figures(look(0.1, 0.05)[shown], guessed[shown]).apart_deg == pytest.approx(0.0)
+    guessed[30:40, 0, 0] += 0.2
+    assert gaze_figures(look(0.1, 0.05)[shown], guessed[shown]).apart_deg > 20.0
