@@ -106,7 +106,8 @@ def shown_irises(
         driver, result: (F, 2) openings of both eyes. rate: frames per second.
     """
     eyes = [np.asarray(opening[:, eye], np.float64) for opening in (driver, result) for eye in range(2)]
-    return np.all([opening > IRIS_SHOWN * _usual(opening, rate) for opening in eyes], axis=0)
+    shown = [opening > IRIS_SHOWN * _usual(opening, rate) for opening in eyes]
+    return np.asarray(np.all(shown, axis=0), np.bool_)
 
 
 def _usual(opening: Array, rate: float) -> Array:
