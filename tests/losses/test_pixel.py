@@ -47,3 +47,9 @@ def test_too_many_scales_are_refused(side: int, scales: int) -> None:
     image = torch.zeros(1, 3, side, side)
     with pytest.raises(UsageError, match=f"at {scales} scales of {side} px"):
         pixel_loss(image, image, scales=scales)
+
+
+def test_pixels_count_by_their_weights() -> None:
+    white, weights = torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
+    weights[..., 1, 2] = 9
+    assert pixel_loss(white, torch.zeros_like(white), weights=weights, scales=1, gradient_weight=0).item() == 1.5

@@ -176,3 +176,9 @@ def test_gradients_reach_transform_offset_and_volume(make) -> None:
     sample(volume, make(transform, offset)).square().sum().backward()
     for tensor in (transform, volume, offset):
         assert tensor.grad.abs().sum() > 0
+
+
+def test_nothing_lies_beyond_a_volume_unless_its_faces_go_on() -> None:
+    ones, far = torch.ones(1, 1, 4, 4, 4), identity_grid((4, 4, 4))[None] + 5
+    assert sample(ones, far).abs().max() == 0
+    assert sample(ones, far, beyond="border").min() == 1
