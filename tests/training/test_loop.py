@@ -59,7 +59,26 @@ def test_training_moves_weights_and_their_average(tmp_path: Path, videos: TrainD
     assert all(not torch.equal(before[key], after[key]) for key in before)
     assert trainer.ema is not None
     averaged = trainer.ema.nets.state_dict()
-    assert all(not torch.equal(averaged[key], after[f"nets.{key}"]) for key in averaged)
+    for key, average in averaged.items():
+        assert not torch.equal(average, after[f"nets.{key}"])
+        assert not torch.equal(average, before[f"nets.{key}"])
+
+
+def test_gradients_are_scaled_down_to_the_limit(tmp_path: Path, videos: TrainData) -> None:
+    trainer, _ = train_toy(tmp_path, videos, replace(CONFIG, optim=replace(CONFIG.optim, clip_norm=1e-3)), stop=1)
+    assert trainer.stage.adversary is not None
+    norms = [weight.grad.norm() for weight in trainer.stage.nets.parameters() if weight.grad is not None]
+    assert torch.stack(norms).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_spectral_norms_follow_once_a_step(
+    tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[tuple[torch.nn.Module, ...]] = []
+    monkeypatch.setattr("avatarkit.training.loop.advance_norms", lambda *nets: followed.append(nets))
+    trainer, _ = train_toy(tmp_path, videos, stop=2)
+    assert trainer.stage.adversary is not None
+    assert followed == [(trainer.stage.nets, trainer.stage.adversary.discriminator)] * 2
 
 
 def test_workers_and_passes_do_not_change_the_result(tmp_path: Path, videos: TrainData) -> None:
