@@ -121,7 +121,7 @@ def make_plan(jobs: Sequence[Job], refused: Sequence[Refusal], options: BatchOpt
                 plan.kept.append(pair)
                 continue
             plan.todo.append(pair)
-            if mark is not None:
+            if mark is not None and "file" in mark:  # else it was begun, and refused or killed
                 plan.again[pair.name] = why
     return plan
 

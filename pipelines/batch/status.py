@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections import Counter
@@ -125,6 +126,11 @@ def journal(out: Path) -> Iterator[dict[str, Any]]:
             yield from read_json_lines(path)
 
 
+def _place(path: Path | str | None) -> str:
+    """A file's whole name: a gallery may be made from another folder."""
+    return os.path.abspath(path) if path else ""
+
+
 class Book(QuietWatcher):
     """Watches over a run: the journal, the status, progress. Close it with how the run ended.
 
@@ -171,7 +177,8 @@ class Book(QuietWatcher):
         self.refusals.append(refusal)
         self.status.refused += 1
         self.status.reasons[refusal.kind] = self.status.reasons.get(refusal.kind, 0) + 1
-        self._note("refused", **asdict(refusal))
+        places = {"source": _place(refusal.source), "driver": _place(refusal.driver)}
+        self._note("refused", **(asdict(refusal) | places))
 
     def started(self, task: str, worker: str) -> None:
         """A worker begins a task."""
@@ -219,7 +226,7 @@ class Book(QuietWatcher):
         self.status.frames += made.frames
         config = pair.job.config
         self._note(
-            "done", pair=pair.name, row=pair.job.row, source=str(config.source), driver=str(config.driver),
+            "done", pair=pair.name, row=pair.job.row, source=_place(config.source), driver=_place(config.driver),
             frames=made.frames, seconds=round(made.seconds, 3), engine=made.engine, worker=worker,
         )  # fmt: skip
 

@@ -81,6 +81,7 @@ def test_grid_has_the_bytes_of_single_runs_and_is_kept_the_second_time(
     assert (report.done, report.kept, report.complete) == (4, 0, True)
     assert report.made == {"portrait": 2, "driver": 1}  # a motion file needs no tracking
     assert {row["state"] for row in journal(tmp_path / "out")} == {"done"}
+    assert all(Path(row["source"]).is_absolute() for row in journal(tmp_path / "out"))
     (status,) = read_status(tmp_path / "out")
     assert (status.state, status.done, status.total, status.workers) == ("done", 4, 4, {})
     (tmp_path / "out" / "grace--photo.png").unlink()
