@@ -158,14 +158,15 @@ def interrupted(case: Case, out: Path, number: signal.Signals, after_s: float) -
     if code == 0:
         return [] if (out / case.output).exists() else ["ended well without its output"], took_s, code
     faults = []
-    # Before the program is loaded the signal ends Python itself, which a shell reports by the same number.
-    if code not in (128 + number, -number):
+    # Before the program is loaded the signal ends Python itself, which a shell reports by the same number, or 1.
+    own = "avatarkit" in errors or code == 128 + number
+    if code not in (128 + number, -number) and (own or (number, code) != (signal.SIGINT, 1)):
         faults.append(f"exit code {code} for {number.name}: {errors.strip()[-200:]}")
     if took_s > SOON_S and not case.saves:
         faults.append("slow")
     noise = [line for line in errors.splitlines() if any(word in line for word in NOISE)]
     # Python's own start answers Ctrl-C by a traceback in which no line is ours.
-    if noise and (code == 128 + number or "avatarkit" in errors):
+    if noise and own:
         faults.append("not quiet: " + noise[0][:100])
     until = time.monotonic() + 2
     while any(map(alive, helpers)) and time.monotonic() < until:
@@ -175,7 +176,7 @@ def interrupted(case: Case, out: Path, number: signal.Signals, after_s: float) -
     left = {path.name for path in out.iterdir()} - ({case.output} if case.keeps or "is complete" in errors else set())
     left |= {path.name for path in out.rglob("*") if "partial-" in path.name}
     if left:
-        faults.append(f"something left at {after_s:.2f} s by {number.name}: {', '.join(sorted(left))[:100]}")
+        faults.append(f"something left at {after_s:.2f} s by {number.name}, {code}: {', '.join(sorted(left))[:100]}")
     return faults, took_s, code
 
 

@@ -125,23 +125,21 @@ def _root(
 def main() -> None:
     """Run the command line and exit with its code."""
     _settle_process()
-    code = run(sys.argv[1:])
-    if code > 128 and code != EXIT_OUTPUT_CLOSED:
-        leave(code)
-    sys.exit(code)
+    leave(run(sys.argv[1:], last=True))
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], *, last: bool = False) -> int:
     """Run one command; whatever goes wrong becomes one line on stderr.
 
     Args:
         arguments: the words after `avatarkit`; none at all asks for the help.
+        last: the process ends right after it, so that a request to end comes too late for anything.
 
     Returns:
         The exit code: 0 done, 2 usage, 3 input, 4 output, 5 missing dependency, 70 internal error,
         128 and the signal's number where one ended it, 141 the reader of stdout left.
     """
-    with Interrupts() as interrupts:
+    with Interrupts(last=last) as interrupts:
         return interrupts.code(_guarded(arguments or ["--help"], interrupts))
 
 

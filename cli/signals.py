@@ -23,7 +23,6 @@ def line() -> str:
     return f"interrupted: {complete} is complete" if complete else "interrupted: nothing was written"
 
 
-
 class Interrupts:
     """In a `with` statement requests to end raise KeyboardInterrupt; `number` is the first one's, None before.
 
@@ -31,9 +30,12 @@ class Interrupts:
     thread or a library has swallowed the exception, the thread ends children and unfinished files, and the process. A
     training, which sets handlers of its own to save first, is left to itself. Outside the main thread, where Python
     cannot set handlers, nothing is changed.
+
+    last: nothing but the process's end follows: requests change nothing any more, instead of what they did before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
+        self._last = last
         self.number: int | None = None
         self.over = False
         """Set when the command has ended: a request that comes later changes nothing, and the process ends anyway."""
@@ -61,7 +63,7 @@ class Interrupts:
     ) -> None:
         self._ended.set()
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, signal.SIG_IGN if self._last else handler)  # type: ignore[arg-type]
         if self._pipe is not None:
             sys.unraisablehook = self._hook
             signal.set_wakeup_fd(-1)

@@ -13,6 +13,10 @@ from avatarkit.errors import InputError, UsageError
 __all__ = ["from_plain", "to_plain"]
 
 Config = TypeVar("Config")
+LARGEST = 1 << 12
+"""Of whole numbers in a configuration: sizes, widths, counts of blocks. Published networks stay below half of it."""
+LONGEST = 64
+"""Of a list in a configuration."""
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -63,13 +67,17 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     inner = typing.get_args(hint)
     if typing.get_origin(hint) is tuple:
         lengths = None if inner[-1] is Ellipsis else len(inner)
-        if isinstance(value, list) and lengths in (None, len(value)):
+        if isinstance(value, list) and len(value) <= LONGEST and lengths in (None, len(value)):
             return tuple(_value(inner[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     elif isinstance(hint, types.UnionType):
         if value is None and type(None) in inner:
             return None
         return _value(next(kind for kind in inner if kind is not type(None)), value, where)
+    elif type(value) is int and not 0 <= value <= LARGEST:
+        raise InputError(f"{where}: {value} is no size of a network; the checkpoint is damaged")
     # True is an int to Python, and 1 is a float's value after JSON.
     elif type(value) is hint or (hint is float and type(value) is int):
         return value
-    raise InputError(f"{where}: {value!r} is of another type; the checkpoint is damaged, or of another version")
+    raise InputError(
+        f"{where}: {repr(value)[:80]} is of another type; the checkpoint is damaged, or of another version"
+    )

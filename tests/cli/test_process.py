@@ -239,6 +239,25 @@ def test_ctrl_c_before_the_program_is_loaded_shows_no_traceback(repo_root: Path)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_request_after_the_end_changes_nothing(number: signal.Signals, tmp_path: Path, repo_root: Path) -> None:
+    """While Python takes itself apart, which can last: the output stands, and the exit code says so."""
+    body = f"""
+    import os, time
+    from avatarkit.cli import app
+    real = app.Interrupts.__exit__
+    def ended(self, *about):
+        real(self, *about)
+        os.kill(os.getpid(), {int(number)})
+        time.sleep(0.2)
+    app.Interrupts.__exit__ = ended
+    report = SimpleNamespace(summary_lines=lambda: [])
+    replace("reenact", ReenactConfig=SimpleNamespace, reenact=lambda config, progress: report)
+    """
+    process = start(body, repo_root, "reenact", "a", "b", "-o", "c", "-q")
+    assert (process.communicate(timeout=30), process.returncode) == (("", ""), 0)
+
+
 def test_limit_on_file_sizes_names_the_file(tmp_path: Path, repo_root: Path) -> None:
     code = textwrap.dedent(f"""
     import resource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from avatarkit.checkpoint import Checkpoint, Meta, write_checkpoint
 from avatarkit.errors import InputError
 from avatarkit.nets.plain import to_plain
+from avatarkit.runtime import peak_memory_bytes
 from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.build import build_student
 from avatarkit.systems.megaportraits.config import StudentConfig
@@ -56,3 +58,25 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, base: Base) -> None:
     checkpoint.meta.nets["base"]["config"]["warp_widths"] = [8] * 9
     with pytest.raises(InputError, match=r"nets\.base\.config cannot be built"):
         load_base(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("code", 10**9), ("code", 4096), ("g2d_blocks", 4096), ("g2d_blocks", -1), ("side", 0),
+     ("global_net.blocks", [4096] * 9), ("g2d_widths", [8] * 10**5), ("projection", 4096)],
+)  # fmt: skip
+def test_a_net_costs_no_more_than_the_tensors_that_come_with_it(
+    tmp_path: Path, base: Base, path: str, value: object
+) -> None:
+    checkpoint = written(tmp_path, "base", base)
+    config = checkpoint.meta.nets["base"]["config"]
+    *outer, key = path.split(".")
+    for name in outer:
+        config = config[name]
+    config[key] = value
+    memory, began = peak_memory_bytes(), time.thread_time()
+    with pytest.raises(InputError) as refusal:
+        load_base(checkpoint)
+    assert (peak_memory_bytes() - memory < 100_000_000, time.thread_time() - began < 1) == (True, True)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
