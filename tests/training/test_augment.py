@@ -260,3 +260,10 @@ def test_driver_keeps_its_type_and_takes_no_gradient(crops: tuple[Tensor, Tensor
     assert found.dtype == torch.bfloat16
     assert not found.requires_grad
     assert torch.equal(exact, augment_driver(*crops, seeds))
+
+
+def test_a_matte_turns_over_with_its_picture() -> None:
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    turned = flip_frame({"image": ramp.expand(1, 3, 4, 4), "matte": ramp}, torch.tensor([True]))
+    assert torch.equal(turned["matte"], ramp.flip(-1))
+    assert torch.equal(turned["image"][:, :1], turned["matte"])

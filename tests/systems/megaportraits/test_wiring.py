@@ -65,6 +65,10 @@ def test_cycle_draws_codes_to_the_driver_and_away_from_another_person(
         torch.testing.assert_close(wanted, z_d)
         torch.testing.assert_close(unwanted, other)
         assert not torch.allclose(z, z_d)
+    if taught == "encoder":
+        whose = shown["other_source"]
+        crossed = base.drive(encode(base, whose), whose["head"], z_d).image
+        torch.testing.assert_close(seen["positives"][1][0], motion_code(base, crossed, whose["head"]))
     sources = (shown["source"], shown["other_source"])
     for frame in sources:  # neither source's own code is the other person's driver
         assert not torch.allclose(motion_code(base, frame["image"], frame["head"]), other)
@@ -323,13 +327,15 @@ def test_enhancer_learns_from_a_photo_that_nothing_has_blurred(
     seen: dict[str, Any] = {}
 
     def kept(low: Tensor, sharp: Tensor, matte: Tensor) -> Tensor:
-        seen["matte"] = matte
+        seen.update(matte=matte, low=low)
         return torch.zeros((), requires_grad=True)
 
     monkeypatch.setattr(enhancer_stage, "downsampled_cycle", kept)
     stage(batch)
     assert seen["matte"].shape[-1] == shown["partner"]["matte"].shape[-1] // 2
     torch.testing.assert_close(seen["matte"].mean(), shown["partner"]["matte"].mean(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen["low"], stage._driven(source, other))
+    assert not torch.allclose(seen["low"], stage._driven(source, driver))
 
 
 def test_filters_decay_and_norms_biases_and_constants_do_not(tmp_path: Path) -> None:
