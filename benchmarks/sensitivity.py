@@ -154,21 +154,20 @@ def main() -> int:
     options.add_argument("--clip", type=Path, required=True)
     options.add_argument("--other", type=Path, required=True)
     options.add_argument("--frames", type=int, default=150)
+    options.add_argument("--size", type=int, default=256)
     options.add_argument("--only", help="spoilings whose names hold this")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        return _run(given.clip, given.other, given.frames, given.only or "", Path(folder))
+        return _run(given, Path(folder))
 
 
-def _run(clip: Path, other: Path, frames: int, only: str, folder: Path) -> int:
-    video, theirs = _read(clip, frames), _read(other, frames)
-    theirs = [cv2.resize(frame, video[0].shape[1::-1]).astype(np.uint8) for frame in theirs]
+def _run(given: argparse.Namespace, folder: Path) -> int:
+    video, theirs = (_read(path, given.frames, given.size) for path in (given.clip, given.other))
     driver, source = folder / "driver.mp4", folder / "source.png"
-    _write(driver, video, clip)
-    video = _read(driver, frames)
+    _write(driver, video, given.clip)
+    video = _read(driver, given.frames, given.size)
     write_image(source, video[0])
-    size = min(512, min(video[0].shape[:2]) // 2 * 2)
-    own, cross = Measurer(MeasureOptions("self", size)), Measurer(MeasureOptions("cross", size))
+    own, cross = (Measurer(MeasureOptions(kind, given.size)) for kind in ("self", "cross"))
     with closing(open_tracker()) as tracker:
         points = max(tracker.detect(video[0]), key=lambda face: face.extent_px).landmarks
     nose, face_px = (int(points[4, 0]), int(points[4, 1])), int(np.ptp(points[:, 1]))
@@ -176,13 +175,13 @@ def _run(clip: Path, other: Path, frames: int, only: str, folder: Path) -> int:
     print("| spoiling | figure | as it is | spoiled more and more | worse each time |\n|---|---|---|---|---|")
     clean = _figures((own, cross), driver, driver, source)
     for spoiling in spoilings(theirs, nose, face_px):
-        if only not in spoiling.name:
+        if given.only and given.only not in spoiling.name:
             continue
         rows = [clean]
         # The distance to the driver's face is a figure of cross-reenactment alone.
         measurers = (own, cross) if "identity_leak" in spoiling.figures else (own,)
         for level in spoiling.levels:
-            _write(folder / "spoiled.mp4", spoiling.spoil(video, level), clip)
+            _write(folder / "spoiled.mp4", spoiling.spoil(video, level), given.clip)
             rows.append(_figures(measurers, folder / "spoiled.mp4", driver, source))
         for name in spoiling.figures:
             values = [row.get(name) for row in rows]
@@ -219,16 +218,19 @@ def _moved(frame: Picture, right: float, down: float) -> Picture:
     return np.asarray(moved, np.uint8)
 
 
-def _read(path: Path, frames: int) -> Video:
-    video = []
+def _read(path: Path, frames: int, size: int) -> Video:
+    """The middle square of the first frames."""
+    video: Video = []
     with FrameReader(path, info=probe(path)) as reader:
         for frame in reader:
-            video.append(np.asarray(frame))
+            height, width = frame.shape[:2]
+            side = min(height, width)
+            top, left = (height - side) // 2, (width - side) // 2
+            square = frame[top : top + side, left : left + side]
+            video.append(np.asarray(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA), np.uint8))
             if len(video) == frames:
                 break
-    side = min(video[0].shape[:2]) // 2 * 2
-    top, left = ((length - side) // 2 for length in video[0].shape[:2])
-    return [np.ascontiguousarray(frame[top : top + side, left : left + side]) for frame in video]
+    return video
 
 
 def _write(path: Path, video: Video, sound: Path) -> None:
