@@ -124,10 +124,6 @@ class ExpressionEncoder(nn.Module):
 _START_SIDE = 4
 _FIRST_OFFSET = 0.02
 """Size of the offsets before training, of half a volume (choice): the head's motion alone is a good beginning."""
-_OFFSET_GAIN = 0.1
-"""Of the last convolution (choice). Adam moves each weight by about the learning rate, and hundreds of weights that
-move together shift all offsets at once: at gain 1 they were a third of the volume after 250 steps, and most of what
-the warps then read lay outside of it."""
 
 
 class WarpGenerator(nn.Module):
@@ -141,6 +137,7 @@ class WarpGenerator(nn.Module):
         """Build it."""
         super().__init__()
         style, self.depth = config.style, config.warp_depth
+        self.gain = 1.0 if config.offset_gain is None else config.offset_gain
         self.start = nn.Linear(config.code, config.warp_start * config.warp_depth)
         self.place = nn.Parameter(torch.randn(config.warp_start, config.warp_depth, _START_SIDE, _START_SIDE))
         inputs = (config.warp_start, *config.warp_widths[:-1])
@@ -155,7 +152,7 @@ class WarpGenerator(nn.Module):
         # Spectral normalisation would fix the size of the offsets, which must begin small.
         self.last = Conv3d(config.warp_widths[-1], 3, 3, replace(style, spectral=False), end=True)
         fan_in = self.last.weight[0].numel()
-        nn.init.normal_(self.last.weight, std=_FIRST_OFFSET / _OFFSET_GAIN * (2 / fan_in) ** 0.5)
+        nn.init.normal_(self.last.weight, std=_FIRST_OFFSET / self.gain * (2 / fan_in) ** 0.5)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
@@ -164,7 +161,7 @@ class WarpGenerator(nn.Module):
         x = self.start(code_BE).view(len(code_BE), -1, self.depth, 1, 1) + self.place
         for block, factors in zip(self.blocks, self.factors, strict=True):
             x = up(block(x, code_BE), factors)
-        offset: Tensor = torch.tanh(_OFFSET_GAIN * in_full(self.last, F.relu(self.norm(x), inplace=True)))
+        offset: Tensor = torch.tanh(self.gain * in_full(self.last, F.relu(self.norm(x), inplace=True)))
         return offset
 
 

@@ -43,6 +43,11 @@ class LocalConfig:
     blocks: int = 6
 
 
+_OFFSET_GAIN = 0.1
+"""Adam moves each weight by about the learning rate, and hundreds of weights that move together shift all offsets at
+once: at gain 1 they were a third of the volume after 250 steps, and most of what the warps then read lay outside."""
+
+
 @dataclass(frozen=True)
 class BaseConfig:
     """The base model G_base.
@@ -52,6 +57,7 @@ class BaseConfig:
     use_head_pose: False leaves the rigid motion out of both warps, to measure what it does.
     pose_net: of a frozen net whose estimates it was trained with; None: with the tracker's head transforms.
     warp_start, warp_depth: channels and depth of a warp generator's first volume, 4 x 4 in the picture's plane.
+    offset_gain: of a warp generator's last convolution before its tanh (choice); None: 1, as before there was one.
     warp_widths: one block for each doubling from there to `side`; the first ones double the depth as well.
     g3d_widths: on the three levels of G_3D. projection: channels of P and of G_2D's first blocks.
     g2d_widths: of the blocks at the end; the first ones follow an enlargement, as many as are needed.
@@ -69,6 +75,7 @@ class BaseConfig:
     warp_start: int = 512
     warp_depth: int = 4
     warp_widths: tuple[int, ...] = (256, 128, 64, 32)
+    offset_gain: float | None = None
     g3d_widths: tuple[int, int, int] = (192, 384, 512)
     projection: int = 512
     g2d_blocks: int = 8
@@ -150,7 +157,7 @@ class Preset:
 
 _PAPER_512 = Preset(
     name="paper-512",
-    base=BaseConfig(),
+    base=BaseConfig(offset_gain=_OFFSET_GAIN),
     base_discriminator=DiscriminatorConfig(),
     enhancer=EnhancerConfig(),
     enhancer_discriminator=DiscriminatorConfig(),
@@ -173,6 +180,7 @@ _SMALL_DISCRIMINATOR = DiscriminatorConfig(scales=2, widths=(32, 64, 128, 256))
 _SMALL_256 = Preset(
     name="small-256",
     base=BaseConfig(
+        offset_gain=_OFFSET_GAIN,
         size=256,
         code=256,
         local=_SMALL_LOCAL,
@@ -211,6 +219,7 @@ _TINY_DISCRIMINATOR = DiscriminatorConfig(scales=2, widths=(16, 32, 64))
 _TINY_64 = Preset(
     name="tiny-64",
     base=BaseConfig(
+        offset_gain=_OFFSET_GAIN,
         size=64,
         side=16,
         code=128,

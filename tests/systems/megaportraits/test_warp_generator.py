@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from avatarkit.errors import UsageError
+from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.systems.megaportraits.base import WarpGenerator
 from avatarkit.systems.megaportraits.config import PRESETS, BaseConfig
 
@@ -34,6 +35,15 @@ def test_one_step_is_enough_for_every_parameter_to_get_a_gradient(base_config: B
 def test_sizes_must_be_reachable_by_doubling(base_config: BaseConfig) -> None:
     with pytest.raises(UsageError, match="power of two"):
         WarpGenerator(replace(base_config, side=12))
+
+
+def test_older_checkpoints_draw_as_they_did_without_a_gain() -> None:
+    plain = to_plain(PRESETS["tiny-64"].base)
+    del plain["offset_gain"]
+    older = WarpGenerator(from_plain(BaseConfig, plain, "older"))
+    newer, code = WarpGenerator(PRESETS["tiny-64"].base), torch.ones(1, 128)
+    newer.load_state_dict(older.state_dict())
+    assert torch.allclose(newer(code), torch.tanh(0.1 * torch.atanh(older(code))), atol=1e-5)
 
 
 def test_a_few_steps_do_not_move_all_offsets_out_of_the_volume() -> None:
