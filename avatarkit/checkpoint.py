@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 
 from avatarkit.atomic import replaced, write_whole
 from avatarkit.errors import InputError, OutputError
-from avatarkit.reading import open_file, parse_json, read_bytes
+from avatarkit.reading import open_file, parse_json, read_bytes, read_json
 
 FORMAT = "avatarkit-checkpoint"
 VERSION = 1
@@ -214,9 +214,9 @@ def mark_best(run: Path, best: Best) -> None:
 def best_of(run: Path) -> Best | None:
     """What `mark_best` has remembered; None where nothing can be read."""
     try:
-        values = json.loads((run / BEST).read_bytes())
+        values = read_json(run / BEST)
         return Best(int(values["step"]), str(values["figure"]), float(values["value"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, InputError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -225,6 +225,18 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path, videos: TrainData, monkeypa
     assert json.loads((tmp_path / "best.json").read_text())["checkpoint"] == "checkpoints/step-000000002"
 
 
+@pytest.mark.parametrize("kind", ["missing", "pipe", "deep", "text", "folder"])
+def test_what_is_best_cannot_be_told_from_a_strange_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.json"
+    if kind == "pipe":
+        os.mkfifo(path)  # whoever opened it without care would wait for ever
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_text("[" * 100_000 if kind == "deep" else '{"step": "many"}')
+    assert best_of(tmp_path) is None
+
+
 def test_a_better_one_lets_the_best_before_go(
     tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
