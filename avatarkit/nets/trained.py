@@ -78,6 +78,7 @@ class _Sparing(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         self._left -= 1
-        if self._left < 0:
+        # Once alone: what is left after an error, such as `torch.no_grad`, ends by such calls too.
+        if self._left == 0:
             raise ValueError("it has many more tensors than come with it")
         return func(*args, **(kwargs or {}))

@@ -64,7 +64,8 @@ def test_the_mouth_is_the_drivers_and_the_head_the_films(
 def test_region_mouth_leaves_the_eyes_alone(run: Run, film: Path, tmp_path: Path) -> None:
     run(tmp_path / "frames", source=film, size=None, codec="png", motion=MotionConfig(region="mouth"))
     for frame, own in zip(frames_of(tmp_path / "frames")[::6], shown(film)[::6], strict=True):
-        np.testing.assert_array_equal(frame[:95], own[:95])
+        # Places are sums of floats: a level may be rounded the other way.
+        np.testing.assert_allclose(frame[:95].astype(int), own[:95].astype(int), rtol=0, atol=1)
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,4 @@ def test_a_net_costs_no_more_than_the_tensors_that_come_with_it(
     assert (peak_memory_bytes() - memory < 100_000_000, time.thread_time() - began < 1) == (True, True)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 500
+    assert torch.is_grad_enabled()  # a refusal in the middle of an initialisation leaves nothing switched off

@@ -98,12 +98,16 @@ def huge_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> No
     about["config"] = {"face": 1 << 40, "mouth": 64, "eye": [48, 32], "widths": [8, 8, 8], "extra": 0}
 
 
+def large_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["config"] = {"face": 4096, "mouth": 64, "eye": [48, 32], "widths": [8, 8, 8], "extra": 0}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (no_number, "no numbers"), (other_shape, "another shape"), (other_layers, "other layers"),
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
-        (foreign, "no avatar"), (huge_sizes, "patches of"),
+        (foreign, "no avatar"), (huge_sizes, "no size of a network"), (large_sizes, "patches of"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(
