@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -54,7 +55,7 @@ def trained(checkpoint: Checkpoint, name: str, config: Config, make: Callable[[C
     averaged = f"{name}.ema"
     tensors = checkpoint.tensors(averaged if checkpoint.has(averaged) else name)
     try:
-        with torch.device("meta"), _Sparing(len(tensors)):
+        with _laid_out(len(tensors)):
             planned = make(config).state_dict()
         check_keys(tensors, list(planned), checkpoint.folder)
         for key, tensor in planned.items():
@@ -65,6 +66,14 @@ def trained(checkpoint: Checkpoint, name: str, config: Config, make: Callable[[C
     except _UNFIT as error:
         raise InputError(f"{checkpoint.folder}: nets.{name}.config cannot be built: {error}") from error
     return load_into(net, tensors, checkpoint.folder, f"net {name}").requires_grad_(False)
+
+
+@contextmanager
+def _laid_out(tensors: int) -> Iterator[None]:
+    """Within it nets take no memory, and have about as many tensors as are given, or end with a ValueError."""
+    # An end in the middle of `torch.no_grad` keeps it from switching gradients on again: that is a call of torch too.
+    with torch.set_grad_enabled(torch.is_grad_enabled()), torch.device("meta"), _Sparing(tensors):
+        yield
 
 
 class _Sparing(TorchFunctionMode):
@@ -78,7 +87,6 @@ class _Sparing(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         self._left -= 1
-        # Once alone: what is left after an error, such as `torch.no_grad`, ends by such calls too.
-        if self._left == 0:
+        if self._left < 0:
             raise ValueError("it has many more tensors than come with it")
         return func(*args, **(kwargs or {}))
