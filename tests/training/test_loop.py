@@ -118,6 +118,8 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
         "    check_alike(trainer.accelerator, {'--output': str(trainer.accelerator.process_index), '--data': 'same'})\n"
         "except InputError as error:\n"
         "    print(error)\n"
+        # Whoever ends last would find the other gone, and abort.
+        "import torch\ntorch.distributed.barrier()\ntorch.distributed.destroy_process_group()\n"
     )
     processes = [
         subprocess.Popen(
