@@ -34,9 +34,6 @@ PACKAGES = (
     "torchvision",
 )
 """Distributions whose version can change a result; those that are not installed are left out of reports."""
-MEDIAPIPE_IMPORT = threading.Lock()
-"""Held while anything of MediaPipe is imported: its modules import each other in circles, and two threads that begin at
-the same time leave the package half made for the rest of the process."""
 
 
 def counted(number: int, noun: str) -> str:

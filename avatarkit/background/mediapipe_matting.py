@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.rough_matting import RoughMatting, over_windows
 from avatarkit.errors import DependencyError
-from avatarkit.runtime import MEDIAPIPE_IMPORT
+from avatarkit.face.mediapipe_imports import imported
 
 __all__ = ["MediaPipeMatting"]
 
@@ -42,8 +42,7 @@ class MediaPipeMatting(RoughMatting):
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            with MEDIAPIPE_IMPORT:
-                from mediapipe.python.solutions import selfie_segmentation
+            selfie_segmentation = imported("mediapipe.python.solutions.selfie_segmentation")
         except ImportError as error:
             raise DependencyError(
                 f"mediapipe's selfie segmentation is not here ({error}): avatarkit weights fetch selfie-multiclass,"

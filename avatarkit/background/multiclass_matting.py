@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.rough_matting import RoughMatting, over_windows
-from avatarkit.errors import DependencyError, InputError
-from avatarkit.runtime import MEDIAPIPE_IMPORT
+from avatarkit.errors import InputError
+from avatarkit.face.mediapipe_imports import import_tasks
 from avatarkit.weights.adapter import Adapter
 
 __all__ = ["CLASSES", "MulticlassMatting"]
@@ -48,7 +48,7 @@ class MulticlassMatting(RoughMatting, Adapter):
             DependencyError: mediapipe is not installed, or is one without Tasks.
         """
         super().__init__(refine_side_px)
-        self._mediapipe, vision, base_options = _import_tasks()
+        self._mediapipe, vision, base_options = import_tasks()
         try:
             options = vision.ImageSegmenterOptions(
                 # As bytes: mediapipe opens paths in ways of its own on some systems.
@@ -88,16 +88,3 @@ class MulticlassMatting(RoughMatting, Adapter):
         seen = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(view))
         masks = self._net.segment(seen).confidence_masks
         return [np.array(mask.numpy_view(), np.float32).reshape(_NET_PX, _NET_PX) for mask in masks]
-
-
-def _import_tasks() -> tuple[Any, Any, Any]:
-    """MediaPipe, its Tasks for pictures, and their basic options."""
-    try:
-        with MEDIAPIPE_IMPORT:
-            import mediapipe
-            from mediapipe.tasks.python import vision
-            from mediapipe.tasks.python.core.base_options import BaseOptions
-    except (ImportError, OSError) as error:
-        # OSError: native libraries that mediapipe loads itself are missing.
-        raise DependencyError(f"mediapipe's Tasks cannot be imported ({error}): install mediapipe") from error
-    return mediapipe, vision, BaseOptions

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import DependencyError, InputError
+from avatarkit.errors import InputError
 from avatarkit.face.boxes import Box, Scored, cut_out, square
+from avatarkit.face.mediapipe_imports import import_tasks
 from avatarkit.face.mediapipe_windows import MESH_SCORE, WINDOW, WindowTracker, quiet_native_log
 from avatarkit.face.types import Face
-from avatarkit.runtime import MEDIAPIPE_IMPORT
 
 __all__ = ["FaceDetail", "MediaPipeTasksTracker"]
 
@@ -60,7 +60,7 @@ class MediaPipeTasksTracker(WindowTracker):
         """
         super().__init__(min_score)
         quiet_native_log()
-        self._mediapipe, self._vision = _import_tasks()
+        self._mediapipe, self._vision, self._options = import_tasks()
         self._bundle, detector = _read_bundle(bundle)
         try:
             self._detector: Any = self._vision.FaceDetector.create_from_options(
@@ -138,9 +138,7 @@ class MediaPipeTasksTracker(WindowTracker):
         return self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=part)
 
     def _base(self, model: bytes) -> Any:
-        from mediapipe.tasks.python.core.base_options import BaseOptions
-
-        return BaseOptions(model_asset_buffer=model, delegate=BaseOptions.Delegate.CPU)
+        return self._options(model_asset_buffer=model, delegate=self._options.Delegate.CPU)
 
     def _open_landmarker(self, *, details: bool) -> Any:
         options = self._vision.FaceLandmarkerOptions(
@@ -163,15 +161,3 @@ def _read_bundle(path: Path) -> tuple[bytes, bytes]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: is not MediaPipe's face landmarker bundle: {error}") from error
-
-
-def _import_tasks() -> tuple[Any, Any]:
-    """MediaPipe and its Tasks for pictures."""
-    try:
-        with MEDIAPIPE_IMPORT:
-            import mediapipe
-            from mediapipe.tasks.python import vision
-    except (ImportError, OSError) as error:
-        # OSError: native libraries that mediapipe loads itself are missing.
-        raise DependencyError(f"mediapipe's Tasks cannot be imported ({error}): install mediapipe") from error
-    return mediapipe, vision

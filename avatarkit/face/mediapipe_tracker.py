@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from avatarkit.errors import DependencyError
 from avatarkit.face.boxes import Scored
+from avatarkit.face.mediapipe_imports import imported
 from avatarkit.face.mediapipe_windows import MESH_SCORE, WindowTracker, quiet_native_log
-from avatarkit.runtime import MEDIAPIPE_IMPORT
 
 __all__ = ["MediaPipeTracker"]
 
@@ -96,8 +96,7 @@ def _detections(detector: Any, part: NDArray[np.uint8]) -> list[Scored]:
 def _import_solutions() -> tuple[Any, str]:
     """MediaPipe's module of ready-made graphs, and its version."""
     try:
-        with MEDIAPIPE_IMPORT:
-            import mediapipe
+        mediapipe = imported("mediapipe")
     except ImportError as error:
         raise DependencyError(f"mediapipe cannot be imported ({error}): install mediapipe") from error
     version = str(mediapipe.__version__)
