@@ -5,10 +5,43 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+def visited(
+    chromium: str, make: Callable[[Path], Path], look: Callable[[Browser, Path], dict[str, Any]]
+) -> tuple[dict[str, Any], bool]:
+    """Make a page in a folder, look at it and print its figures; also whether it made no complaint.
+
+    "page_kB", "console_errors" and "outside_requests" join what `look` gives. Without a browser the program ends by 2.
+    """
+    if shutil.which(chromium) is None:
+        print(f"{chromium}: not here; install Chromium or name it by --chromium", file=sys.stderr)
+        raise SystemExit(2)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "page"
+        folder.mkdir()
+        page = make(folder)
+        browser = Browser(chromium, Path(name) / "profile")
+        try:
+            result = look(browser, page)
+        finally:
+            browser.close()
+        errors, outside = browser.complaints(), browser.outside(folder)
+        result |= {"page_kB": page.stat().st_size // 1000, "console_errors": len(errors)}
+        result["outside_requests"] = len(outside)
+    for key, value in result.items():
+        print(f"{key:18} {value}")
+    for item in [*errors, *outside][:5]:
+        print(json.dumps(item)[:300])
+    return result, not errors and not outside
 
 
 class Browser:

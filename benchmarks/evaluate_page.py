@@ -9,17 +9,14 @@ errors, and requests that leave the folder. Exit code 1 where a bar is missed.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from browser import Browser
+from browser import Browser, visited
 
 from avatarkit.media.ffmpeg import ffmpeg_binary
 from avatarkit.media.image import write_image
@@ -114,25 +111,13 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--shots", type=Path)
     options = parser.parse_args()
-    if shutil.which(options.chromium) is None:
-        parser.error(f"{options.chromium}: not here; install Chromium or name it by --chromium")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "evaluation"
-        folder.mkdir()
-        path = make_page(folder, options.clips)
-        browser = Browser(options.chromium, Path(name) / "profile")
-        try:
-            result = look(browser, path, options.shots)
-        finally:
-            browser.close()
-        errors, outside = browser.complaints(), browser.outside(folder)
-        result |= {"page_kB": path.stat().st_size // 1000, "console_errors": len(errors), "outside": len(outside)}
-    for key, value in result.items():
-        print(f"{key:18} {value}")
-    for item in [*errors, *outside][:5]:
-        print(json.dumps(item)[:300])
+    result, quiet = visited(
+        options.chromium,
+        lambda folder: make_page(folder, options.clips),
+        lambda browser, page: look(browser, page, options.shots),
+    )
     slow = max(result["loaded_ms"], result["shown_ms"]) > BAR_MS
-    return int(bool(errors or outside) or slow or not result["worst_first"] or result["wider_than_screen"])
+    return int(not quiet or slow or not result["worst_first"] or result["wider_than_screen"])
 
 
 if __name__ == "__main__":

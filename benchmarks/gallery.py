@@ -9,17 +9,14 @@ thread while it scrolls, console errors, and requests that leave the folder. Exi
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from browser import Browser
+from browser import Browser, visited
 
 from avatarkit.media.ffmpeg import ffmpeg_binary
 from avatarkit.pipelines.batch.gallery import Item, Side, page_of
@@ -136,25 +133,12 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=40)
     parser.add_argument("--shots", type=Path)
     options = parser.parse_args()
-    if shutil.which(options.chromium) is None:
-        parser.error(f"{options.chromium}: not here; install Chromium or name it by --chromium")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "gallery"
-        folder.mkdir()
-        page = make_gallery(folder, options.side)
-        browser = Browser(options.chromium, Path(name) / "profile")
-        try:
-            result = look(browser, page, options.shots)
-        finally:
-            browser.close()
-        result["page_kB"] = page.stat().st_size // 1000
-        errors, outside = browser.complaints(), browser.outside(folder)
-        result |= {"console_errors": len(errors), "outside_requests": len(outside)}
-    for key, value in result.items():
-        print(f"{key:18} {value}")
-    for item in [*errors, *outside][:5]:
-        print(json.dumps(item)[:300])
-    return int(bool(errors or outside) or result["posters_ms"] > BAR_MS or result["left_playing"] > 0)
+    result, quiet = visited(
+        options.chromium,
+        lambda folder: make_gallery(folder, options.side),
+        lambda browser, page: look(browser, page, options.shots),
+    )
+    return int(not quiet or result["posters_ms"] > BAR_MS or result["left_playing"] > 0)
 
 
 if __name__ == "__main__":
