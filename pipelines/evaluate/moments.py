@@ -63,11 +63,10 @@ class Moments:
         if not self._blemishes:
             return {}
         figures: dict[str, float | None] = {"mirrored": 100 * float(np.mean(self._mirrored))}
-        own = None if source is None else blemishes(*source)
-        seen = np.mean(self._blemishes, axis=0)
-        for name, value, before in zip(Blemishes._fields, seen, own or (None, None), strict=True):
-            figures[name] = None if before is None else 100 * float(value - before)
-        return figures
+        if source is None:
+            return figures | dict.fromkeys(Blemishes._fields)
+        above = 100 * (np.mean(self._blemishes, axis=0) - blemishes(*source))
+        return figures | dict(zip(Blemishes._fields, above.tolist(), strict=True))
 
     def _flicker(self, frames: Pair) -> float:
         first, second = (self._nets.person(frame) for frame in frames)

@@ -190,8 +190,8 @@ def _compared(loaded: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
     methods = tables.summary(clips, first["seed"])
     for label, (_, values) in zip(labels, loaded, strict=True):
         for name, value in values["methods"].items():
-            of_sets = {figure: value["figures"][figure] for figure in OF_METHODS if figure in value["figures"]}
-            methods[f"{label}/{name}"]["figures"] |= of_sets
+            whole = {figure: value["figures"][figure] for figure in OF_METHODS if figure in value["figures"]}
+            methods[f"{label}/{name}"]["figures"] |= whole
     return {
         **first,
         "methods": methods,

@@ -91,9 +91,11 @@ class WarpEngine:
         self._mesh = FaceMesh(source.landmarks)
         self._hidden = HiddenSide.of(source, self._mesh)
         self._turns = TurnLimits(head_frame(source.landmarks).rotation, self._hidden)
-        given = self._given
-        makers = FEATURES.values() if given is None else ()
-        self._features = [*(given or ()), *(make(source.picture, source.landmarks) for make in makers)]
+        self._features: Sequence[Feature] = (
+            [make(source.picture, source.landmarks) for make in FEATURES.values()]
+            if self._given is None
+            else self._given
+        )
 
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:
         """For each pixel of the frame the source pixel (H, W, 2) that it shows, in pixels of the drawn picture."""
