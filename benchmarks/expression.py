@@ -33,7 +33,7 @@ from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.load import load_base
 from avatarkit.systems.megaportraits.stages.base import BaseStage
 from avatarkit.systems.megaportraits.stages.config import BaseTrain
-from avatarkit.systems.megaportraits.stages.drive import encode, motion_code
+from avatarkit.systems.megaportraits.stages.drive import drive, encode, motion_code
 from avatarkit.systems.megaportraits.stages.frames import prepared
 from avatarkit.systems.megaportraits.stages.perceptual import Perceptual
 from avatarkit.systems.megaportraits.stages.tracked import tracked_figures
@@ -138,7 +138,7 @@ def crossed(base: Base, samples: PairDataset) -> Any:
     codes = [encode(base, source) for source in sources]
     for number, driver in enumerate(drivers):
         z = motion_code(base, driver["image"], driver["head"])
-        drawn = [base.drive(code, driver["head"], z).image for code in codes]
+        drawn = [drive(base, code, driver, z).image for code in codes]
         columns[f"driver {number + 1}"] = torch.cat([driver["image"], *drawn])
     return sheet(columns)
 
