@@ -42,7 +42,8 @@ class MediaPipeMatting(RoughMatting):
         os.environ.setdefault("GLOG_minloglevel", "2")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            selfie_segmentation = imported("mediapipe.python.solutions.selfie_segmentation")
+            imported("mediapipe")
+            from mediapipe.python.solutions import selfie_segmentation
         except ImportError as error:
             raise DependencyError(
                 f"mediapipe's selfie segmentation is not here ({error}): avatarkit weights fetch selfie-multiclass,"
