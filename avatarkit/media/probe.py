@@ -15,6 +15,7 @@ from avatarkit.media.describe import Description, StreamLine, describe
 from avatarkit.media.ffmpeg import failure_reason
 from avatarkit.media.files import check_readable, refuse_playlist
 from avatarkit.media.image import image_header
+from avatarkit.media.joined import second_start
 from avatarkit.media.mp4 import declared_samples, looks_like_mp4
 from avatarkit.media.rate import RateEstimate, frame_count, round_half_up
 from avatarkit.media.tonemap import ColourSpace, colour_space
@@ -84,7 +85,7 @@ class MediaInfo:
     """One media file. `kind` is "image", "video" or "audio"; `warning` is one line about a damaged file.
 
     With `joined` its times start again midway, and every command has to read it with the times continued; of what has
-    `second_index` the first part alone can be read.
+    `second_file` the first part alone can be read.
     """
 
     path: Path
@@ -94,7 +95,7 @@ class MediaInfo:
     audio: AudioStream | None
     warning: str | None = None
     joined: bool = False
-    second_index: bool = False
+    second_file: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -107,7 +108,7 @@ class MediaInfo:
             notes.append(f"{self.path.name} is interlaced: it is deinterlaced to {float(video.rate):g} frames a second")
         if self.joined:
             notes.append(f"{self.path.name} has times that start again, as joined files do: they are continued")
-        if self.second_index and video is not None:
+        if self.second_file and video is not None:
             read = f"only the first one's {video.frames} frames are read"
             notes.append(f"{self.path.name} holds another file behind the first: {read}")
         return tuple(notes)
@@ -157,7 +158,7 @@ def _probe(path: Path, size: int, mtime_ns: int, timeout_s: float) -> MediaInfo:
     warning = None
     if video.frames_lost:
         warning = truncation_warning(path, video.frames_lost, video.frames + video.frames_lost)
-    second = any(_SECOND_INDEX in text for text in demuxed.log)
+    second = any(_SECOND_INDEX in text for text in demuxed.log) or second_start(path)
     return MediaInfo(path, "video", about.container, video, audio, warning, demuxed.joined, second)
 
 

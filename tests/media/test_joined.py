@@ -11,6 +11,7 @@ import pytest
 from avatarkit.errors import InputError
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.encode import FrameWriter
+from avatarkit.media.joined import second_start
 from avatarkit.media.probe import probe
 from avatarkit.media.sound import SAMPLE_RATE_HZ, read_sound
 
@@ -25,6 +26,9 @@ CODECS = {
     ".mpg": ("-c:v", "mpeg2video", "-bf", "2", "-c:a", "mp2"),
     ".mkv": (*H264, "-c:a", "aac"),
     ".mp4": (*H264, "-c:a", "aac"),
+    ".flv": (*H264, "-c:a", "aac", "-ar", "44100"),
+    ".wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
+    ".mxf": ("-c:v", "mpeg2video", "-c:a", "pcm_s16le", "-ar", "48000"),
 }
 
 
@@ -109,9 +113,26 @@ def test_what_cannot_be_continued_is_refused(make_clip: ClipMaker, tmp_path: Pat
         probe(path)
 
 
-def test_second_index_is_mentioned(make_clip: ClipMaker, tmp_path: Path) -> None:
-    path = joined(tmp_path, part(make_clip, ".mp4", 0), part(make_clip, ".mp4", 1))
+@pytest.mark.parametrize("suffix", [".mp4", ".flv", ".wmv"])
+def test_second_file_is_mentioned(suffix: str, make_clip: ClipMaker, tmp_path: Path) -> None:
+    path = joined(tmp_path, part(make_clip, suffix, 0), part(make_clip, suffix, 1))
     info = probe(path)
     assert info.video is not None
     assert (info.video.frames, info.warning) == (FRAMES, None)
-    assert info.notes == ("joined.mp4 holds another file behind the first: only the first one's 60 frames are read",)
+    only = f"only the first one's {FRAMES} frames are read"
+    assert info.notes == (f"joined{suffix} holds another file behind the first: {only}",)
+
+
+@pytest.mark.parametrize("suffix", [".flv", ".wmv", ".mxf"])
+def test_one_file_is_whole(suffix: str, make_clip: ClipMaker) -> None:
+    assert probe(part(make_clip, suffix, 0)).notes == ()
+
+
+def test_second_start_between_blocks(tmp_path: Path) -> None:
+    header = b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00"
+    path = tmp_path / "long.flv"
+    for gap in range((1 << 20) - 30, (1 << 20) + 5):
+        path.write_bytes(header + bytes(gap) + header)
+        assert second_start(path)
+    path.write_bytes(header + bytes(3 << 20) + header[:-1])
+    assert not second_start(path)
