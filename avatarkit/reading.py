@@ -153,6 +153,25 @@ def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
             raise InputError(f"{path}: is damaged: {error}") from error
 
 
+def read_arrays(path: Path, most: int) -> dict[str, NDArray[Any]]:
+    """The arrays of numbers in a .safetensors file, by name; together they are exactly as large as the file.
+
+    Args:
+        path: the file. most: bytes that it may have.
+
+    Raises:
+        FileNotFoundError: there is none. InputError: it cannot be read, is larger, or holds something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    data = read_bytes(path, most)
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is damaged: {error}") from error
+
+
 def check_id(name: object, what: str = "clip id") -> str:
     """Return `name` if it can stand in file names: parts of letters, digits and _ - . = + @ ~, with / between.
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avatarkit.devices import full_precision
+from avatarkit.errors import UsageError
 
 __all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "advance_norms", "decay_groups", "fold_weights", "standardised"]
 
@@ -43,6 +44,12 @@ class Style:
     standardise: bool = True
     spectral: bool = True
     skip_kernel: int = 1
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.skip_kernel not in (1, 3, 5, 7):
+            raise UsageError(
+                f"network style: {self.groups} groups, skip_kernel {self.skip_kernel}; use 1 or more, and 1, 3, 5 or 7"
+            )
 
 
 class Spectral(nn.Module):

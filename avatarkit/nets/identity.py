@@ -16,6 +16,7 @@ from avatarkit.errors import UsageError
 from avatarkit.metrics.face_embedding import CHIP_PX, POINTS, ResNet29, chip_places
 from avatarkit.nets.convs import Style
 from avatarkit.nets.resnet import CodeHead, ResNet, ResNetConfig
+from avatarkit.nets.sizes import MOST_CROP, check_side
 
 __all__ = ["DLIB", "Identity", "IdentityConfig"]
 
@@ -43,6 +44,8 @@ class IdentityConfig:
         if self.kind == DLIB and (self.code, self.crop_px) != (128, CHIP_PX):
             size = f"{self.code} of {self.crop_px} px"
             raise UsageError(f"identity net {DLIB}: makes 128 numbers of {CHIP_PX} px, not {size}")
+        if self.kind != DLIB:
+            check_side("identity net: face crops", self.crop_px, MOST_CROP, self.net.stride)
 
 
 class Identity(nn.Module):

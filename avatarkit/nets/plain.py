@@ -17,6 +17,7 @@ LARGEST = 1 << 12
 """Of whole numbers in a configuration: sizes, widths, counts of blocks. Published networks stay below half of it."""
 LONGEST = 64
 """Of a list in a configuration."""
+LONGEST_TEXT = 100
 
 
 def to_plain(config: Any) -> dict[str, Any]:
@@ -45,8 +46,8 @@ def from_plain(kind: type[Config], values: object, where: str) -> Config:
     for what, keys in (("lacks", required - set(values)), ("has an unknown", set(values) - names)):
         if keys:
             raise InputError(
-                f"{where}: {what} {sorted(map(str, keys))[0]}; the checkpoint is damaged, or of another version of"
-                " avatarkit"
+                f"{where}: {what} {sorted(map(str, keys))[0][:80]}; the checkpoint is damaged, or of another version"
+                " of avatarkit"
             )
     given = {name: _value(hints[name], values.get(name), f"{where}.{name}") for name in names}
     try:
@@ -76,8 +77,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     elif type(value) is int and not 0 <= value <= LARGEST:
         raise InputError(f"{where}: {value} is no size of a network; the checkpoint is damaged")
     # True is an int to Python, and 1 is a float's value after JSON.
-    elif type(value) is hint or (hint is float and type(value) is int):
+    elif (type(value) is hint and len(str(value)) <= LONGEST_TEXT) or (hint is float and type(value) is int):
         return value
     raise InputError(
-        f"{where}: {repr(value)[:80]} is of another type; the checkpoint is damaged, or of another version"
+        f"{where}: {repr(value)[:80]} is of another type or too long; the checkpoint is damaged, or of another version"
     )

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avatarkit.errors import UsageError
 from avatarkit.nets.blocks import Bottleneck2D, ResBlock2D, down, group_norm
 from avatarkit.nets.convs import Conv2d, Style
 
 __all__ = ["CodeHead", "ResNet", "ResNetConfig"]
+
+MOST_STAGES = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class ResNetConfig:
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     bottleneck: bool = False
     stem_pool: bool = True
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or not 1 <= len(self.blocks) <= MOST_STAGES:
+            raise UsageError(f"ResNet of {len(self.blocks)} stages, width {self.width}: use 1 to {MOST_STAGES} stages")
 
     @property
     def outputs(self) -> int:

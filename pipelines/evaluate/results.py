@@ -106,7 +106,7 @@ def add_fid(methods: dict[str, dict[str, Any]], clips: Sequence[Mapping[str, Any
         own, real, drivers = Gaussian(FEATURES_LENGTH), Gaussian(FEATURES_LENGTH), set()
         for clip in clips:
             features = read_features(marks / f"{clip['key']}{FEATURES}") if clip["method"] == method else None
-            if features is None:
+            if features is None or features[0].shape[1] != FEATURES_LENGTH:
                 continue
             own.add(features[0])
             if clip["driver"] not in drivers:

@@ -7,22 +7,27 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from avatarkit.atomic import write_whole
+from avatarkit.checkpoint import TRAINER, Meta, list_checkpoints, open_checkpoint, prune, write_checkpoint
+from avatarkit.errors import InputError
 from avatarkit.pipelines.personalize.pairs import Pairs, chunks
+from avatarkit.reading import check_number, check_table, check_whole
 from avatarkit.runtime import Progress
 from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.training import Learner
+from avatarkit.weights.load import load_into
 
-STATE = "learned.pt"
+STAGE = "personalize"
+BEST = "best"
+"""Name of the best network in what is kept."""
 SHEET = "held-out.png"
 BATCH = 4
 LOOKED_AT = 24
@@ -89,7 +94,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = Refinement(config)
-        self._pairs, self._perceptual, self._path, self._clock = pairs, perceptual, folder / STATE, clock
+        self._pairs, self._perceptual, self._folder, self._clock = pairs, perceptual, folder, clock
         self._learned_from = np.flatnonzero(~pairs.held_out)
         held = np.flatnonzero(pairs.held_out)
         self._held = held[np.unique(np.linspace(0, len(held) - 1, LOOKED_AT).round().astype(int))]
@@ -119,27 +124,37 @@ class _Run:
         if score < self._score:
             self._score, self._errors = score, errors
             self._best = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        write_whole(self._path.with_name(SHEET), _sheet(refined))
+        write_whole(self._folder / SHEET, _sheet(refined))
         self.seconds += self._clock() - began
         return f"held-out error against the warp's: {described(errors)}"
 
     def keep(self) -> None:
         """Write everything that is needed to go on."""
-        state = {
-            "learner": self._learner.state(), "best": self._best, "errors": self._errors, "score": self._score,
-            "seconds": self.seconds, "worse": self.worse,
-        }  # fmt: skip
-        data = io.BytesIO()
-        torch.save(state, data)
-        write_whole(self._path, data.getvalue())
+        nets, tensors, plain = self._learner.state()
+        if self._best:
+            nets[BEST] = self._best
+        plain |= {"seconds": self.seconds, "worse": self.worse, "errors": self._errors}
+        plain["score"] = self._score if self._best else None
+        steps = self._learner.steps
+        meta = Meta(STAGE, "", steps, steps * BATCH, {}, {name: {} for name in nets}, {}, {}, {})
+        write_checkpoint(self._folder, meta, nets, (tensors, plain))
+        prune(self._folder, 1)
 
     def _restore(self) -> None:
-        if not self._path.is_file():
+        if not list_checkpoints(self._folder):
             return
-        state: dict[str, Any] = torch.load(self._path, weights_only=True, map_location="cpu")
-        self._learner.restore(state["learner"])
-        self._best, self._errors, self._score = state["best"], state["errors"], state["score"]
-        self.seconds, self.worse = state["seconds"], state["worse"]
+        kept = open_checkpoint(self._folder)
+        plain, nets = kept.trainer(), {name: kept.tensors(name) for name in kept.meta.nets}
+        where = kept.folder
+        try:
+            self._learner.restore(nets, kept.tensors(TRAINER), plain, where)
+            self.seconds, self.worse = check_number(plain["seconds"], "seconds"), check_whole(plain["worse"], "worse")
+            if plain["score"] is not None:
+                self._score, self._best = check_number(plain["score"], "score"), nets[BEST]
+                self._errors = check_table(plain["errors"], "errors", check_number)
+                load_into(Refinement(self._learner.net.config), self._best, where, BEST)
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{where}: is damaged: {error}; delete {self._folder}") from error
 
     def result(self) -> Learned:
         """The best network, without the parts that it draws worse than the warp."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
-from avatarkit.atomic import write_json
-from avatarkit.reading import read_json
+from avatarkit.atomic import write_json, write_whole
+from avatarkit.errors import InputError
+from avatarkit.reading import read_array, read_arrays, read_json
 from avatarkit.systems.refined_warp.batch import Batch
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import Sample, shapes
 
-ABOUT = "pairs.json"
+ABOUT, ROWS = "pairs.json", "rows.safetensors"
+MOST_ROWS = 64 << 20
+"""Bytes of what is kept of all moments beside their pictures."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,30 @@ class PairWriter:
         """All are there; `about` says what they are of."""
         for part in self._parts.values():
             part.flush()
-        np.savez(self._folder / "rows.npz", matrices=self._matrices, poses=self._poses, held_out=self._held)
+        rows = {"matrices": self._matrices, "poses": self._poses, "held_out": self._held}
+        write_whole(self._folder / ROWS, save(rows))
         write_json(self._folder / ABOUT, about)
 
 
-def read_pairs(folder: Path) -> tuple[Pairs, dict[str, Any]] | None:
-    """What a folder holds, None where it was not finished."""
+def read_pairs(folder: Path, config: RefinementConfig) -> tuple[Pairs, dict[str, Any]] | None:
+    """What a folder holds; None where it was not finished, is damaged, or has other sizes."""
     try:
         about = read_json(folder / ABOUT)
-        rows = np.load(folder / "rows.npz", allow_pickle=False)
-        parts = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in NAMES}
-    except (FileNotFoundError, json.JSONDecodeError, ValueError, OSError):
+        rows = read_arrays(folder / ROWS, MOST_ROWS)
+        parts = {name: read_array(folder / f"{name}.npy", mapped=True) for name in NAMES}
+        pairs = Pairs(parts, rows["matrices"], rows["poses"], rows["held_out"])
+    except (FileNotFoundError, KeyError, InputError):
         return None
-    return Pairs(parts, rows["matrices"], rows["poses"], rows["held_out"]), about
+    count = pairs.held_out.size
+    wanted = {name: (count, height, width, 9) for name, (width, height) in shapes(config).items()}
+    sound = {name: part.shape for name, part in parts.items()} == wanted and all(
+        array.shape == (count, *shape) and array.dtype == kind and np.isfinite(array).all()
+        for array, shape, kind in (
+            (pairs.matrices, (len(NAMES), 2, 3), np.float32), (pairs.poses, (3,), np.float32),
+            (pairs.held_out, (), np.bool_),
+        )
+    )  # fmt: skip
+    return (pairs, about) if sound and all(part.dtype == np.uint8 for part in parts.values()) else None
 
 
 def chunks(rows: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

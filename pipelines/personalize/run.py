@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 import avatarkit
+from avatarkit.atomic import write_whole
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.open import open_tracker
-from avatarkit.face.types import Face, FaceChoice
+from avatarkit.face.types import LANDMARKS, Face, FaceChoice
 from avatarkit.geometry.crop import head_crop
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig, checked
@@ -29,6 +31,7 @@ from avatarkit.pipelines.personalize.pairs import Pairs, PairWriter, read_pairs
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.render import overlapped
 from avatarkit.pipelines.source import Portrait
+from avatarkit.reading import read_arrays
 from avatarkit.runtime import Progress, cpu_threads, sha256_file
 from avatarkit.systems.refined_warp.avatar_file import Avatar, write_avatar
 from avatarkit.systems.refined_warp.losses import Perceptual, pyramid_loss
@@ -36,6 +39,9 @@ from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.samples import Sample
 from avatarkit.weights.load import present
 
+SOURCE = "source.safetensors"
+MOST_SOURCE = 2 << 30
+"""Bytes: a picture of 300 megapixels, its matte and landmarks."""
 HELD_OUT = 0.12
 """Share of each video, its end, that is not learned from."""
 MOST_FRAMES = 1500
@@ -89,20 +95,20 @@ def personalize(
         config.work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{config.work}: cannot be made: {error.strerror or error}") from error
-    kept = read_pairs(config.work)
-    if kept is None or kept[1].get("key") != key:
+    kept, source = read_pairs(config.work, sizes), _kept_source(config.work / SOURCE)
+    if kept is None or source is None or kept[1].get("key") != key:
         shutil.rmtree(config.work)
         try:
             _prepare(config, sizes, key, hashes, progress)
         except AvatarkitError:
             shutil.rmtree(config.work, ignore_errors=True)
             raise
-        kept = read_pairs(config.work)
+        kept, source = read_pairs(config.work, sizes), _kept_source(config.work / SOURCE)
         assert kept is not None
+        assert source is not None
     else:
         progress.notice(f"goes on with what {config.work} holds")
     pairs, about = kept
-    source = np.load(config.work / "source.npz", allow_pickle=False)
     judge, name = (perceptual, "given") if perceptual is not None else _perceptual(progress)
     learned = learn(pairs, sizes, config.work, config.minutes, judge, config.seed, progress, clock)
     made = {**about["made"], "learned": _figures(learned, pairs, name)}
@@ -141,7 +147,7 @@ def _prepare(
         for row, one in _samples(drawer, take, rows):
             writer.add(one, held_out=row >= first)
             progress.advance()
-    _keep_source(config.work / "source.npz", portrait, others, tools)
+    _keep_source(config.work / SOURCE, portrait, others, tools)
     source = {"video": takes[number].driver.path.name, "frame": frame}
     about = {
         "consent": "confirmed with --consent that the person shown agreed",
@@ -212,7 +218,20 @@ def _keep_source(path: Path, portrait: Portrait, others: Sequence[Face], tools: 
     landmarks = portrait.face.landmarks.copy()
     landmarks[:, :2] -= (window[1].start, window[0].start)
     alpha, _ = tools.matte(picture, landmarks.astype(np.float64))
-    np.savez(path, picture=picture, alpha=alpha, landmarks=landmarks)
+    write_whole(path, save({"picture": picture, "alpha": alpha, "landmarks": landmarks}))
+
+
+def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:
+    """What `_keep_source` wrote; None where nothing is, or something else."""
+    try:
+        source = read_arrays(path, MOST_SOURCE)
+    except (FileNotFoundError, InputError):
+        return None
+    size = source["picture"].shape[:2] if "picture" in source else ()
+    wanted = {"picture": (*size, 3), "alpha": size, "landmarks": (LANDMARKS, 3)}
+    kinds = {"picture": "uint8", "alpha": "float32", "landmarks": "float32"}
+    sound = {name: array.shape for name, array in source.items()} == wanted
+    return source if sound and {name: array.dtype.name for name, array in source.items()} == kinds else None
 
 
 def without_faces(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from avatarkit.checkpoint import open_checkpoint
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.face.types import Face
 from avatarkit.pipelines.driver import DriverPart
@@ -46,15 +48,18 @@ def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path,
     config = PersonalizeConfig((driver,), path, True, minutes=0.02)
     with small.context() as broken:
 
-        def stop(*args: object, **options: object) -> None:
+        def stop(learning: learn._Run) -> str:
+            look(learning)
             raise KeyboardInterrupt
 
-        broken.setattr(learn._Run, "result", stop)
+        look = learn._Run.look
+        broken.setattr(learn._Run, "look", stop)
         with pytest.raises(KeyboardInterrupt):
             personalize(config, NullProgress())
     assert not path.exists()
-    assert config.work.is_dir()
+    shutil.copytree(config.work, workshop / "kept")
     personalize(config, progress)
+    assert read_avatar(path).about["learned"]["steps"] > open_checkpoint(workshop / "kept").meta.step > 0
     return path, progress
 
 
@@ -63,6 +68,30 @@ def test_it_goes_on_after_an_interruption(made: tuple[Path, Notices]) -> None:
     assert any("goes on" in line for line in progress.notices)
     assert "track" not in dict(progress.stages)
     assert [item for item in path.parent.iterdir() if item.name.endswith(".work")] == []
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "rows.safetensors", "face.npy", "source.safetensors"])
+def test_damaged_work_is_made_again(made: tuple[Path, Notices], driver: Path, name: str, tmp_path: Path) -> None:
+    config = PersonalizeConfig((driver,), tmp_path / "me.avatar", True, minutes=0.02)
+    shutil.copytree(made[0].parent / "kept", config.work)
+    (config.work / name).write_bytes(b"PK\3\4")
+
+    def again(*about: object) -> None:
+        raise InputError("made again")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_prepare", again)
+        with pytest.raises(InputError, match="made again"):
+            personalize(config, NullProgress())
+
+
+def test_damaged_learning_is_refused_in_a_line(made: tuple[Path, Notices], driver: Path, tmp_path: Path) -> None:
+    config = PersonalizeConfig((driver,), tmp_path / "me.avatar", True, minutes=0.02)
+    shutil.copytree(made[0].parent / "kept", config.work)
+    (state,) = (config.work / "checkpoints").glob("*/averaged.safetensors")
+    state.write_bytes(state.read_bytes()[:-4])
+    with pytest.raises(InputError, match="delete this folder"):
+        personalize(config, NullProgress())
 
 
 def test_the_file_says_how_it_was_made(made: tuple[Path, Notices], driver: Path) -> None:

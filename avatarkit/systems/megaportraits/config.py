@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from avatarkit.errors import UsageError
 from avatarkit.nets.convs import Style
 from avatarkit.nets.discriminator import DiscriminatorConfig
 from avatarkit.nets.resnet import ResNetConfig
+from avatarkit.nets.sizes import MOST_CROP, MOST_FRAME, check_side
 
 __all__ = [
     "PRESETS", "BaseConfig", "EnhancerConfig", "GazeConfig", "LocalConfig", "PoseConfig",
@@ -82,6 +84,12 @@ class BaseConfig:
     g2d_widths: tuple[int, ...] = (256, 128, 64)
     style: Style = _STYLE
 
+    def __post_init__(self) -> None:
+        check_side("base model: frames", self.size, MOST_FRAME, self.global_net.stride)
+        check_side("base model: face crops", self.face_size, MOST_CROP, self.expression_net.stride)
+        if self.offset_gain is not None and not 0.0 < self.offset_gain <= 10.0:
+            raise UsageError(f"base model: offset_gain {self.offset_gain:g}; use a number above 0, at most 10")
+
 
 @dataclass(frozen=True)
 class EnhancerConfig:
@@ -100,6 +108,9 @@ class EnhancerConfig:
     tail_widths: tuple[int, ...] = (128, 64, 32)
     style: Style = _STYLE
 
+    def __post_init__(self) -> None:
+        check_side("enhancer: frames", self.size, MOST_FRAME)
+
 
 @dataclass(frozen=True)
 class StudentConfig:
@@ -114,6 +125,9 @@ class StudentConfig:
     widths: tuple[int, ...] = (192, 192, 192, 192, 192, 96, 48, 24)
     identity_side: int = 64
     style: Style = _STYLE
+
+    def __post_init__(self) -> None:
+        check_side("student: frames", self.size, MOST_FRAME, self.encoder.stride)
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,9 @@ class GazeConfig:
     keypoint_code: int = 64
     hidden: int = 128
 
+    def __post_init__(self) -> None:
+        check_side("gaze net: eye crops", self.eye_size, MOST_CROP)
+
 
 @dataclass(frozen=True)
 class PoseConfig:
@@ -138,6 +155,9 @@ class PoseConfig:
     size: int = 128
     net: ResNetConfig = _RESNET18
     style: Style = _PLAIN
+
+    def __post_init__(self) -> None:
+        check_side("pose net: frames", self.size, MOST_CROP, self.net.stride)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from avatarkit.nets.convs import Style
 from avatarkit.nets.discriminator import DiscriminatorConfig
 from avatarkit.nets.identity import IdentityConfig
 from avatarkit.nets.resnet import ResNetConfig
-from avatarkit.nets.sizes import doublings
+from avatarkit.nets.sizes import MOST_FRAME, check_side, doublings
 
 __all__ = ["PRESETS", "EnhancerConfig", "FlowConfig", "LinesConfig", "PortraitConfig", "Preset", "check_lines", "lines"]
 
@@ -85,6 +85,7 @@ class FlowConfig:
     style: Style = _SPECTRAL
 
     def __post_init__(self) -> None:
+        check_side("flow net: frames", self.size, MOST_FRAME)
         if len(self.up_widths) >= len(self.down_widths):
             raise UsageError("flow net: give fewer steps up than down")
         doublings(1 << max(len(self.motion_widths), len(self.down_widths)), self.size)
@@ -137,6 +138,7 @@ class EnhancerConfig:
     windows: bool = False
 
     def __post_init__(self) -> None:
+        check_side("enhancer: frames", self.size, MOST_FRAME)
         doublings(1 << len(self.widths), 2 * self.size)
 
 

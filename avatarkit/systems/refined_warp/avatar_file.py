@@ -24,9 +24,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from avatarkit.atomic import write_whole
-from avatarkit.errors import AvatarkitError, InputError, OutputError
+from avatarkit.errors import InputError, OutputError
 from avatarkit.face.types import LANDMARKS
 from avatarkit.nets.plain import from_plain, to_plain
+from avatarkit.nets.trained import filled
 from avatarkit.reading import check_table, open_file, parse_json, read_bytes
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
@@ -79,18 +80,16 @@ def read_avatar(path: Path) -> Avatar:
         raise InputError(f"{path}: no such file") from error
     try:
         about = _about(data)
-        config = from_plain(RefinementConfig, about["config"], "config")
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
-        net = Refinement(config)
-        weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
-        _check_weights(net, weights)
-        net.load_state_dict(weights)
-    except (ValueError, KeyError, TypeError, SafetensorError, AvatarkitError) as error:
-        if isinstance(error, InputError):
-            raise InputError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{path}: is damaged, or no avatar: {error}; make it again") from error
-    return Avatar(picture, alpha, landmarks, net.eval().requires_grad_(False), about["about"])
+    config = from_plain(RefinementConfig, about.get("config"), f"{path}: config")
+    weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
+    net = filled(lambda: Refinement(config), weights, path, "net")
+    return Avatar(picture, alpha, landmarks, net, about["about"])
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -146,14 +145,3 @@ def _picture(
     if float(spread.min()) < 8.0:
         raise ValueError("its landmarks are no face")
     return picture.numpy(), alpha.numpy().astype(np.float32) / np.float32(255.0), landmarks.numpy()
-
-
-def _check_weights(net: Refinement, weights: Mapping[str, torch.Tensor]) -> None:
-    wanted = net.state_dict()
-    if set(weights) != set(wanted):
-        raise ValueError(f"its network has other layers ({len(set(weights) ^ set(wanted))} differ)")
-    for name, tensor in weights.items():
-        if tensor.shape != wanted[name].shape or tensor.dtype != torch.float32:
-            raise ValueError(f"{name} has another shape or type")
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{name} holds values that are no numbers")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from avatarkit.errors import InputError
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.nets.convs import advance_norms
 from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
 from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, part_losses
 from avatarkit.systems.refined_warp.network import Refinement
+from avatarkit.training.state import pack, unpack
+from avatarkit.weights.load import load_into
 
 __all__ = ["Learner"]
 
@@ -25,6 +29,9 @@ ADVERSARIAL_FROM = 0.25
 ADVERSARIAL_EVERY = 2
 CLIP = 1.0
 AVERAGED = 0.985
+_GENERATOR = "generator"
+
+Tensors = dict[str, Tensor]
 
 
 class Learner:
@@ -104,24 +111,31 @@ class Learner:
         self._adversarial.optimiser.step()
         return total
 
-    def state(self) -> dict[str, Any]:
-        """All that a later `restore` needs, tensors and plain values."""
-        return {
-            "steps": self.steps,
-            "net": self.net.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "discriminator": self._adversarial.discriminator.state_dict(),
-            "discriminator_optimiser": self._adversarial.optimiser.state_dict(),
-            "generator": self._generator.get_state(),
-        }
+    @property
+    def _nets(self) -> dict[str, torch.nn.Module]:
+        return {"net": self.net, "averaged": self.averaged, "discriminator": self._adversarial.discriminator}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
-        self.steps = int(state["steps"])
-        self.net.load_state_dict(state["net"])
-        self.averaged.load_state_dict(state["averaged"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._adversarial.discriminator.load_state_dict(state["discriminator"])
-        self._adversarial.optimiser.load_state_dict(state["discriminator_optimiser"])
-        self._generator.set_state(state["generator"])
+    @property
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"net": self._optimiser, "discriminator": self._adversarial.optimiser}
+
+    def state(self) -> tuple[dict[str, Tensors], Tensors, dict[str, Any]]:
+        """All that a later `restore` needs: tensors of each network, those of the training, and its plain values."""
+        tensors, plain = pack(self._optimisers)
+        nets = {name: dict(net.state_dict()) for name, net in self._nets.items()}
+        tensors[_GENERATOR] = self._generator.get_state()
+        return nets, tensors, {"steps": self.steps, "optimisers": plain}
+
+    def restore(
+        self, nets: Mapping[str, Tensors], tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: object
+    ) -> None:
+        """Go on from a `state`; InputError, with `where` it is from, if it is no such learner's."""
+        for name, net in self._nets.items():
+            load_into(net, nets[name], str(where), name).train()
+        try:
+            self.steps, optimisers = int(plain["steps"]), plain["optimisers"]
+            self._generator.set_state(tensors[_GENERATOR])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{where}: is no state of this learning: {error}") from error
+        rest = {name: tensor for name, tensor in tensors.items() if name != _GENERATOR}
+        unpack(self._optimisers, rest, optimisers, where)

@@ -42,7 +42,7 @@ def test_fid_is_that_of_all_frames(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     fidelity = pytest.importorskip("torch_fidelity.metric_fid")
     for number in range(2):
-        write_features(tmp_path / f"k{number}.npz", features(number), features(10 + number))
+        write_features(tmp_path / f"k{number}.safetensors", features(number), features(10 + number))
     given = methods()
     assert add_fid(given, clips(("a", "b")), tmp_path) == {}
     sets = [np.concatenate([features(first + number) for number in range(2)]).astype(np.float64) for first in (0, 10)]
@@ -54,7 +54,7 @@ def test_fid_is_that_of_all_frames(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_driver_counts_once_and_too_few_are_refused(tmp_path: Path) -> None:
     for number in range(2):
-        write_features(tmp_path / f"k{number}.npz", features(number), features(10, 120))
+        write_features(tmp_path / f"k{number}.safetensors", features(number), features(10, 120))
     given = methods()
     assert add_fid(given, clips(("a", "a")), tmp_path) == {}
     own, real = Gaussian(LENGTH), Gaussian(LENGTH)
@@ -68,8 +68,8 @@ def test_a_driver_counts_once_and_too_few_are_refused(tmp_path: Path) -> None:
         "fid": "80 pictures of warp or its drivers; FID needs 100 of each"
     }
     assert given["warp"]["figures"] == {}
-    (tmp_path / "k0.npz").write_bytes(b"PK")
-    assert read_features(tmp_path / "k0.npz") is None
+    (tmp_path / "k0.safetensors").write_bytes(b"PK")
+    assert read_features(tmp_path / "k0.safetensors") is None
     assert "weights fetch inception-fid" in add_fid(methods(), clips(("a",)), tmp_path)["fid"]
 
 

@@ -63,7 +63,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, base: Base) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [("code", 10**9), ("code", 4096), ("g2d_blocks", 4096), ("g2d_blocks", -1), ("side", 0),
-     ("global_net.blocks", [4096] * 9), ("g2d_widths", [8] * 10**5), ("projection", 4096)],
+     ("global_net.blocks", [4096] * 9), ("g2d_widths", [8] * 10**5), ("projection", 4096), ("face_size", 4096),
+     ("face_size", 0), ("size", 0), ("size", 4096), ("offset_gain", 1e300), ("style.groups", 0),
+     ("style.skip_kernel", 4095), ("global_net.blocks", []), ("style", "x" * 10_000)],
 )  # fmt: skip
 def test_a_net_costs_no_more_than_the_tensors_that_come_with_it(
     tmp_path: Path, base: Base, path: str, value: object

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load, save
 
 from avatarkit.errors import InputError, OutputError
+from avatarkit.runtime import peak_memory_bytes
 from avatarkit.systems.protocol import SourceLayers
 from avatarkit.systems.refined_warp.avatar_file import Avatar, read_about, read_avatar, write_avatar
 
@@ -102,10 +103,20 @@ def large_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> N
     about["config"] = {"face": 4096, "mouth": 64, "eye": [48, 32], "widths": [8, 8, 8], "extra": 0}
 
 
+def other_type(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    tensors["net.mouth.colours.bias"] = tensors["net.mouth.colours.bias"].int()
+
+
+def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    """A gigabyte of weights, if it were laid out with memory."""
+    about["config"] = {"face": 64, "mouth": 64, "eye": [48, 32], "widths": [512, 512, 512], "extra": 0}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (no_number, "no numbers"), (other_shape, "another shape"), (other_layers, "other layers"),
+        (no_number, "no numbers"), (other_shape, r"bias is float32 \(3,\), not"), (other_layers, "1 keys too many"),
+        (other_type, "int32"), (wider, "is not net net's state dict"),
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
         (foreign, "no avatar"), (huge_sizes, "no size of a network"), (large_sizes, "patches of"),
     ],
@@ -115,8 +126,10 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     path = tmp_path / "bad.avatar"
     path.write_bytes(changed(written.read_bytes(), change))
+    before = peak_memory_bytes()
     with pytest.raises(InputError, match=said) as error:
         read_avatar(path)
+    assert peak_memory_bytes() - before < 100_000_000
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
 

@@ -69,7 +69,7 @@ def test_it_learns_and_goes_on_exactly_where_it_was(samples: list[Sample]) -> No
             first.step(batch, step / 10)
     assert "adversarial" in {*losses, *whole.step(batch, 0.6)}
     second = learner()
-    second.restore(first.state())
+    second.restore(*first.state(), "here")
     for step in (3, 4, 5, 6):
         second.step(batch, step / 10)
     for name, tensor in whole.averaged.state_dict().items():
