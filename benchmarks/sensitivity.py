@@ -34,6 +34,7 @@ from avatarkit.pipelines.evaluate.measure import MeasureOptions, Measurer
 Picture = NDArray[np.uint8]
 Video = list[Picture]
 Spoil = Callable[[Video, float], Video]
+_STALL = 25
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def _noisy(video: Video, levels: float) -> Video:
 
 
 def _frozen(video: Video, share: float) -> Video:
-    """The last frames stand still."""
-    kept = max(1, round(len(video) * (1 - share)))
-    return [video[min(number, kept - 1)] for number in range(len(video))]
+    """Every second the picture stands still for a share of it."""
+    kept = max(1, round(_STALL * (1 - share)))
+    return [video[min(number, number - number % _STALL + kept - 1)] for number in range(len(video))]
 
 
 def _held(video: Video, frames: float) -> Video:
@@ -163,26 +164,28 @@ def main() -> int:
 
 def _run(given: argparse.Namespace, folder: Path) -> int:
     video, theirs = (_read(path, given.frames, given.size) for path in (given.clip, given.other))
-    driver, source = folder / "driver.mp4", folder / "source.png"
+    driver, stranger, source = folder / "driver.mp4", folder / "stranger.mp4", folder / "source.png"
     _write(driver, video, given.clip)
+    _write(stranger, theirs, given.clip)
     video = _read(driver, given.frames, given.size)
     write_image(source, video[0])
-    own, cross = (Measurer(MeasureOptions(kind, given.size)) for kind in ("self", "cross"))
+    own = (Measurer(MeasureOptions("self", given.size)), driver)
+    # That the output comes nearer to the driver's face is a figure of cross-reenactment alone.
+    cross = (Measurer(MeasureOptions("cross", given.size)), stranger)
     with closing(open_tracker()) as tracker:
         points = max(tracker.detect(video[0]), key=lambda face: face.extent_px).landmarks
     nose, face_px = (int(points[4, 0]), int(points[4, 1])), int(np.ptp(points[:, 1]))
     seen: dict[str, bool] = {}
     print("| spoiling | figure | as it is | spoiled more and more | worse each time |\n|---|---|---|---|---|")
-    clean = _figures((own, cross), driver, driver, source)
+    clean = _figures((own, cross), driver, source)
     for spoiling in spoilings(theirs, nose, face_px):
         if given.only and given.only not in spoiling.name:
             continue
         rows = [clean]
-        # The distance to the driver's face is a figure of cross-reenactment alone.
-        measurers = (own, cross) if "identity_leak" in spoiling.figures else (own,)
+        measured = (own, cross) if "identity_leak" in spoiling.figures else (own,)
         for level in spoiling.levels:
             _write(folder / "spoiled.mp4", spoiling.spoil(video, level), given.clip)
-            rows.append(_figures(measurers, folder / "spoiled.mp4", driver, source))
+            rows.append(_figures(measured, folder / "spoiled.mp4", source))
         for name in spoiling.figures:
             values = [row.get(name) for row in rows]
             known = [value for value in values if value is not None]
@@ -199,9 +202,9 @@ def _run(given: argparse.Namespace, folder: Path) -> int:
     return 1 if missed else 0
 
 
-def _figures(measurers: Sequence[Measurer], output: Path, driver: Path, source: Path) -> dict[str, float | None]:
+def _figures(measured: Sequence[tuple[Measurer, Path]], output: Path, source: Path) -> dict[str, float | None]:
     figures: dict[str, float | None] = {}
-    for measurer in measurers:
+    for measurer, driver in measured:
         figures = {**measurer.measure(Case("case", "spoiled", driver, output, source), None).figures, **figures}
     return figures
 
