@@ -49,9 +49,10 @@ def make_plate(
     if hole.any() and not hole.all():
         hole = hole | _strands(image_rgb, hole)
     plate = inpainter.inpaint(image_rgb, hole)
-    # What is painted runs into what was there, so that no cut shows beside a head that hardly moves.
-    depth = cv2.distanceTransform(near.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    rim = near & (depth < _JOIN * dilate_px) & ~_grown(hole & ~near, 2)
+    # What is painted runs into what was there, so that no cut shows beside a head that hardly moves. Where the hole
+    # goes on, nothing that was there is left to run into.
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    rim = near & (depth < _JOIN * dilate_px)
     share = (depth[rim] / np.float32(max(_JOIN * dilate_px, 1.0)))[:, None]
     own = image_rgb[rim].astype(np.float32)
     plate[rim] = np.round(own + share * (plate[rim] - own))

@@ -147,6 +147,16 @@ def test_plate_runs_into_the_picture_without_a_cut() -> None:
     assert row[38:62].max() == 0
 
 
+def test_a_shadow_around_the_head_leaves_no_contour() -> None:
+    y, x = np.mgrid[:256, :256] - 127.5
+    shadow = np.where(np.hypot(x, y) < 84, 15, 0)[..., None]
+    noise = np.random.default_rng(3).normal(0, 0.5, (256, 256, 3))
+    image = np.clip(190 - shadow + noise, 0, 255).astype(np.uint8)
+    plate = make_plate(image, soft_disc(256, 60, 3), OpenCVInpainter(), 12)
+    middle = cv2.GaussianBlur(plate, (0, 0), 1)[np.hypot(x, y) < 80].astype(int)
+    assert np.ptp(middle) <= 6
+
+
 def test_plate_keeps_things_that_stand_behind() -> None:
     """A flag beside the head is no strand, and no shadow either: it stays right up to the hole."""
     alpha = soft_disc(256, 60, 3)
