@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 
-from avatarkit.checkpoint import Checkpoint, Meta, prune, write_checkpoint
+from avatarkit.checkpoint import Best, Checkpoint, Meta, mark_best, prune, write_checkpoint
 from avatarkit.nets.convs import advance_norms
 from avatarkit.runtime import Progress
 from avatarkit.training import hardware, state
 from avatarkit.training.config import TrainConfig
+from avatarkit.training.doubts import Doubts, diverged
 from avatarkit.training.ema import Ema
-from avatarkit.training.failures import LostWorkerError, TrainingError, keep_batch, out_of_memory_explained
+from avatarkit.training.failures import LostWorkerError, out_of_memory_explained
 from avatarkit.training.feed import Passes, read_batches
 from avatarkit.training.meters import Meters
 from avatarkit.training.schedule import learning_rate
@@ -26,6 +28,7 @@ from avatarkit.training.signals import StopRequests
 from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Batch, Outcome, Stage
 from avatarkit.training.watch import Watch
+from avatarkit.training.writer import Writer
 from avatarkit.weights.load import load_into
 
 Reason = Literal["finished", "asked to stop", "out of time", "stopped early"]
@@ -112,6 +115,7 @@ class Trainer:
         self._model = accelerator.prepare_model(stage)
         self.step = 0
         self._saved_step = -1
+        self._doubts, self._writer = Doubts(), Writer()
         self._reading: Iterator[Batch] = iter(())
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -137,7 +141,7 @@ class Trainer:
 
         Raises:
             TrainingError: a loss or gradient is no longer a number (the batch is saved), or memory ran out.
-            OutputError: a checkpoint or log cannot be written.
+            OutputError: a checkpoint or log cannot be written; of a checkpoint it is raised after a later step.
         """
         began, first = time.monotonic(), self.step
         early = self.options.stop_at_step
@@ -147,7 +151,7 @@ class Trainer:
         watch = Watch(self, self.options.out, first)
         meters = Meters(self.accelerator)
         reported = out_of_memory_explained(self.config, self.accelerator.num_processes)
-        with StopRequests() as requests, watch, reported, closing(self._batches()) as batches:
+        with StopRequests() as requests, watch, reported, self._writer, closing(self._batches()) as batches:
             self.progress.stage("train", (self.config.steps - first) * self.config.batch, "samples")
             due: Reason | None = None
             self._reading = batches
@@ -168,8 +172,11 @@ class Trainer:
                 self.progress.advance(self.config.batch)
                 due = self._reason_to_stop(requests, began)
                 watch.after_step(before, meters, last=due is not None)
+                self._writer.check()
             if self.step > first:
                 self.save()
+            self._writer.wait()
+            self.accelerator.wait_for_everyone()
         seconds = time.monotonic() - began
         return Ended(self.step, self.step - first, self.images, seconds, due, watch.figures)
 
@@ -178,29 +185,49 @@ class Trainer:
         """Samples seen so far, by all processes."""
         return self.step * self.config.batch
 
-    def save(self, *, milestone: bool = False) -> None:
-        """Write a checkpoint, unless this step has one, and remove old ones; one process writes, all wait."""
+    def save(self, *, milestone: bool = False, best: Best | None = None) -> None:
+        """Copy the state for a checkpoint, unless this step has one; it is written while the training goes on.
+
+        One process does so. When the checkpoint stands, it is marked as the best one where it is, and old ones go.
+        """
         if self._saved_step == self.step:
             return
-        if self.accelerator.is_main_process:
-            parts = {name: net.state_dict() for name, net in self.stage.nets.items()}
-            if self.ema is not None:
-                parts |= {f"{name}.ema": net.state_dict() for name, net in self.ema.nets.items()}
-            if self._adversary is not None:
-                parts["discriminator"] = self._adversary.discriminator.state_dict()
-            meta = Meta(
-                stage=self.config.stage,
-                preset=self.config.preset,
-                step=self.step,
-                images=self.images,
-                config=asdict(self.config),
-                milestone=milestone,
-                **vars(self._origin),
-            )
-            write_checkpoint(self.options.out, meta, parts, state.pack(self.optimisers))
-            prune(self.options.out, self.config.keep)
+        self.check_finite()
         self._saved_step = self.step
-        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        parts: dict[str, Mapping[str, torch.Tensor]] = {name: net.state_dict() for name, net in self.stage.nets.items()}
+        if self.ema is not None:
+            parts |= {f"{name}.ema": net.state_dict() for name, net in self.ema.nets.items()}
+        if self._adversary is not None:
+            parts["discriminator"] = self._adversary.discriminator.state_dict()
+        tensors, plain = state.pack(self.optimisers)
+        meta = Meta(
+            stage=self.config.stage,
+            preset=self.config.preset,
+            step=self.step,
+            images=self.images,
+            config=asdict(self.config),
+            milestone=milestone,
+            **vars(self._origin),
+        )
+        # Two copies at once would be one too many.
+        self._writer.wait()
+        copies = {name: state.copied(part) for name, part in parts.items()}
+        self._writer.begin(partial(self._write, meta, copies, (state.copied(tensors), plain), best))
+
+    def _write(
+        self,
+        meta: Meta,
+        parts: Mapping[str, Mapping[str, torch.Tensor]],
+        trainer: tuple[Mapping[str, torch.Tensor], dict[str, Any]],
+        best: Best | None,
+    ) -> None:
+        out = self.options.out
+        write_checkpoint(out, meta, parts, trainer)
+        if best is not None:
+            mark_best(out, best)
+        prune(out, self.config.keep)
 
     def _batches(self) -> Generator[Batch, None, None]:
         here = self.accelerator
@@ -229,7 +256,7 @@ class Trainer:
     def plain_step(self) -> dict[str, torch.Tensor]:
         """One optimiser step; returns the mean of each loss over this process's passes, unweighted."""
         reported: dict[str, torch.Tensor] = {}
-        suspect: Batch | None = None
+        seen: list[tuple[list[int], torch.Tensor]] = []
         passes = self.config.accumulation
         self.optimisers["nets"].zero_grad(set_to_none=True)
         for number in range(passes):
@@ -242,22 +269,16 @@ class Trainer:
                 self.backward(total)
             # After the generator's losses, so that all passes of a step see the same discriminator.
             more = self._teach_adversary(outcome)
-            if suspect is None and (last or not bool(torch.isfinite(total))):
-                suspect = batch
+            seen.append((batch["positions"], total.detach()))
             for name, value in {**terms, **more, "total": total}.items():
                 reported[name] = reported.get(name, 0.0) + value.detach() / passes
-        assert suspect is not None
         limit = self.config.optim.clip_norm or float("inf")
         reported["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self._trained, limit)
         if self._adversary is not None:
             discriminator = self._adversary.discriminator
             hardware.average_gradients(self.accelerator, discriminator)
             reported["discriminator_norm"] = torch.nn.utils.clip_grad_norm_(discriminator.parameters(), limit)
-        # Gradients are means over all processes, so all of them come to the same answer here; nobody has stepped yet.
-        # One question a step to the device.
-        norms = torch.stack([value for name, value in reported.items() if name.endswith("_norm")])
-        if not bool(torch.isfinite(norms).all()):
-            self._diverged(suspect, reported)
+        self._doubts.add(self.step, reported, seen)
         for optimiser in self.optimisers.values():
             optimiser.step()
         if self._adversary is not None:
@@ -292,20 +313,28 @@ class Trainer:
             return "finished"
         limit, early = self.options.max_minutes, self.options.stop_at_step
         late = limit is not None and time.monotonic() - began >= 60 * limit
-        asked, late = hardware.any_process(self.accelerator, requests.received is not None, late)
+        asked = requests.received is not None
+        if self.step % self.config.log_every == 0:
+            asked, late = hardware.any_process(self.accelerator, asked, late)
+        elif self.accelerator.num_processes > 1:
+            # All must leave after the same step, and to agree on it they would wait for their devices.
+            asked = late = False
         if asked:
             return "asked to stop"
         if late:
             return "out of time"
         return "stopped early" if early is not None and self.step >= early else None
 
-    def _diverged(self, batch: Batch, told: dict[str, torch.Tensor]) -> None:
-        values = {name: float(value) for name, value in told.items()}
-        rank = self.accelerator.process_index
-        folder = self.options.out / "diverged" / f"step-{self.step:09d}-process-{rank}"
-        kept = keep_batch(folder, batch, {"step": self.step, "losses": {k: str(v) for k, v in values.items()}})
-        broken = [name for name, value in values.items() if value - value != 0]
-        raise TrainingError(
-            f"step {self.step}: {', '.join(broken)} is no finite number; {kept};"
-            " lower --set optim.lr or optim.clip_norm, or use precision=fp32; checkpoints before are unharmed"
-        )
+    def check_finite(self) -> None:
+        """Ask whether all steps since the last time gave numbers; their weights are to be used for nothing before.
+
+        Gradients are means over all processes, so all of them come to the same answer.
+
+        Raises:
+            TrainingError: one did not; its batch is saved.
+        """
+        doubt = self._doubts.first()
+        if doubt is None:
+            return
+        folder = self.options.out / "diverged" / f"step-{doubt.step:09d}-process-{self.accelerator.process_index}"
+        raise diverged(doubt, self.data.train, folder)

@@ -27,6 +27,11 @@ def pack(optimisers: Mapping[str, torch.optim.Optimizer]) -> tuple[dict[str, tor
     return tensors, plain
 
 
+def copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies on the CPU that later steps do not change."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
 def unpack(
     optimisers: Mapping[str, torch.optim.Optimizer],
     tensors: Mapping[str, torch.Tensor],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import nn
 
-from avatarkit.checkpoint import Best, best_of, mark_best
+from avatarkit.checkpoint import Best, best_of
 from avatarkit.runtime import Progress
 from avatarkit.training import hardware
 from avatarkit.training.config import TrainConfig
@@ -48,8 +49,11 @@ class Training(Protocol):
     def images(self) -> int:
         """Samples seen so far."""
 
-    def save(self, *, milestone: bool = False) -> None:
-        """Write a checkpoint."""
+    def save(self, *, milestone: bool = False, best: Best | None = None) -> None:
+        """Write a checkpoint, and mark it as the best."""
+
+    def check_finite(self) -> None:
+        """Raise TrainingError where a step has not given numbers."""
 
 
 class Watch:
@@ -61,6 +65,7 @@ class Watch:
         self._log: RunLog | None = None
         self._stack = ExitStack()
         self._told_s = -TELL_EVERY_S
+        self._best = best_of(out)
         self.figures: dict[str, float] = {}
 
     def __enter__(self) -> Watch:
@@ -83,26 +88,34 @@ class Watch:
             return every > 0 and images // every > images_before // every
 
         finished = step >= config.steps
+        validates = config.validation_samples > 0 and (
+            due(config.validate_every) or (finished and config.validate_every > 0)
+        )
+        draws = due(config.pictures_every) or (finished and config.pictures_every > 0)
+        milestone = due(config.milestone_every)
+        saves = last or milestone or due(config.checkpoint_every)
         if last or step % config.log_every == 0:
+            # The one question to the device of all these steps: a mean tells whether any of them gave no number.
             values = meters.take()
+            if not all(math.isfinite(value) for name, value in values.items() if name.endswith("_norm")):
+                trainer.check_finite()
             values["lr"] = trainer.optimisers["nets"].param_groups[0]["lr"]
             self.figures |= values
             if self._log is not None:
                 self._log.figures("train", step - 1, images, values)
                 self._tell(values)
-        validated = config.validation_samples > 0 and (
-            due(config.validate_every) or (finished and config.validate_every > 0)
-        )
-        better = False
-        if validated:
+        elif validates or draws or saves:
+            trainer.check_finite()
+        best: Best | None = None
+        if validates:
             # One process looks, all of them save.
-            better = self._log is not None and self._validate(step, images)
-            (better,) = hardware.any_process(trainer.accelerator, better)
-        if self._log is not None and (due(config.pictures_every) or (finished and config.pictures_every > 0)):
+            best = None if self._log is None else self._validate(step, images)
+            (better,) = hardware.any_process(trainer.accelerator, best is not None)
+            saves = saves or better
+        if self._log is not None and draws:
             self._log.picture(step - 1, images, self._sheet())
-        milestone = due(config.milestone_every)
-        if last or milestone or better or due(config.checkpoint_every):
-            trainer.save(milestone=milestone)
+        if saves:
+            trainer.save(milestone=milestone, best=best)
 
     def _nets(self) -> nn.ModuleDict:
         ema = self._trainer.ema
@@ -125,8 +138,8 @@ class Watch:
                 f" {values['images_per_s']:.1f} images/s"
             )
 
-    def _validate(self, step: int, images: int) -> bool:
-        """Measure; returns whether no validation of this run was better."""
+    def _validate(self, step: int, images: int) -> Best | None:
+        """Measure; returns what it gave where no validation of this run was better."""
         trainer = self._trainer
         kind = "validation" if trainer.data.val else "validation-on-train"
         per_pass = max(1, trainer.config.batch // trainer.config.accumulation)
@@ -143,19 +156,19 @@ class Watch:
         for line in trainer.stage.concerns(values, step / trainer.config.steps):
             self._log.warning(step - 1, images, line)
             trainer.progress.notice(f"step {step}: {line}")
-        return self._is_best(step, values)
+        return self._if_best(step, values)
 
-    def _is_best(self, step: int, values: dict[str, float]) -> bool:
-        rule, out = self._trainer.stage.best, self._out
+    def _if_best(self, step: int, values: dict[str, float]) -> Best | None:
+        rule = self._trainer.stage.best
         if rule is None:
-            return False
+            return None
         figure, higher = rule
-        before = best_of(out)
+        before = self._best
         # A run that goes on from an older checkpoint may have been better in a future that is gone.
         if before is not None and before.step < step and (before.value > values[figure]) == higher:
-            return False
-        mark_best(out, Best(step, figure, values[figure]))
-        return True
+            return None
+        self._best = Best(step, figure, values[figure])
+        return self._best
 
     def _sheet(self) -> NDArray[np.uint8]:
         with self._looking():
