@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,24 @@ def choose_device(wanted: str = "auto") -> str:
     if not there[wanted]:
         raise DependencyError(f"--device {wanted}: torch {torch.__version__} finds none here; use --device cpu")
     return wanted
+
+
+def constant(values: Sequence[object], like: torch.Tensor) -> torch.Tensor:
+    """Numbers on the device of a tensor, floats in its precision; the host does not wait for the device.
+
+    To make a tensor there, or to index by a list, would wait for all that the device still has to do.
+    """
+    import torch
+
+    made = torch.tensor(values)
+    if made.is_floating_point():
+        made = made.to(like.dtype)
+    return made.to(like.device, non_blocking=True)
+
+
+def chosen(rows: torch.Tensor, places: Sequence[int]) -> torch.Tensor:
+    """The second dimension of a tensor B x N x ... at places: B x len(places) x ...; see `constant`."""
+    return rows.index_select(1, constant(places, rows))
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

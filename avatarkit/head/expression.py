@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from avatarkit.devices import full_precision
+from avatarkit.devices import chosen, constant, full_precision
 from avatarkit.face import landmarks as lm
 
 __all__ = ["NUMBERS", "expression_numbers"]
@@ -45,24 +45,24 @@ def expression_numbers(landmarks_BN3: Tensor, head_B44: Tensor, picture_px: int)
         # Depths count from the head's origin, which their mean tells well enough: only differences are used below.
         deep = 2 * (points[..., 2:] - points[:, : lm.MESH, 2:].mean(dim=1, keepdim=True)) / picture_px
         placed = torch.cat([flat, deep], dim=-1) - head[:, None, :3, 3]
-        still = placed @ torch.linalg.inv(head[:, :3, :3]).mT
+        still = placed @ torch.linalg.inv_ex(head[:, :3, :3]).inverse.mT
 
         def apart(one: int, other: int) -> Tensor:
             distance: Tensor = (still[:, one] - still[:, other]).norm(dim=-1)
             return distance
 
         right, left, above, below, *outer = _MOUTH
-        lips, corners = (still[:, above, 1] + still[:, below, 1]) / 2, still[:, outer, 1].mean(dim=1)
+        lips, corners = (still[:, above, 1] + still[:, below, 1]) / 2, chosen(still, outer)[..., 1].mean(dim=1)
         eyes, along, across, brows = [], [], [], []
         for upper, lower, iris, brow in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, lm.IRIS_CENTRES, _BROWS, strict=True):
-            ends = still[:, [upper[0], upper[-1]]]
+            ends = chosen(still, [upper[0], upper[-1]])
             width = (ends[:, 0] - ends[:, 1]).norm(dim=-1).clamp(min=1e-4)
-            eyes.append((still[:, list(upper[3:6])] - still[:, list(lower[3:6])]).norm(dim=-1).mean(dim=1))
+            eyes.append((chosen(still, upper[3:6]) - chosen(still, lower[3:6])).norm(dim=-1).mean(dim=1))
             offset = (still[:, iris] - ends.mean(dim=1)) / width[:, None]
             along.append(offset[:, 0])
             across.append(offset[:, 1])
             brows.append(ends[..., 1].mean(dim=1) - still[:, brow, 1])
         numbers = [apart(above, below), apart(right, left), lips - corners, *eyes,
                    torch.stack(along).mean(dim=0), torch.stack(across).mean(dim=0), *brows]  # fmt: skip
-        usual = torch.tensor(list(NUMBERS.values()), device=still.device)
+        usual = constant(list(NUMBERS.values()), still)
         return (torch.stack(numbers, dim=1) - usual[:, 0]) / usual[:, 1]

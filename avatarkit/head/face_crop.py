@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avatarkit.devices import full_precision
+from avatarkit.devices import chosen, constant, full_precision
 from avatarkit.face.landmarks import UPPER_LIDS
 
 __all__ = ["eye_crops", "face_crops", "face_disc", "landmarks_in_face_crop"]
@@ -54,7 +54,7 @@ def landmarks_in_face_crop(landmarks: Tensor, head_B44: Tensor, picture_px: int,
     middle, axes = _face_plane(head_B44)
     norm = (2 * landmarks[..., :2].float() + 1) / picture_px - 1
     with full_precision(landmarks.device):
-        flat = (norm - middle[:, None]) @ torch.linalg.inv(2 * axes).mT * size + (size - 1) / 2
+        flat = (norm - middle[:, None]) @ torch.linalg.inv_ex(2 * axes).inverse.mT * size + (size - 1) / 2
     factor = size / (axes[..., 0].norm(dim=-1) * picture_px)
     return torch.cat([flat, landmarks[..., 2:].float() * factor[:, None, None]], dim=-1)
 
@@ -72,7 +72,7 @@ def eye_crops(image_B3HW: Tensor, landmarks: Tensor, size: int) -> Tensor:
     points = landmarks[..., :2].detach().float()
     crops = []
     for eye, lid in enumerate(UPPER_LIDS):
-        ends = points[:, [lid[0], lid[-1]]]
+        ends = chosen(points, [lid[0], lid[-1]])
         # Lids run from the outer to the inner corner; x of the crop grows as that of the picture.
         along = (ends[:, 1] - ends[:, 0]) * (1 if eye == 0 else -1)
         width = along.norm(dim=-1).clamp(min=_LEAST_PX)
@@ -102,7 +102,7 @@ def _face_plane(head_B44: Tensor) -> tuple[Tensor, Tensor]:
     head = head_B44.detach().float()
     linear = head[:, :3, :3]
     # Sums, since products of matrices would take half precision under autocast.
-    middle = (head[:, :2, :3] * head.new_tensor(FACE_CENTRE)).sum(-1) + head[:, :2, 3]
+    middle = (head[:, :2, :3] * constant(FACE_CENTRE, head)).sum(-1) + head[:, :2, 3]
     least = _LEAST_SHORTENING * linear.norm(dim=1, keepdim=True)[..., :2]
     axes = linear[:, :2, :2]
     length = axes.norm(dim=1, keepdim=True).clamp(min=1e-6)
@@ -120,6 +120,6 @@ def _cut(image_B3HW: Tensor, centre_B2: Tensor, axes_B22: Tensor, size: int) -> 
             x[None, :, :, None] * axes_B22[:, None, None, :, 0] + y[None, :, :, None] * axes_B22[:, None, None, :, 1]
         )
         points = centre_B2[:, None, None] + across
-        grid = (2 * points + 1) / points.new_tensor([width, height]) - 1
+        grid = (2 * points + 1) / constant([float(width), float(height)], points) - 1
         crops = F.grid_sample(image_B3HW.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return F.avg_pool2d(crops, _FINER).to(image_B3HW.dtype)

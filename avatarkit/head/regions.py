@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from avatarkit.devices import chosen
 from avatarkit.face.landmarks import LOWER_LIDS, OUTER_LIP_LOWER, OUTER_LIP_UPPER, UPPER_LIDS
 
 __all__ = ["EYES", "MOUTH", "eyes_mask", "mouth_mask", "region_mask", "region_weights"]
@@ -43,7 +44,7 @@ def mouth_mask(landmarks: Tensor, size: int) -> Tensor:
 
 def _box(landmarks: Tensor, points: tuple[int, ...], size: int, margin: float) -> Tensor:
     # All points of an outline, not one for each side: crossed or missing ones cannot empty the box.
-    places = landmarks[:, list(points), :2].detach().float()
+    places = chosen(landmarks, points)[..., :2].detach().float()
     low, high = places.amin(1) - margin * size, places.amax(1) + margin * size
     axis = torch.arange(size, device=places.device, dtype=torch.float32)
     inside = (axis >= low[..., None]) & (axis <= high[..., None])  # B x 2 x size
@@ -65,7 +66,8 @@ def region_mask(landmarks: Tensor, parts: Sequence[Sequence[int]], height: int, 
     y = torch.arange(height, device=points.device, dtype=torch.float32)[None, :, None]
     result = points.new_zeros(len(points), height, width)
     for part in parts:
-        low, high = points[:, list(part)].amin(dim=1), points[:, list(part)].amax(dim=1)
+        outline = chosen(points, part)
+        low, high = outline.amin(dim=1), outline.amax(dim=1)
         middle, half = (low + high) / 2, _GROWN * (high - low) / 2
         across = half[:, 0].clamp(min=1.0)
         down = torch.maximum(half[:, 1], _LEAST * across)

@@ -59,8 +59,9 @@ def view(photo: Mapping[str, Any], transforms_B44: Tensor) -> dict[str, Any]:
     """
     image = photo["image"]
     size = image.shape[-1]
-    forward = transforms_B44.to(image)
-    back = torch.linalg.inv(forward)[:, :2][:, :, [0, 1, 3]]
+    forward = transforms_B44.to(image, non_blocking=True)
+    back = torch.linalg.inv_ex(forward).inverse[:, :2]
+    back = torch.cat([back[..., :2], back[..., 3:]], dim=2)
     grid = F.affine_grid(back, list(image.shape), align_corners=False)
     points = _normalised(photo["landmarks"], size)
     moved = points @ forward[:, :3, :3].mT + forward[:, None, :3, 3]

@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from avatarkit.devices import chosen
 from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import RIGID
 from avatarkit.nets.features.vgg import IMAGENET_MEAN, IMAGENET_STD
@@ -92,7 +93,7 @@ def keypoints(landmarks: Tensor) -> Tensor:
 
     They tell the net how the head is turned. Irises and lids are not among them: the net is to look at the pixels.
     """
-    points = landmarks[:, list(RIGID), :2].float()
+    points = chosen(landmarks, RIGID)[..., :2].float()
     centred = points - points.mean(dim=1, keepdim=True)
     spread = centred.square().sum(dim=2).mean(dim=1).sqrt().clamp(min=1e-3)
     return (centred / spread[:, None, None]).flatten(1)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from avatarkit.devices import chosen
 from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import UPPER_LIDS
 from avatarkit.head.face_crop import eye_crops
@@ -119,7 +120,7 @@ def eye_mask(landmarks: Tensor, height: int, width: int) -> Tensor:
         B x 1 x H x W float32, 0 or 1.
     """
     points = landmarks[..., :2].detach().float()
-    outer, inner = (points[:, [lids[end] for lids in UPPER_LIDS]] for end in (0, -1))
+    outer, inner = (chosen(points, [lids[end] for lids in UPPER_LIDS]) for end in (0, -1))
     middle, along = (outer + inner) / 2, inner - outer
     span = along.norm(dim=-1, keepdim=True).clamp(min=1e-3)
     along = along / span

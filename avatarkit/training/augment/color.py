@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from avatarkit.devices import constant
 
 __all__ = ["DRIVER_COLORS", "PAIR_COLORS", "ColorStrength", "change_colors", "color_change"]
 
@@ -16,6 +19,7 @@ DRAWS = 7
 _LUMA = (0.299, 0.587, 0.114)
 # NTSC's YIQ: lightness, and two axes of colour in whose plane a hue is an angle.
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_FROM_YIQ = np.linalg.inv(_YIQ).tolist()
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def color_change(draws: Tensor, strength: ColorStrength) -> tuple[Tensor, Tensor
     saturation = (1 + strength.saturation * signed[:, 2])[:, None, None]
     angle = 2 * math.pi * strength.hue_turns * signed[:, 3]
     gains = torch.diag_embed(1 + strength.gain * signed[:, 4:7])
-    grey = draws.new_tensor(_LUMA).expand(3, 3)
+    grey = constant(_LUMA, draws).expand(3, 3)
     dull = saturation * torch.eye(3, dtype=draws.dtype, device=draws.device) + (1 - saturation) * grey
     # About mid grey, not about a picture's own mean: two frames of a pair must change alike.
     matrix = (brightness * contrast)[:, None, None] * (_hue(angle) @ dull @ gains)
@@ -63,10 +67,10 @@ def change_colors(image: Tensor, change: tuple[Tensor, Tensor]) -> Tensor:
 
 def _hue(angle: Tensor) -> Tensor:
     """Turns of the colour circle, (B, 3, 3); greys stay."""
-    to_yiq = angle.new_tensor(_YIQ)
+    to_yiq, back = constant(_YIQ, angle), constant(_FROM_YIQ, angle)
     cosine, sine = torch.cos(angle), torch.sin(angle)
     item, zero = torch.ones_like(angle), torch.zeros_like(angle)
     rows = (item, zero, zero, zero, cosine, -sine, zero, sine, cosine)
     turn = torch.stack(rows, dim=1).reshape(-1, 3, 3)
-    turned: Tensor = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    turned: Tensor = back @ turn @ to_yiq
     return turned

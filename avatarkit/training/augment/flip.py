@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from avatarkit.devices import chosen, constant
 from avatarkit.errors import UsageError
 from avatarkit.face.mirror import MIRROR
 
@@ -34,8 +35,8 @@ def flip_frame(frame: Mapping[str, Tensor], flipped: Tensor) -> dict[str, Tensor
     for name, value in frame.items():
         if name not in _RULES:
             raise UsageError(f"frame column {name}: not known how it looks in a mirror; add a rule to augment_flip")
-        chosen = flipped.to(value.device).reshape(-1, *[1] * (value.dim() - 1))
-        result[name] = torch.where(chosen, _RULES[name](value, width), value)
+        turned = flipped.to(value.device).reshape(-1, *[1] * (value.dim() - 1))
+        result[name] = torch.where(turned, _RULES[name](value, width), value)
     return result
 
 
@@ -44,20 +45,20 @@ def _picture(image: Tensor, width: int) -> Tensor:
 
 
 def _landmarks(points: Tensor, width: int) -> Tensor:
-    turned = points[:, torch.from_numpy(MIRROR.copy()).to(points.device)].clone()
+    turned = chosen(points, MIRROR.tolist())
     turned[..., 0] = width - 1 - turned[..., 0]
     return turned
 
 
 def _head(matrix: Tensor, width: int) -> Tensor:
     """A mirrored head is the canonical volume mirrored, and so is its picture: D M D with D = diag(-1, 1, 1, 1)."""
-    mirror = matrix.new_tensor([-1.0, 1.0, 1.0, 1.0])
+    mirror = constant([-1.0, 1.0, 1.0, 1.0], matrix)
     return matrix * mirror[:, None] * mirror
 
 
 def _gaze(gaze: Tensor, width: int) -> Tensor:
     """Offsets run along the eye towards larger x, and across it."""
-    return gaze.flip(1) * gaze.new_tensor([-1.0, 1.0])
+    return gaze.flip(1) * constant([-1.0, 1.0], gaze)
 
 
 def _eyes(openings: Tensor, width: int) -> Tensor:

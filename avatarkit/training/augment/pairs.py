@@ -44,7 +44,7 @@ def augment_pair(
         UsageError: not one seed per sample, or a column that no rule of mirrors knows.
     """
     image = batch["source"]["image"]
-    numbers = _draws(seeds, len(image), len(_CLIPS) * (1 + augment_color.DRAWS)).to(image.device)
+    numbers = _draws(seeds, len(image), len(_CLIPS) * (1 + augment_color.DRAWS)).to(image.device, non_blocking=True)
     with torch.autocast(image.device.type, enabled=False):
         return {**batch, **_changed(batch, numbers, colors, flip_share)}
 
@@ -71,7 +71,7 @@ def augment_driver(
     Raises:
         UsageError: not one seed per sample.
     """
-    draws = _draws(seeds, len(crops), augment_shape.DRAWS + augment_color.DRAWS).to(crops.device)
+    draws = _draws(seeds, len(crops), augment_shape.DRAWS + augment_color.DRAWS).to(crops.device, non_blocking=True)
     of_shape, of_colors = torch.split(draws, [augment_shape.DRAWS, augment_color.DRAWS], dim=1)
     # Coordinates in half precision would tear the picture.
     with torch.autocast(crops.device.type, enabled=False):

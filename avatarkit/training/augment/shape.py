@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from avatarkit.devices import chosen, constant
 from avatarkit.face import landmarks as lm
 from avatarkit.training.augment.spline import fit_spline, warp
 
@@ -70,7 +71,7 @@ def change_shape(crops: Tensor, landmarks: Tensor, draws: Tensor, strength: Shap
         B x C x H x W.
     """
     height, width = crops.shape[-2:]
-    sides = landmarks.new_tensor([width, height])
+    sides = constant([float(width), float(height)], landmarks)
     points = (2 * landmarks[..., :2] + 1) / sides - 1
     before, after = control_points(points.float(), draws, strength)
     # The picture is drawn backwards: from each place in the new face to where it stood.
@@ -87,13 +88,13 @@ def control_points(points: Tensor, draws: Tensor, strength: ShapeStrength) -> tu
     signed = iter((2 * draws - 1).to(points.dtype).unbind(1))
     eye_size, eye_distance, mouth_size, jaw, forehead = (next(signed)[:, None, None] for _ in range(5))
     shifts = [next(signed)[:, None, None] for _ in range(5)]
-    down = points[:, [lm.CHIN]] - points[:, [lm.FOREHEAD]]
+    down = points[:, lm.CHIN, None] - points[:, lm.FOREHEAD, None]
     half = down.norm(dim=-1, keepdim=True).clamp(min=1e-3) / 2
     down = down / (2 * half)
     aside = torch.stack([down[..., 1], -down[..., 0]], dim=-1)
-    centre = points[:, lm.FACE_OVAL].mean(1, keepdim=True)
+    centre = chosen(points, lm.FACE_OVAL).mean(1, keepdim=True)
 
-    eyes = [points[:, region] for region in _EYES]
+    eyes = [chosen(points, region) for region in _EYES]
     centres = [eye.mean(1, keepdim=True) for eye in eyes]
     between = (centres[0] + centres[1]) / 2
     lift = strength.eye_shift * shifts[0] * half * down
@@ -101,13 +102,13 @@ def control_points(points: Tensor, draws: Tensor, strength: ShapeStrength) -> tu
     for eye, middle in zip(eyes, centres, strict=True):
         place = between + (1 + strength.eye_distance * eye_distance) * (middle - between) + lift
         moved_eyes.append(place + (1 + strength.eye_size * eye_size) * (eye - middle))
-    lips = points[:, _LIPS]
+    lips = chosen(points, _LIPS)
     middle = lips.mean(1, keepdim=True)
     place = middle + strength.mouth_shift * shifts[1] * half * down
     moved_lips = place + (1 + strength.mouth_size * mouth_size) * (lips - middle)
     held, held_moved = torch.cat([*eyes, lips], 1), torch.cat([*moved_eyes, moved_lips], 1)
 
-    outline, nose = points[:, _OUTLINE], points[:, _NOSE]
+    outline, nose = chosen(points, _OUTLINE), chosen(points, _NOSE)
     local = outline - centre
     x, y = ((local * axis).sum(-1, keepdim=True) for axis in (aside, down))
     height = (y / half).clamp(-1, 1)
@@ -145,4 +146,4 @@ def _frame(points: Tensor) -> Tensor:
     """Points on the picture's edge, (B, 12, 2): what is there stays."""
     steps = (-1.0, -1 / 3, 1 / 3, 1.0)
     edge = [(x, y) for x in steps for y in steps if max(abs(x), abs(y)) == 1]
-    return points.new_tensor(edge).expand(len(points), -1, -1)
+    return constant(edge, points).expand(len(points), -1, -1)

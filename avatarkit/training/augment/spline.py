@@ -50,7 +50,9 @@ def fit_spline(points: Tensor, targets: Tensor, stiffness: float = _STIFFNESS) -
     bends = _kernel(centres, centres) + stiffness * torch.eye(count, dtype=exact, device=points.device)
     corner = plane.new_zeros(batch, 3, 3)
     system = torch.cat([torch.cat([bends, plane], 2), torch.cat([plane.mT, corner], 2)], 1)
-    solved = torch.linalg.solve(system, torch.cat([wanted, wanted.new_zeros(batch, 3, 2)], 1)).to(points.dtype)
+    ends = torch.cat([wanted, wanted.new_zeros(batch, 3, 2)], 1)
+    # solve_ex does not wait for the device to report singular matrices.
+    solved = torch.linalg.solve_ex(system, ends).result.to(points.dtype)
     return Spline(points, solved[:, :count], solved[:, count:])
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from avatarkit.devices import constant
 from avatarkit.losses.adversarial import AdversarialLoss
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.systems.megaportraits.base import SourceCode
@@ -37,6 +38,8 @@ class StudentStage(Stage):
     """
 
     best = ("teacher_face_psnr_db", True)
+    person_of_avatar: Tensor
+    person_of_clip: Tensor
 
     def __init__(
         self,
@@ -54,7 +57,10 @@ class StudentStage(Stage):
         self.perceptual = perceptual
         self._config = config
         self._avatars = avatars
-        self._identities, self._people = tuple(identities), tuple(people)
+        numbers = {name: number for number, name in enumerate({*identities, *people})}
+        for kind, names in (("avatar", identities), ("clip", people)):
+            owners = torch.tensor([numbers[name] for name in names])
+            self.register_buffer(f"person_of_{kind}", owners, persistent=False)
         self._sources: SourceCode | None = None
 
     def forward(self, batch: Batch) -> Outcome:
@@ -103,18 +109,14 @@ class StudentStage(Stage):
 
     def _cross(self, shown: Mapping[str, Any], positions: Sequence[int]) -> tuple[Tensor, dict[str, Any]]:
         """An avatar for each sample, and that of its two drivers that shows another person."""
-        device = shown["driver"]["image"].device
-        chosen = [derive(self._config.seed, "avatar", position) % len(self._avatars) for position in positions]
-        same = [
-            self._people[clip] == self._identities[avatar]
-            for clip, avatar in zip(shown["clip"].tolist(), chosen, strict=True)
-        ]
-        swap = torch.tensor(same, device=device)
+        drawn = [derive(self._config.seed, "avatar", position) % len(self._avatars) for position in positions]
+        avatar = constant(drawn, shown["clip"])
+        swap = self.person_of_clip[shown["clip"]] == self.person_of_avatar[avatar]
         driver = {
             key: torch.where(swap.view(-1, *[1] * (value.dim() - 1)), shown["other_driver"][key], value)
             for key, value in shown["driver"].items()
         }
-        return torch.tensor(chosen, device=device), driver
+        return avatar, driver
 
     @torch.no_grad()
     def _target(self, avatar: Tensor, driver: Mapping[str, Any], size: int) -> Tensor:

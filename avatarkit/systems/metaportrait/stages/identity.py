@@ -22,6 +22,8 @@ class IdentityStage(Stage):
         config: of the training. identity: the net. people: identity of each clip of the data, by clip number.
     """
 
+    labels: Tensor
+
     def __init__(self, config: IdentityTrain, identity: Identity, people: Sequence[str]) -> None:
         known = sorted(set(people))
         directions = nn.Linear(identity.config.code, len(known), bias=False)
@@ -31,7 +33,7 @@ class IdentityStage(Stage):
             directions.weight.copy_(torch.sin(rows * 12.9898 + 1.0))
         super().__init__({"identity": identity, "directions": directions})
         self._config = config
-        self._labels = torch.tensor([known.index(name) for name in people])
+        self.register_buffer("labels", torch.tensor([known.index(name) for name in people]), persistent=False)
 
     def forward(self, batch: Batch) -> Outcome:
         """CosFace of sources and drivers."""
@@ -41,7 +43,7 @@ class IdentityStage(Stage):
         vectors = [self.nets["identity"](one["image"], one["landmarks"]) for one in frames]
         weight = self.nets["directions"].weight
         cosines = torch.cat(vectors) @ F.normalize(weight.float(), dim=1).T  # type: ignore[arg-type]
-        labels = self._labels[batch["clip"].cpu()].to(cosines.device).repeat(2)
+        labels = self.labels[batch["clip"]].repeat(2)
         return {"terms": {"cosface": cosface(cosines, labels, config.scale, config.margin)}, "fakes": {}}
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
