@@ -29,6 +29,7 @@ from avatarkit.errors import AvatarkitError, DependencyError, InputError, UsageE
 from avatarkit.nets.convs import fold_weights
 from avatarkit.reading import check_list, check_text, check_whole, parse_json, read_bytes
 from avatarkit.systems.megaportraits.avatar import AvatarEngine, chosen_avatar
+from avatarkit.systems.megaportraits.equivalent import rearranged
 from avatarkit.systems.megaportraits.load import avatars_of, load_student
 from avatarkit.systems.megaportraits.student import Student
 from avatarkit.systems.options import EngineOptions
@@ -40,9 +41,9 @@ OPSET = 17
 MOST_BYTES = 2**31 - 2**20
 """An ONNX file is a protobuf message, which ends there."""
 OPERATORS = frozenset({
-    "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Gather", "Identity",
-    "InstanceNormalization", "MaxPool", "Mul", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Squeeze",
-    "Sub", "Unsqueeze",
+    "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace", "Div", "Gather",
+    "Identity", "InstanceNormalization", "MaxPool", "Mul", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice",
+    "Squeeze", "Sub", "Unsqueeze",
 })  # fmt: skip
 """What students are made of. Files may come from strangers: others could loop, or read other files."""
 _SMALLEST, _LARGEST = 16, 4096
@@ -52,13 +53,13 @@ Picture = NDArray[np.uint8]
 
 
 class _Drawing(nn.Module):
-    """A student with its avatars' modulations in place of what makes them."""
+    """A folded student, rearranged, with its avatars' modulations in place of what makes them."""
 
     def __init__(self, student: Student, numbers: Sequence[int]) -> None:
         super().__init__()
         with torch.no_grad():
             result = student.modulations(torch.tensor(numbers))
-        self.student = student
+        self.student = rearranged(student)
         self.tensors = [tensor for block in result for pair in block for tensor in pair]
 
     def forward(self, driver: Tensor, avatar: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from avatarkit.nets.resnet import ResNet
 from avatarkit.nets.sizes import doublings
 from avatarkit.systems.megaportraits.config import StudentConfig
 
-__all__ = ["Modulation", "Spade", "Student", "StudentBlock"]
+__all__ = ["EnlargingConv2d", "Modulation", "Spade", "Student", "StudentBlock"]
 
 Modulation = tuple[Tensor, Tensor]
 """Scale and shift of a feature map, B x C x h x w each."""
@@ -60,6 +60,14 @@ class Spade(nn.Module):
         return torch.addcmul(modulation[1], instance_norm(x), modulation[0])
 
 
+class EnlargingConv2d(Conv2d):
+    """Convolves the map with its pixels repeated, twice as high and wide."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve B x C x h x w."""
+        return super().forward(up(input))
+
+
 class StudentBlock(nn.Module):
     """Enlargement, twice 3x3 convolution and SPADE, plus a skip, ReLU."""
 
@@ -67,13 +75,15 @@ class StudentBlock(nn.Module):
         """Take channels, both norms, and whether it enlarges."""
         super().__init__()
         self.enlarge = enlarge
-        self.conv1 = Conv2d(inputs, outputs, 3, style)
-        self.conv2 = Conv2d(outputs, outputs, 3, style)
-        self.spade1, self.spade2 = spades
+        self.conv1: nn.Module = (EnlargingConv2d if enlarge else Conv2d)(inputs, outputs, 3, style)
+        self.conv2: nn.Module = Conv2d(outputs, outputs, 3, style)
+        self.spade1: nn.Module = spades[0]
+        self.spade2 = spades[1]
         self.skip = Conv2d(inputs, outputs, 1, style)
 
     def modulations(self, avatar_B: Tensor) -> tuple[Modulation, Modulation]:
         """Of both norms."""
+        assert isinstance(self.spade1, Spade)
         return self.spade1.modulation(avatar_B), self.spade2.modulation(avatar_B)
 
     def forward(self, x: Tensor, modulations: tuple[Modulation, Modulation]) -> Tensor:
@@ -81,7 +91,7 @@ class StudentBlock(nn.Module):
         skipped = self.skip(x)
         if self.enlarge:
             # Repeated pixels and a 1 x 1 convolution change places: a quarter of the work.
-            x, skipped = up(x), up(skipped)
+            skipped = up(skipped)
         y = F.relu(self.spade1(self.conv1(x), modulations[0]), inplace=True)
         y = self.spade2(self.conv2(y), modulations[1])
         return F.relu(y + skipped, inplace=True)
@@ -116,7 +126,7 @@ class Student(nn.Module):
             first, second = (Spade(avatars, width, side, config.identity_side, style) for _ in range(2))
             self.blocks.append(StudentBlock(inputs, width, (first, second), index >= rests, style))
             inputs = width
-        self.last = Conv2d(inputs, 3, 3, style, end=True)
+        self.last: nn.Module = Conv2d(inputs, 3, 3, style, end=True)
 
     def modulations(self, avatar_B: Tensor) -> list[tuple[Modulation, Modulation]]:
         """What the avatar decides, and no driver: compute it once to draw many frames.

@@ -24,6 +24,7 @@ from avatarkit.systems.megaportraits.base import Base
 from avatarkit.systems.megaportraits.build import build_base, build_enhancer, build_student
 from avatarkit.systems.megaportraits.config import PRESETS, BaseConfig, EnhancerConfig, PoseConfig, StudentConfig
 from avatarkit.systems.megaportraits.engine import BaseEngine, open_base, open_student
+from avatarkit.systems.megaportraits.equivalent import Deep, FourPixels, RepeatedRows, rearranged
 from avatarkit.systems.megaportraits.export import (
     OPERATORS,
     OPSET,
@@ -203,14 +204,24 @@ def test_an_exported_student_draws_the_same(
         assert [picture.shape for picture in exported.frames(pictures)] == [(student_config.size,) * 2 + (3,)] * 2
 
 
+def test_rearranged_layers_draw_the_same(student_config: StudentConfig, draw: torch.Generator) -> None:
+    """Each of them somewhere; borders too, which see what lies outside as zero."""
+    net = fold_weights(build_student(replace(student_config, widths=(16, 8, 24)), 1, 0))
+    driver = torch.rand(2, 3, 32, 32, generator=draw)
+    modulations = net.modulations(torch.zeros(2, dtype=torch.int64))
+    wanted = net.draw(driver, modulations)
+    assert {RepeatedRows, Deep, FourPixels} <= {type(module) for module in rearranged(net).modules()}
+    assert (net.draw(driver, modulations) - wanted).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("preset", ["small-256", "tiny-64"])
 def test_the_operators_of_every_preset_are_known(preset: str) -> None:
     """Files with others are refused: the larger presets' encoder has a pooling that the small test nets lack."""
     import onnx
 
     sizes = PRESETS[preset].student
-    net = fold_weights(build_student(replace(sizes, widths=(8,) * len(sizes.widths)), 2, 0))
     for numbers in ([0], [0, 1]):
+        net = fold_weights(build_student(replace(sizes, widths=(8,) * len(sizes.widths)), 2, 0))
         model = onnx.load_from_string(_translated(_Drawing(net, numbers), sizes.size, several=len(numbers) > 1))
         assert {node.op_type for node in model.graph.node} <= OPERATORS
 
