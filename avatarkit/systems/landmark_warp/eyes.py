@@ -14,20 +14,27 @@ from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import HALF_HEIGHT, HALF_WIDTH, EyeFrame, EyePatch, turned_away
-from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.skin import skin_colour
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 RIM_SHARE = 0.03
-"""Lashes and lid margins reach this far (in eye widths) into the opening; no eyeball is read there."""
+"""Lashes and lid margins reach this far (in eye widths) into the opening; no eyeball is read or drawn there."""
+RIM_OF_GAP = 0.2
+"""Of a narrow opening they take at most this share, above and below."""
+RIM_SERVES = (0.4, 0.8)
+"""They are shown where the eye is open by more than the first share of the source's opening, wholly from the second."""
 STIFFNESS = 0.85
 """The white beside the iris is squeezed at most by this share when the iris moves."""
 LID_SHADOW, SHADOW_REACH = 0.42, 0.05
 """The upper lid's shadow on the eyeball: its depth at the lid, and the distance in eye widths over which it fades."""
 CORNER_SHADE = 0.3
 """The eyeball turns away from the light towards the corners of the eye."""
+DARKEST_CORNER, CORNER_SMOOTH = 0.45, 0.04
+"""Of the usual light of an eye's white, the least that a shaded corner may have; shading is smoothed over this share
+of the patch's width."""
 WHITE_CHROMA = 0.5
 """Of the colour of what is seen of an eye's white, the share that belongs to all of it."""
 LIMBUS = (0.9, 1.12)
@@ -36,11 +43,15 @@ LIMBUS = (0.9, 1.12)
 
 @dataclass(frozen=True)
 class Eyeball:
-    """A source's eyeball, completed behind its lids; centre (2,) and radius of the iris in eye widths."""
+    """A source's eyeball, completed behind its lids.
+
+    iris: (2,) its centre in eye coordinates. radius: of the iris in eye widths. opening: between the lids, likewise.
+    """
 
     patch: EyePatch
     iris: Array
     radius: float
+    opening: float
 
 
 class EyeLayer:
@@ -60,7 +71,11 @@ class EyeLayer:
             eye_frame = EyeFrame.of(motion.landmarks, eye, ball.patch.drop * motion.pose.scale)
             if gap.max() < 0.6 or eye_frame.width < 3.0 or turned_away(motion.landmarks, eye):
                 continue
-            outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
+            # Lid margins and lashes lie inside the outline, and are the lids': stretched, but not squashed ones.
+            rim_px = RIM_SHARE * eye_frame.height * rise(gap.max() / eye_frame.height / ball.opening, *RIM_SERVES)
+            inwards = np.minimum(rim_px / np.maximum(gap, 1e-6), RIM_OF_GAP)[:, None]
+            inner_upper, inner_lower = upper + inwards * (lower - upper), lower + inwards * (upper - lower)
+            outline = np.concatenate([smooth_curve(inner_upper), smooth_curve(inner_lower)[::-1]])
             region = Region.around(outline, 3.0, width, height)
             if region is None:
                 continue
@@ -110,7 +125,9 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     upper = frame.local(smooth_curve(landmarks[list(lm.UPPER_LIDS[eye]), :2]))
     lit = patch.pixels / _shadow(local, upper)[..., None]
     whole = _completed(lit, clear, local, centre, radius, skin_colour(picture, landmarks))
-    return Eyeball(patch.with_pixels(whole), centre, radius)
+    lids = outline[: len(lm.UPPER_LIDS[eye])], outline[len(lm.UPPER_LIDS[eye]) :][::-1]
+    opening = max(float((lids[1] - lids[0])[:, 1].max()), 0.02)
+    return Eyeball(patch.with_pixels(whole), centre, radius, opening)
 
 
 def _completed(
@@ -155,12 +172,26 @@ def _white(lit: Pixels, seen: NDArray[np.bool_], rounding: Pixels, skin: Pixels)
     if np.count_nonzero(seen) < 12:
         usual = np.asarray(0.75 * skin.mean() + 0.25 * skin + 12.0, np.float32)
         return np.broadcast_to(usual * rounding[..., None], lit.shape)
-    # Lashes, corners and reflections are no white.
-    middle = float(np.percentile(light[seen], 65))
+    # Lashes, corners and reflections are no white; but one corner may lie in the shadow of the nose.
+    middle = _level_along(light, seen)
     good = seen & (light > 0.75 * middle) & (light < 1.3 * middle)
-    usual = np.asarray(np.median(flat[good], axis=0), np.float32)
+    usual = np.asarray(np.median((flat / middle[..., None])[good], axis=0), np.float32)
     # What is seen of a narrow eye's white is mostly its red rim.
-    usual = usual.mean() + WHITE_CHROMA * (usual - usual.mean())
+    usual = (usual.mean() + WHITE_CHROMA * (usual - usual.mean())) * middle[..., None]
     near = fill_smooth(flat, good.astype(np.float32))
     away = cv2.distanceTransform((~good).astype(np.uint8), cv2.DIST_L2, 3) / np.float32(0.06 * lit.shape[1])
     return np.asarray((usual + np.exp(-away)[..., None] * (near - usual)) * rounding[..., None], np.float32)
+
+
+def _level_along(light: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+    """The light (1, w) of an eye's white along the eye: what is bright in each column, smooth, never very dark."""
+    import cv2
+
+    all_over = float(np.percentile(light[seen], 65))
+    columns = np.flatnonzero(np.count_nonzero(seen, axis=0) >= 3)
+    if not len(columns):
+        return np.full((1, light.shape[1]), all_over, np.float32)
+    levels = [float(np.percentile(light[seen[:, column], column], 65)) for column in columns]
+    line = np.interp(np.arange(light.shape[1]), columns, np.clip(levels, DARKEST_CORNER * all_over, 1.2 * all_over))
+    sigma = CORNER_SMOOTH * light.shape[1]
+    return np.asarray(cv2.GaussianBlur(line[None].astype(np.float32), (0, 0), sigma), np.float32)

@@ -12,6 +12,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.geometry.crop import head_crop
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.eyes import _white
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -109,6 +110,30 @@ def test_open_eyes_look_as_they_did(
     assert own > 120
     assert count == pytest.approx(own, rel=0.2)
     np.testing.assert_allclose(centre, own_centre, atol=1.0)
+
+
+def test_lid_margins_within_the_outline_stay(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Trackers put the outline of an eye on its painted or wet margin, which is the lid's and no eyeball."""
+    lined = picture.copy()
+    for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
+        ring = np.round(landmarks[list(lm.ring(upper, lower)), :2] * 16).astype(np.int32)
+        cv2.polylines(lined, [ring], True, (20, 15, 15), 3, cv2.LINE_AA, 4)
+    lined_engine = WarpEngine()
+    lined_engine.prepare(SourceLayers(lined, lined, np.ones((SIZE, SIZE), np.float32), landmarks))
+    drawn = lined_engine.draw(without_motion(landmarks))[0].mean(2)
+    dark = lined.mean(2) < 60
+    assert np.count_nonzero(dark & (drawn < 60)) > 0.9 * np.count_nonzero(dark)
+
+
+def test_white_that_comes_into_view_is_as_shaded_as_the_white_beside_it() -> None:
+    seen = np.zeros((60, 90), bool)
+    seen[25:35, 10:80] = True
+    shade = np.linspace(0.5, 1.0, 90, dtype=np.float32)
+    lit = np.broadcast_to(200.0 * shade[None, :, None], (60, 90, 3)).astype(np.float32)
+    white = _white(lit, seen, np.ones((60, 90), np.float32), np.array([200, 150, 120], np.float32))
+    above = white[5, 15:75].mean(1)
+    np.testing.assert_allclose(above, 200.0 * shade[15:75], atol=8.0)
+    assert (np.diff(above) > 0).all()
 
 
 @EYES
