@@ -132,6 +132,24 @@ def discard_all() -> None:
         _remove(temporary)
 
 
+def own_folder(root: Path, *names: str) -> Path:
+    """A folder of ours within one that a user names, made where it is not there; it lies there, and not behind a link.
+
+    Args:
+        root: the user's; it may be a link. names: from there on.
+
+    Raises:
+        OSError: one of `names` is a link or a file, or cannot be made.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        root /= name
+        root.mkdir(exist_ok=True)
+        if root.is_symlink():
+            raise OSError(errno.ELOOP, "is a link, which is not followed", str(root))
+    return root
+
+
 def promise(temporary: Path, target: Path) -> None:
     """Note that what a user has named is about to take its name, for `kept_promises`."""
     _promised[target] = temporary.stat().st_ino

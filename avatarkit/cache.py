@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from avatarkit.atomic import begun, left_over_of, sweep, temporary_name
+from avatarkit.atomic import begun, left_over_of, own_folder, sweep, temporary_name
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Cache:
         import filelock
 
         try:
-            (self.folder / LOCKS).mkdir(parents=True, exist_ok=True)
+            own_folder(self.folder, LOCKS)
             # A few hundred names serve all entries, so that locks do not pile up.
             with filelock.FileLock(self.folder / LOCKS / f"{kind}-{entry.name[:2]}"):
                 result = self._read(entry, read)
@@ -129,7 +129,7 @@ class Cache:
         return (value,)
 
     def _make(self, entry: Path, make: Callable[[Path], None]) -> None:
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(self.folder, entry.parent.name)
         with begun(entry, directory=True) as partial:
             make(partial)
             partial.rename(entry)

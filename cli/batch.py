@@ -105,6 +105,7 @@ def batch(
         _status(output, as_json)
         return
     from avatarkit.pipelines.batch import BatchOptions, run
+    from avatarkit.pipelines.batch.gallery import check_gallery, write_gallery
     from avatarkit.pipelines.batch.jobs import drawn
     from avatarkit.pipelines.batch.trial import trial
 
@@ -121,6 +122,8 @@ def batch(
         if dry_run:
             console.summary(trial(asked, refused, options, console))
             return
+        if not no_gallery:
+            check_gallery(output)
         report = run(asked, options, console, refused=refused, show=console.batch, command=command)
         if as_json:
             console.json(report.to_json())
@@ -131,8 +134,6 @@ def batch(
     if isinstance(report, ArrayReport):
         return
     if not no_gallery:
-        from avatarkit.pipelines.batch.gallery import write_gallery
-
         write_gallery(output)
     if not report.complete:
         raise typer.Exit(EXIT_SOME_REFUSED if report.done + report.kept else EXIT_NONE)

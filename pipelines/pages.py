@@ -6,14 +6,22 @@ it is, `thousands` and `share` are number formats. A name that a template misspe
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-__all__ = ["render"]
+from avatarkit.errors import InputError, OutputError
+from avatarkit.reading import read_bytes
+
+__all__ = ["check_own", "render"]
+
+LARGEST_PAGE = 256 << 20
+"""Bytes; what is larger is nothing that we have written."""
 
 
 def render(package: str, template: str, **values: Any) -> str:
@@ -24,6 +32,16 @@ def render(package: str, template: str, **values: Any) -> str:
         values: texts are escaped; `markupsafe.Markup` is taken as HTML.
     """
     return _environment(package).get_template(template).render(values)
+
+
+def check_own(path: Path, mark: str, advice: str) -> None:
+    """Raise OutputError where a file would be replaced that has no `mark` of ours; `advice` says what to do."""
+    try:
+        own = not os.path.lexists(path) or mark.encode() in read_bytes(path, LARGEST_PAGE)
+    except (InputError, FileNotFoundError):
+        own = False
+    if not own:
+        raise OutputError(f"{path}: exists and is {advice}")
 
 
 @lru_cache(maxsize=8)

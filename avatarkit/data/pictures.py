@@ -12,6 +12,9 @@ from avatarkit.errors import InputError
 
 Pixels = NDArray[np.uint8]
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_GREY = b"\x08\0\0\0\0"
+"""Of a PNG's header: depth, colour type, and the only ways of packing, filtering and ordering; see PNG, 11.2.2."""
+_CHUNKS = (b"IHDR", b"IDAT", b"IEND")
 LARGEST_SIDE = 8192
 """Pixels; of pictures whose dataset names no size."""
 
@@ -76,10 +79,17 @@ def decode_image(data: bytes, where: str, *, reduce: int = 1, side: int | None =
 
 
 def decode_matte(data: bytes, where: str, *, side: int | None = None) -> Pixels:
-    """Decode a PNG to (H, W); raises InputError where it is another format or size, or cannot be decoded."""
+    """Decode a PNG as `encode_matte` writes it to (H, W).
+
+    Raises:
+        InputError: it is another format or size, has colours, palettes or anything else beside its levels, which no
+            decoder then sees, or cannot be decoded.
+    """
     import cv2
 
     _check(data, ("PNG",), side, where)
+    if data[24:29] != _GREY or not _plain(data):
+        raise InputError(f"{where}: is no plain PNG of 8-bit grey levels")
 
     return _decoded(data, cv2.IMREAD_GRAYSCALE, where)
 
@@ -112,6 +122,16 @@ def picture_size(data: bytes) -> tuple[str, int, int] | None:
     except (struct.error, IndexError):
         return None  # cut off within its header
     return None
+
+
+def _plain(data: bytes) -> bool:
+    """Whether a PNG has no other chunks than header, levels and end."""
+    at = len(PNG_START)
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] not in _CHUNKS:
+            return False
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return True
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

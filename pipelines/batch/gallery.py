@@ -24,9 +24,10 @@ from avatarkit.media.tags import read_tags
 from avatarkit.pipelines.batch.plan import POSTERS, WORK
 from avatarkit.pipelines.batch.status import journal
 from avatarkit.pipelines.batch.worker import write_poster
-from avatarkit.pipelines.pages import render
+from avatarkit.pipelines.pages import check_own, render
 
 PAGE = "index.html"
+MARK = '<meta name="generator" content="avatarkit">'
 MOST_CELLS = 4_000_000
 """Of a page; journals of strangers could name any number of sources and drivers."""
 PLAYED = (".mp4", ".webm", ".mov")
@@ -63,12 +64,18 @@ class _Found:
     known: set[Path] = field(default_factory=set)
 
 
+def check_gallery(out: Path) -> None:
+    """Raise OutputError where OUT/index.html is a page of somebody else."""
+    check_own(out / PAGE, MARK, "no gallery; move it away, or choose another folder")
+
+
 def write_gallery(out: Path) -> Path:
     """Write OUT/index.html for a batch, or for any folder of results named SOURCE--DRIVER; returns its path.
 
     Raises:
-        InputError: there are no results. OutputError: the page cannot be written.
+        InputError: there are no results. OutputError: the page cannot be written, or is somebody else's.
     """
+    check_gallery(out)
     result = _Found()
     folders = [folder for folder in (out, *sorted(path for path in out.iterdir() if path.is_dir())) if _holds(folder)]
     for folder in folders:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from avatarkit.atomic import write_quickly
+from avatarkit.atomic import own_folder, write_quickly
 from avatarkit.background.choice import INPAINTERS, MATTINGS
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import LIMIT_BYTES, digest_of
@@ -194,8 +194,7 @@ def write_mark(options: BatchOptions, pair: Pair, about: Mapping[str, Any]) -> N
 
 def _note(options: BatchOptions, pair: Pair, about: Mapping[str, Any]) -> None:
     mark = {"pair": pair.name, **about}
-    folder = options.work / MARKS
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(options.out, WORK, MARKS)
     write_quickly(folder / f"{pair.key}.json", json.dumps(mark).encode())
 
 

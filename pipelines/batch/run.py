@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from avatarkit.atomic import sweep
+from avatarkit.atomic import own_folder, sweep
 from avatarkit.cache import Cache
 from avatarkit.errors import Interrupted, OutputError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
-from avatarkit.pipelines.batch.plan import FAILED, LOCKS, BatchOptions, Pair, Plan, make_plan
+from avatarkit.pipelines.batch.plan import FAILED, LOCKS, WORK, BatchOptions, Pair, Plan, make_plan
 from avatarkit.pipelines.batch.status import JOURNAL, Book, Status
 from avatarkit.pipelines.batch.worker import Ready, input_key
 from avatarkit.runtime import NullProgress, Progress, counted
@@ -125,7 +125,7 @@ def run(
     progress, start_s = progress or NullProgress(), time.monotonic()
     part = array_job(os.environ if environment is None else environment) if options.runner == "slurm" else None
     try:
-        options.work.mkdir(parents=True, exist_ok=True)
+        own_folder(options.out, WORK)
     except OSError as error:
         raise OutputError(f"{options.out}: cannot be made: {error.strerror or error}") from error
     if options.runner == "slurm" and part is None:

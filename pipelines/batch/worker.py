@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.atomic import write_quickly
+from avatarkit.atomic import own_folder, write_quickly
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import digest_of
 from avatarkit.errors import AvatarkitError, InputError
@@ -21,6 +21,7 @@ from avatarkit.pipelines.batch.plan import (
     FAILED,
     LOCKS,
     POSTERS,
+    WORK,
     BatchOptions,
     Pair,
     begin_mark,
@@ -146,8 +147,7 @@ class BatchWorker:
         return Made(frames, took_s, engine)
 
     def _note_failure(self, ready: Ready, error: AvatarkitError) -> None:
-        folder = self._options.work / FAILED
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = own_folder(self._options.out, WORK, FAILED)
         what = {"kind": getattr(error, "kind", type(error).__name__), "reason": str(error)}
         write_quickly(folder / f"{input_key(ready.part, ready.config)}.json", json.dumps(what).encode())
 
@@ -202,7 +202,7 @@ def input_key(part: str, config: ReenactConfig) -> str:
 
 
 def write_poster(path: Path, frame: NDArray[np.uint8]) -> None:
-    """A small picture of a frame, RGB or RGBA, for the gallery."""
+    """A small picture of a frame, RGB or RGBA, for the gallery; its path is OUT/.batch/posters/NAME."""
     import io
 
     from PIL import Image
@@ -211,7 +211,8 @@ def write_poster(path: Path, frame: NDArray[np.uint8]) -> None:
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE))
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=80)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    out, *names = path.parents[2], *path.parts[-3:-1]
+    own_folder(out, *names)
     write_quickly(path, data.getvalue())
 
 

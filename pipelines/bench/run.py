@@ -14,6 +14,7 @@ from avatarkit.atomic import write_json, write_whole
 from avatarkit.errors import OutputError, UsageError
 from avatarkit.pipelines.bench import parts
 from avatarkit.pipelines.bench.parts import BenchConfig, Speed
+from avatarkit.pipelines.pages import check_own
 from avatarkit.runtime import NullProgress, Progress, cpu_threads, versions
 
 __all__ = ["PARTS", "BenchConfig", "BenchReport", "bench", "processor"]
@@ -26,6 +27,7 @@ PARTS: Mapping[str, Callable[[BenchConfig, Path], Iterator[Speed]]] = {
     "training": parts.training,
 }
 NEED_DATASET = ("loader", "training")
+HEADS = "| part | what | a second | beside | a second | time, of the bare work |"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ class BenchReport:
     def markdown(self) -> str:
         """A table."""
         about = ", ".join(str(value) for value in self.machine.values())
-        heads = "| part | what | a second | beside | a second | time, of the bare work |"
-        lines = [about, "", heads, "|---|---|---|---|---|---|"]
+        lines = [about, "", HEADS, "|---|---|---|---|---|---|"]
         lines += [
             f"| {speed.part} | {speed.what} | {speed.per_s:.1f} {speed.unit} | {speed.bare} | {speed.bare_per_s:.1f} |"
             f" {speed.ratio:.2f} x |"
@@ -86,6 +87,10 @@ def bench(
             raise UsageError(f"bench {name}: give --dataset DIR, made by avatarkit prepare-data")
     if output is not None and output.suffix != ".json":
         raise UsageError(f"--output {output}: use a name that ends in .json")
+    if output is not None:
+        advice = "no result of bench; choose another name with -o"
+        check_own(output, '"left_out"', advice)
+        check_own(output.with_suffix(".md"), HEADS, advice)
     machine = _machine()
     speeds: list[Speed] = []
     left_out: dict[str, str] = {}

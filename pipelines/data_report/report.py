@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,16 @@ from avatarkit.data.plan import ALIKE
 from avatarkit.data.plan import FILE as PLAN_FILE
 from avatarkit.data.plan_file import read_plan
 from avatarkit.data.shard import read_stats
-from avatarkit.errors import InputError, OutputError
+from avatarkit.errors import OutputError
 from avatarkit.media.output import check_distinct, check_not_ours
 from avatarkit.pipelines.data_report.charts import number
 from avatarkit.pipelines.data_report.facts import Gathered, content, why_not
 from avatarkit.pipelines.data_report.ledger import throughput
 from avatarkit.pipelines.data_report.page import Thumbnail, page
-from avatarkit.reading import read_bytes
+from avatarkit.pipelines.pages import check_own
 from avatarkit.runtime import NullProgress, Progress, versions
 
 MARK = ": dataset report</title>"
-LARGEST_REPORT = 64 << 20
 THUMBNAILS = 24
 """Pictures in each of the two contact sheets."""
 
@@ -95,7 +93,9 @@ def report(dataset: Path, out: Path | None = None, progress: Progress | None = N
     for path in (html_path, json_path):
         check_distinct(path, [folder])
         check_not_ours(path)
-    _check_own(html_path, json_path)
+    advice = "no report of a dataset; choose another name with -o"
+    check_own(html_path, MARK, advice)
+    check_own(json_path, '"format": "avatarkit-data-report"', advice)
     opened = Dataset.open(folder)
     result = _gather(opened)
     figures = content(result)
@@ -194,18 +194,6 @@ def _jpeg(picture: Pixels, limit: int) -> bytes:
         if len(data) <= limit:
             break
     return data
-
-
-def _check_own(html_path: Path, json_path: Path) -> None:
-    """Raise OutputError where a file that is no report of ours would be replaced."""
-    for path, mark in ((html_path, MARK), (json_path, '"format": "avatarkit-data-report"')):
-        if os.path.lexists(path):
-            try:
-                text = read_bytes(path, LARGEST_REPORT).decode("utf-8", "replace")
-            except (InputError, FileNotFoundError):
-                text = ""
-            if mark not in text:
-                raise OutputError(f"{path}: exists and is no report of a dataset; choose another name with -o")
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avatarkit.atomic import own_folder
 from avatarkit.errors import AvatarkitError, UsageError
 from avatarkit.motion.config import MotionConfig
 from avatarkit.pipelines.batch import BatchOptions, Job
@@ -108,8 +109,7 @@ def _pairs(config: EvaluateConfig, given: Given, progress: Progress) -> list[tup
     if config.kind == "self":
         if config.clips is None:
             raise UsageError("evaluate self: give --clips DIR")
-        folder = config.output / WORK / "sources"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = own_folder(config.output, WORK, "sources")
         pairs = []
         for clip in _clips(config, progress):
             try:

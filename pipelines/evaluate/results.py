@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,13 +21,15 @@ from avatarkit.pipelines.evaluate.networks import NOT_MEASURED
 from avatarkit.pipelines.evaluate.page import page
 from avatarkit.pipelines.evaluate.protocols import PROTOCOLS
 from avatarkit.pipelines.evaluate.worker import FEATURES, read_features
+from avatarkit.pipelines.pages import check_own
 from avatarkit.pipelines.program import program_digest
 from avatarkit.reading import read_json
 from avatarkit.runtime import counted, versions
 
-__all__ = ["EvaluateReport", "compare", "read_results", "results_of", "write_results"]
+__all__ = ["EvaluateReport", "check_place", "compare", "read_results", "results_of", "write_results"]
 
 FORMAT, VERSION = "avatarkit-evaluation", 2
+FILES = ("results.json", "results.csv", "table.md", "table.tex", "index.html")
 OWN = ("choices", "key")
 """What a measured case carries that its row in results.json does not."""
 
@@ -128,19 +131,24 @@ def _of_method(value: float, clips: int) -> dict[str, Any]:
     return {"mean": value, "low": None, "high": None, "clips": clips}
 
 
+def check_place(output: Path) -> None:
+    """Raise OutputError where a file in the folder would be replaced that is not of an evaluation."""
+    if not any(os.path.lexists(output / name) for name in FILES):
+        return
+    check_own(output / FILES[0], f'"format": "{FORMAT}"', "no evaluation; choose another folder")
+    if not (output / FILES[0]).exists():
+        first = next(name for name in FILES if os.path.lexists(output / name))
+        raise OutputError(f"{output / first}: exists and is of no evaluation; choose another folder")
+
+
 def write_results(output: Path, results: dict[str, Any], seconds: float) -> None:
     """results.json, csv, tables and the page, each whole or not at all; OutputError where they cannot be written."""
     results["times"]["seconds"] = round(seconds, 1)
-    texts = {
-        "results.csv": tables.csv_text(results),
-        "table.md": tables.markdown(results),
-        "table.tex": tables.latex(results),
-        "index.html": page(results, output),
-    }
+    texts = (tables.csv_text(results), tables.markdown(results), tables.latex(results), page(results, output))
     try:
         output.mkdir(parents=True, exist_ok=True)
-        write_json(output / "results.json", results)
-        for name, text in texts.items():
+        write_json(output / FILES[0], results)
+        for name, text in zip(FILES[1:], texts, strict=True):
             write_whole(output / name, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror or error}") from error
@@ -165,6 +173,7 @@ def compare(paths: Sequence[Path], output: Path) -> EvaluateReport:
     """
     from jinja2 import TemplateError
 
+    check_place(output)
     loaded = [(path, read_results(path)) for path in paths]
     try:
         results = _compared(loaded)

@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from avatarkit.atomic import own_folder
 from avatarkit.cache import digest_of
 from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.evaluate.cases import Refused
 from avatarkit.pipelines.evaluate.config import WORK, EvaluateConfig, Method
 from avatarkit.pipelines.evaluate.drawing import Given, draw, given_videos, size_of
 from avatarkit.pipelines.evaluate.networks import WEIGHTS
-from avatarkit.pipelines.evaluate.results import EvaluateReport, compare, results_of, write_results
+from avatarkit.pipelines.evaluate.results import EvaluateReport, check_place, compare, results_of, write_results
 from avatarkit.pipelines.evaluate.worker import Collector, Setup, Unmeasured, read_mark
 from avatarkit.pipelines.program import program_digest
 from avatarkit.runtime import NullProgress, Progress, sha256_file
@@ -56,12 +57,15 @@ def evaluate(
     part = array_job(os.environ if environment is None else environment) if config.runner == "slurm" else None
     if config.runner == "slurm" and part is None:
         return ArrayReport(config.output, size_of(config), "cases", command, AFTER)
+    check_place(config.output)
     with _folder(config.output), hold_job(config.output / WORK, part) if part else nullcontext():
         given = _given(config, progress, part, environment)
         if not given.cases and part is None:
             why = given.refused[0].reason if given.refused else "no pairs"
             raise InputError(f"evaluate {config.kind}: nothing to measure: {why}")
         clips = _measured(config, given, progress)
+        if not clips and part is None:
+            raise InputError(f"evaluate {config.kind}: nothing could be measured: {given.refused[0].reason}")
         results = results_of(config, given, clips, config.output / WORK / "measured")
         if part is None:
             write_results(config.output, results, time.monotonic() - began)
@@ -71,10 +75,10 @@ def evaluate(
 @contextmanager
 def _folder(output: Path) -> Iterator[None]:
     """The folder of the results and those in it, which go again where an error leaves them empty."""
-    folders = output, output / WORK, output / WORK / "measured"
-    made = [folder for folder in folders if not folder.exists()]
+    measured, *others = (output / WORK / name for name in ("measured", "sources", "clips"))
+    made = [folder for folder in (output, output / WORK, measured, *others) if not folder.exists()]
     try:
-        folders[-1].mkdir(parents=True, exist_ok=True)
+        own_folder(output, WORK, measured.name)
     except OSError as error:
         raise OutputError(f"--output {output}: cannot be made: {error.strerror or error}") from error
     try:

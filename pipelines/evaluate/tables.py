@@ -38,7 +38,7 @@ def tests(clips: Clips) -> list[dict[str, Any]]:
     for clip in clips:
         by_method.setdefault(clip["method"], {})[clip["name"]] = clip["figures"]
     rows: list[dict[str, Any]] = []
-    first, *others = list(by_method)
+    first, *others = list(by_method) or [""]
     for other in others:
         shared = [name for name in by_method[first] if name in by_method[other]]
         for figure in (name for name in FIGURES if name not in OF_METHODS):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 import avatarkit
-from avatarkit.atomic import write_whole
+from avatarkit.atomic import left_over_of, own_folder, write_whole
+from avatarkit.checkpoint import FOLDER
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.open import open_tracker
 from avatarkit.face.types import LANDMARKS, Face, FaceChoice
@@ -26,8 +27,8 @@ from avatarkit.geometry.crop import head_crop
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig, checked
 from avatarkit.pipelines.personalize.footage import Drawer, Take, neutral_frame, portrait_of, track_takes
-from avatarkit.pipelines.personalize.learn import Learned, described, learn
-from avatarkit.pipelines.personalize.pairs import Pairs, PairWriter, read_pairs
+from avatarkit.pipelines.personalize.learn import SHEET, Learned, described, learn
+from avatarkit.pipelines.personalize.pairs import ABOUT, ROWS, Pairs, PairWriter, read_pairs
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.render import overlapped
 from avatarkit.pipelines.source import Portrait
@@ -36,6 +37,7 @@ from avatarkit.runtime import Progress, cpu_threads, sha256_file
 from avatarkit.systems.refined_warp.avatar_file import Avatar, write_avatar
 from avatarkit.systems.refined_warp.losses import Perceptual, pyramid_loss
 from avatarkit.systems.refined_warp.network import RefinementConfig
+from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import Sample
 from avatarkit.weights.load import present
 
@@ -92,12 +94,12 @@ def personalize(
     hashes = {path.name: sha256_file(path) for path in config.footage}
     key = _key(config, hashes)
     try:
-        config.work.mkdir(parents=True, exist_ok=True)
+        own_folder(config.work.parent, config.work.name)
     except OSError as error:
         raise OutputError(f"{config.work}: cannot be made: {error.strerror or error}") from error
     kept, source = read_pairs(config.work, sizes), _kept_source(config.work / SOURCE)
     if kept is None or source is None or kept[1].get("key") != key:
-        shutil.rmtree(config.work)
+        _empty(config.work)
         try:
             _prepare(config, sizes, key, hashes, progress)
         except AvatarkitError:
@@ -116,6 +118,15 @@ def personalize(
     write_avatar(config.output, avatar)
     shutil.rmtree(config.work, ignore_errors=True)
     return PersonalizeReport(config.output, made)
+
+
+def _empty(work: Path) -> None:
+    """Remove a folder of work; OutputError where it holds what no run of ours has put there."""
+    own = {ABOUT, ROWS, SOURCE, SHEET, FOLDER, *(f"{name}.npy" for name in NAMES)}
+    foreign = sorted(path.name for path in work.iterdir() if path.name not in own and left_over_of(path.name) is None)
+    if foreign:
+        raise OutputError(f"{work}: holds {foreign[0]}, which is not of an unfinished avatar; move the folder away")
+    shutil.rmtree(work)
 
 
 def _key(config: PersonalizeConfig, hashes: Mapping[str, str]) -> str:

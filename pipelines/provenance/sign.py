@@ -15,10 +15,13 @@ import avatarkit
 from avatarkit.atomic import begun, left_over_of
 from avatarkit.errors import DependencyError, InputError, OutputError, UsageError
 from avatarkit.pipelines.provenance.marks import SOURCE_TYPE, Marks
+from avatarkit.reading import read_bytes
 
 SIGNED_SUFFIXES = (".mp4", ".mov", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 INPUTS = "org.avatarkit.inputs"
 """Our assertion: hashes of inputs and weights."""
+MOST_PEM = 1 << 20
+"""Bytes of a certificate with those above it, and of a key."""
 _ALGORITHMS = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 
 
@@ -141,7 +144,7 @@ def _ingredients(inputs: Sequence[Input]) -> tuple[list[dict[str, Any]], list[tu
 def _native(signer: Signer) -> Any:
     library = c2pa()
     try:
-        certificate, key = signer.certificate.read_bytes(), signer.key.read_bytes()
+        certificate, key = (read_bytes(path, MOST_PEM, links=True) for path in (signer.certificate, signer.key))
     except OSError as error:
         raise InputError(f"--sign: {error.filename}: {error.strerror or error}") from error
     algorithm = _algorithm(signer.key, key)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 import pytest
 from drawn_clips import drawn_frame, drawn_matte
@@ -30,6 +35,27 @@ def test_mattes_come_back_exactly() -> None:
     matte = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
     assert np.array_equal(decode_matte(encode_matte(matte), "x"), matte)
     assert len(encode_matte(drawn_matte(0, 256))) < 3000
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:33] + chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(10**6))) + data[33:],
+        lambda data: data[:33] + chunk(b"PLTE", bytes(768)) + data[33:],
+        lambda data: data[:33] + chunk(b"acTL", struct.pack(">II", 9, 0)) + data[33:],
+        lambda data: cv2.imencode(".png", np.zeros((48, 48, 3), np.uint8))[1].tobytes(),
+        lambda data: cv2.imencode(".png", np.zeros((48, 48), np.uint16))[1].tobytes(),
+    ],
+)  # fmt: skip
+def test_mattes_are_levels_and_nothing_else(change: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_matte(drawn_matte(0, 48))
+    monkeypatch.setattr(cv2, "imdecode", lambda *about: pytest.fail("a decoder saw it"))
+    with pytest.raises(InputError, match="is no plain PNG"):
+        decode_matte(change(data), "x", side=48)
 
 
 def test_levels_round() -> None:

@@ -29,12 +29,10 @@ from avatarkit.pipelines.batch.plan import MARKS, WORK, read_mark, why_again, wr
 from avatarkit.pipelines.batch.status import Status, WorkerStatus, journal, read_status
 from avatarkit.pipelines.evaluate.cases import read_pairs
 from avatarkit.pipelines.evaluate.results import FORMAT, VERSION, compare
-from avatarkit.pipelines.evaluate.worker import read_features, write_features
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.provenance.inspection import inspect_file
 from avatarkit.prepare.fetch.run import read_note
-from avatarkit.reading import read_array, read_arrays
-from avatarkit.runtime import peak_memory_bytes
+from avatarkit.reading import read_array
 from avatarkit.training.logs import RunLog, read_log
 from tests.data.test_fuzz import (
     CUTS,
@@ -235,47 +233,6 @@ def test_arrays_are_as_long_as_their_file(tmp_path: Path, shape: tuple[int, ...]
     np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(InputError, match="is damaged"):
         read_array(tmp_path / "o.npy", mapped=mapped)
-
-
-def bomb(path: Path) -> None:
-    """64 MB of zeros in 64 kB, as numpy's compressed archives hold them."""
-    with path.open("wb") as file:
-        np.savez_compressed(file, output=np.zeros((2048, 4096)), driver=np.zeros((0, 4096)))
-
-
-def declared(path: Path, shape: list[int], dtype: str = "F32") -> None:
-    """48 bytes that are said to be more, or something else."""
-    entry = {"dtype": dtype, "shape": shape, "data_offsets": [0, 48]}
-    text = json.dumps(dict.fromkeys(("output", "driver"), entry)).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(48))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        bomb, lambda path: declared(path, [1 << 40, 2048]), lambda path: declared(path, [3, 4]),
-        lambda path: declared(path, [1 << 62, 1 << 62]), lambda path: declared(path, [48], "F8_E4M3"),
-        lambda path: path.write_bytes((1 << 62).to_bytes(8, "little") + bytes(48)), lambda path: None,
-        lambda path: path.write_bytes(b"\x10" + bytes(7) + b"[" * 16), lambda path: os.truncate(path, 3 << 30),
-    ],
-)  # fmt: skip
-def test_archives_are_as_large_as_their_file(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    path, before, began = tmp_path / "a.safetensors", peak_memory_bytes(), time.monotonic()
-    path.touch()
-    write(path)
-    with pytest.raises(InputError, match=r"is damaged|more than"):
-        read_arrays(path, 1 << 30)
-    assert read_features(path) is None
-    assert (time.monotonic() - began < 2, peak_memory_bytes() - before < 50_000_000) == (True, True)
-
-
-def test_kept_features_are_numbers(tmp_path: Path) -> None:
-    rows = np.ones((3, 2048), np.float32)
-    write_features(tmp_path / "a", rows, rows[:2])
-    assert [len(part) for part in read_features(tmp_path / "a") or ()] == [3, 2]
-    rows[1, 1] = np.nan
-    write_features(tmp_path / "a", rows, rows[:2])
-    assert read_features(tmp_path / "a") is None
 
 
 def test_kept_layers_of_another_size_are_made_again(tmp_path: Path) -> None:

@@ -85,6 +85,19 @@ def test_damaged_work_is_made_again(made: tuple[Path, Notices], driver: Path, na
             personalize(config, NullProgress())
 
 
+def test_work_of_somebody_else_is_kept(driver: Path, tmp_path: Path, small: pytest.MonkeyPatch) -> None:
+    config = PersonalizeConfig((driver,), tmp_path / "me.avatar", True, minutes=0.02)
+    config.work.mkdir()
+    (config.work / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds thesis\.txt"):
+        personalize(config, NullProgress())
+    other = config.work.rename(tmp_path / "other")
+    config.work.symlink_to(other)
+    with pytest.raises(OutputError, match="is a link"):
+        personalize(config, NullProgress())
+    assert (other / "thesis.txt").read_text() == "mine"
+
+
 def test_damaged_learning_is_refused_in_a_line(made: tuple[Path, Notices], driver: Path, tmp_path: Path) -> None:
     config = PersonalizeConfig((driver,), tmp_path / "me.avatar", True, minutes=0.02)
     shutil.copytree(made[0].parent / "kept", config.work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,10 @@ def test_what_cannot_be_signed_is_refused_at_once(run: Run, identity: Identity, 
     with pytest.raises(UsageError, match="--tsa"):
         run(tmp_path / "out.mp4", tsa="http://127.0.0.1/")
     assert list(tmp_path.iterdir()) == []
+    os.mkfifo(tmp_path / "pipe.pem")
+    for path in (tmp_path / "pipe.pem", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is not a regular file"):
+            run(tmp_path / "out.mp4", sign=(identity.certificate, path))
 
 
 def test_inspect_without_the_library_says_so(signed: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,8 @@ def test_wrong_input_leaves_nothing_behind(tmp_path: Path) -> None:
     for output in (tmp_path / "new", kept):
         with pytest.raises(InputError):
             evaluate(EvaluateConfig("videos", output, pairs=pairs))
+        with pytest.raises(InputError):
+            evaluate(EvaluateConfig("self", output, clips=str(pairs)))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["kept", "pairs.csv"]
 
 
