@@ -26,6 +26,8 @@ LOWER_TEETH_SHOWN = 0.045
 """The lower teeth stand this far above the lower lip of a mouth that is open and wide."""
 WIDENED = 1.03
 """Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
+BARED = 0.02
+"""The same where the lips are this much farther apart than in the source."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -41,11 +43,12 @@ class MouthLayer:
         self._rest = np.array([*lips.mean(0)[:1], min(lips.mean(0)[1], lips[0, 1] + 0.02), lips.mean(0)[2]])
         self._colours = palette(picture, landmarks)
         self._edge = TEETH_BELOW_LINE
+        self._plane = ToothPlane.of(pose, self._rest)
         top, bottom = self._lips_in_skull(landmarks, pose)
         self._width = float(top[-1, 0] - top[0, 0])
         self._own = None
         if float((bottom[:, 1] - top[:, 1]).max()) > SHOWN_GAP:
-            self._own = OwnMouth(picture, ToothPlane.of(pose, self._rest), top, bottom, self._colours.gum)
+            self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.gum)
             if self._own.teeth is not None:
                 self._colours = self._colours.with_teeth(self._own.teeth)
                 self._edge = max(self._edge, self._own.edge)
@@ -69,7 +72,7 @@ class MouthLayer:
         above, below = d - heights(top, s), heights(bottom, s) - d
         jaw = skull.place(motion.landmarks[14, :2])
         wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
-        colours = self._drawn(s, d, jaw, above, below, wide)
+        colours = self._drawn(skull, s, d, jaw, above, below, wide)
         self._shade(colours, above, below)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
@@ -82,11 +85,13 @@ class MouthLayer:
         )
         return upper, lower
 
-    def _drawn(self, s: Pixels, d: Pixels, jaw: Array, above: Pixels, below: Pixels, wide: float) -> Pixels:
+    def _drawn(
+        self, skull: ToothPlane, s: Pixels, d: Pixels, jaw: Array, above: Pixels, below: Pixels, wide: float
+    ) -> Pixels:
         """Teeth, tongue and cavity, (h, w, 3), from the back to the front.
 
         Args:
-            s, d: places in the plane of the teeth. jaw: (2,) middle of the lower lip's edge in it.
+            skull: the plane of the teeth. s, d: places in it. jaw: (2,) middle of the lower lip's edge in it.
             above, below: distances to the upper and to the lower lip. wide: width of the mouth over the source's.
         """
         gap = np.maximum(above + below, 1e-4)
@@ -103,18 +108,23 @@ class MouthLayer:
         # Lips that are drawn together hide the lower teeth.
         open_jaw = float(np.clip((jaw[1] - 0.1) / 0.15, 0.0, 1.0) * np.clip((wide - 0.8) / 0.2, 0.0, 1.0))
         if open_jaw > 0.0 and (own is None or not own.open):
-            place = (s - np.float32(jaw[0]), np.float32(jaw[1] - LOWER_TEETH_SHOWN) - d)
+            a, b = skull.on_arch(s - np.float32(jaw[0]), d)
+            place = (a, np.float32(jaw[1] - LOWER_TEETH_SHOWN) - b)
             row, cover = self._lower.at(*place)
             colours += (open_jaw * cover)[..., None] * (0.62 * row - colours)
         share = 0.0 if own is None else own.share(float(gap.max()))
-        if share < 1.0 or wide > WIDENED:
-            row, cover = self._upper.at(s, d - np.float32(self._edge))
-            if own is not None and share >= 1.0:
-                # In a wider mouth more teeth are seen than the lips left free.
-                cover = cover * rise(np.maximum(own.ends[0] - s, s - own.ends[1]), -0.03, 0.01)
-            colours += cover[..., None] * (row - colours)
+        a, b = skull.on_arch(s, d)
+        row, cover = self._upper.at(a, b - np.float32(self._edge))
+        if own is not None:
+            s, d = skull.on_arch(s, d, since=self._plane)
+        if own is not None and share >= 1.0:
+            # In a mouth that is wider, or more open at its sides, more teeth are seen than the lips left free.
+            beyond = rise(np.maximum(own.ends[0] - s, s - own.ends[1]), -0.03, 0.01)
+            bared = np.float32(1.0) if wide > WIDENED else rise(gap - own.gap(s), 0.0, BARED)
+            cover = cover * beyond * bared
+        colours += cover[..., None] * (row - colours)
         if own is not None and share > 0.0:
-            own.lay_upper(colours, s, d, share)
+            own.lay_upper(colours, s, d, share if share < 1.0 else 1.0 - beyond * bared)
         return colours
 
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:

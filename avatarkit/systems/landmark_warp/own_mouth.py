@@ -24,6 +24,9 @@ GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""
 DARK = 0.6
 """Inside a mouth, what is darker than this share of its light parts is no tooth."""
+SHADED = 0.72
+"""At the ends of a row teeth lie in the shadow of the cheek; those that are darker than this share of the lightest one
+give way to drawn ones where more of them is bared."""
 TOOTH_GAP = 0.035
 """Dark gaps between teeth are narrower than this."""
 REDDEST = 1.45
@@ -61,7 +64,8 @@ class OwnMouth:
         self._split, self._row = 0.5, False
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
-        columns_seen = np.flatnonzero((cover > 0.5).any(0))
+        light = np.where(cover > 0.5, self._inside.mean(2), 0.0).max(0)
+        columns_seen = np.flatnonzero(light > SHADED * light.max(initial=0.0)) if light.any() else []
         self.ends = (float(a[0, columns_seen[0]]), float(a[0, columns_seen[-1]])) if len(columns_seen) else (0.0, 0.0)
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
@@ -111,6 +115,10 @@ class OwnMouth:
         seen = (cover > 0.5) & (np.abs(a) < 0.06)
         return float(np.percentile(b[seen], 98)) if np.count_nonzero(seen) >= 8 else 0.0
 
+    def gap(self, s: Pixels) -> Pixels:
+        """How far apart the source's lips are at places (h, w) along the mouth."""
+        return np.maximum(heights(self._bottom, s) - heights(self._top, s), 0.0)
+
     def share(self, gap: float) -> float:
         """How far the source's own upper teeth serve a mouth that is open by `gap`."""
         if self.teeth is None:
@@ -118,11 +126,15 @@ class OwnMouth:
         # Where lips cut the row short and hide its ends, a wider mouth would show a piece of it.
         return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self._row else STRIP_SERVES)))
 
-    def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float) -> None:
-        """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place."""
+    def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float | Pixels) -> None:
+        """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place.
+
+        Args:
+            share: how opaque, all over or (h, w).
+        """
         top = heights(self._top, s)
         result = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
-        own, cover = result[..., :3], result[..., 3] * np.float32(share / 255.0)
+        own, cover = result[..., :3], result[..., 3] * np.asarray(share, np.float32) / np.float32(255.0)
         own += rise(top - d, GUM_FROM, GUM_FROM + 0.02)[..., None] * (self._gum - own)
         colours += cover[..., None] * (own - colours)
 

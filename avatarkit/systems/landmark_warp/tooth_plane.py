@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.systems.landmark_warp.openings import Region
+from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
+
+FARTHEST = 0.9
+"""The row of teeth bends back up to this share of its arch's radius."""
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -15,11 +19,16 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ToothPlane:
-    """Places in head units to pixels and back. origin: (2,) pixels. matrix, inverse: (2, 2)."""
+    """Places in head units to pixels and back.
+
+    origin: (2,) pixels. matrix, inverse: (2, 2). behind: (2,) where in the plane a thing is seen that lies a head unit
+    behind it.
+    """
 
     origin: Array
     matrix: Array
     inverse: Array
+    behind: Array
 
     @staticmethod
     def of(pose: Similarity, rest: Array) -> "ToothPlane":
@@ -30,7 +39,8 @@ class ToothPlane:
         if abs(float(np.linalg.det(matrix))) < 0.1:
             matrix = np.array([[matrix[0, 0], -matrix[1, 0]], [matrix[1, 0], matrix[0, 0]]]) + 0.1 * np.eye(2)
         matrix = pose.scale * matrix
-        return ToothPlane(pose.apply(rest)[:2], matrix, np.linalg.inv(matrix))
+        inverse = np.linalg.inv(matrix)
+        return ToothPlane(pose.apply(rest)[:2], matrix, inverse, inverse @ (pose.scale * pose.rotation[:2, 2]))
 
     def place(self, point: Array) -> Array:
         """Sideways and down (2,) of a pixel."""
@@ -41,6 +51,19 @@ class ToothPlane:
         x, y = region.pixels()
         m, dx, dy = self.inverse.astype(np.float32), x - np.float32(self.origin[0]), y - np.float32(self.origin[1])
         return np.asarray(m[0, 0] * dx + m[0, 1] * dy), np.asarray(m[1, 0] * dx + m[1, 1] * dy)
+
+    def on_arch(self, s: Pixels, d: Pixels, since: "ToothPlane | None" = None) -> tuple[Pixels, Pixels]:
+        """Where the teeth seen at places (h, w) stand, which form an arch: the farther aside, the farther back.
+
+        since: the plane of a picture that shows them, whose own shift is taken off; a frontal one where not given.
+        """
+        shift = self.behind - (0.0 if since is None else since.behind)
+        stands = s
+        for _ in range(2):  # how far back depends on where it stands
+            aside = np.minimum(np.abs(stands), np.float32(FARTHEST * UPPER_ARCH))
+            back = np.float32(UPPER_ARCH) - np.sqrt(np.float32(UPPER_ARCH**2) - aside**2)
+            stands = s - np.float32(shift[0]) * back
+        return stands, d - np.float32(shift[1]) * back
 
     def pixels(self, s: NDArray[Any], d: NDArray[Any]) -> Pixels:
         """Pixels (h, w, 2) of places."""

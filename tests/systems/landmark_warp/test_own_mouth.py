@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from avatarkit.geometry.rotation import from_vector
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
+from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
 SCALE = 300.0
@@ -70,3 +72,19 @@ def test_no_teeth_are_seen_in_the_dark() -> None:
 @pytest.mark.parametrize("half", [0.08, 0.12])
 def test_where_the_row_ends(half: float) -> None:
     np.testing.assert_allclose(smile(0.7, half=half).ends, (-half, half), atol=0.02)
+
+
+@pytest.mark.parametrize("turn_deg", [-25.0, 25.0])
+def test_teeth_to_the_side_lie_farther_back(turn_deg: float) -> None:
+    """Where a tooth that stands on the arch is seen, the same tooth is looked up; a frontal row has no shift."""
+    turned = ToothPlane.of(Similarity(from_vector(np.radians([0.0, turn_deg, 0.0])), np.zeros(3), SCALE), np.zeros(3))
+    angle = np.radians([-50.0, -20.0, 0.0, 20.0, 50.0])
+    teeth = np.stack([UPPER_ARCH * np.sin(angle), np.zeros(5), UPPER_ARCH * (1.0 - np.cos(angle))], axis=1)
+    seen = SCALE * teeth @ from_vector(np.radians([0.0, turn_deg, 0.0])).T
+    places = np.array([turned.place(point[:2]) for point in seen])
+    s, d = turned.on_arch(places[:, 0].astype(np.float32), places[:, 1].astype(np.float32))
+    before = np.abs(places[:, 0] - teeth[:, 0])
+    assert (np.abs(s - teeth[:, 0]) <= 0.5 * before + 0.002).all()
+    np.testing.assert_allclose(d, 0.0, atol=1e-6)
+    same, _ = turned.on_arch(places[:, 0].astype(np.float32), places[:, 1].astype(np.float32), since=turned)
+    np.testing.assert_allclose(same, places[:, 0], rtol=1e-6)
