@@ -65,7 +65,7 @@ class OwnMouth:
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
         light = np.where(cover > 0.5, self._inside.mean(2), 0.0).max(0)
-        columns_seen = np.flatnonzero(light > SHADED * light.max(initial=0.0)) if light.any() else []
+        columns_seen = np.flatnonzero(light > SHADED * light.max(initial=0.0))
         self.ends = (float(a[0, columns_seen[0]]), float(a[0, columns_seen[-1]])) if len(columns_seen) else (0.0, 0.0)
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
