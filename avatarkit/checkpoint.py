@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 
 from avatarkit.atomic import replaced, write_whole
 from avatarkit.errors import InputError, OutputError
-from avatarkit.reading import open_file, parse_json, read_bytes, read_json
+from avatarkit.reading import parse_json, read_bytes, read_json, read_tensors, shown
 
 FORMAT = "avatarkit-checkpoint"
 VERSION = 1
@@ -94,7 +94,7 @@ class Checkpoint:
         try:
             return load(data)
         except (SafetensorError, ValueError, KeyError) as error:
-            raise InputError(f"{self.folder / file}: cannot be read: {error}") from error
+            raise InputError(f"{self.folder / file}: cannot be read: {str(error)[:200]}") from error
 
     def trainer(self) -> dict[str, Any]:
         """The plain values of the trainer's state; InputError as `tensors`."""
@@ -108,11 +108,11 @@ class Checkpoint:
         if wanted is None:
             raise InputError(f"{self.folder}: the checkpoint of stage {self.meta.stage} has no {name}")
         try:
-            with open_file(path) as file:
-                data = file.read()
+            data = read_tensors(path) if path.suffix == ".safetensors" else read_bytes(path)
         except (OSError, InputError) as error:
             raise InputError(
-                f"{path}: is missing, a link or unreadable, the checkpoint is damaged; use another checkpoint"
+                f"{path}: is missing, cut off, a link or unreadable, the checkpoint is damaged; use another checkpoint,"
+                " or delete this folder and the training goes on from the one before"
             ) from error
         if hashlib.sha256(data).hexdigest() != wanted:
             raise InputError(
@@ -155,11 +155,12 @@ def open_checkpoint(path: Path) -> Checkpoint:
     values = _parsed(data, meta_path)
     known = values.pop("format", None)
     if known != FORMAT:
-        raise InputError(f"{meta_path}: is not a checkpoint of avatarkit (its format is {known!r}, not {FORMAT!r})")
+        form = f"its format is {shown(known)}, not {FORMAT!r}"
+        raise InputError(f"{meta_path}: is not a checkpoint of avatarkit ({form})")
     version = values.pop("version", None)
     if version != VERSION:
         raise InputError(
-            f"{meta_path}: is a checkpoint of version {version!r}, this program reads version {VERSION};"
+            f"{meta_path}: is a checkpoint of version {shown(version)}, this program reads version {VERSION};"
             " use the avatarkit that wrote it, or train again"
         )
     try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_JSON_BYTES = 64 << 20
 """Of json whose reader names no other limit."""
+MOST_TENSORS = 2 << 20
+"""Bytes of the header of tensors, which names each; those of our largest training have a quarter of it."""
 LONGEST_LINE = 1 << 20
 """Bytes, of json lines."""
 DEEPEST_JSON = 64
@@ -165,11 +167,40 @@ def read_arrays(path: Path, most: int) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = read_bytes(path, most)
+    data = read_tensors(path, most)
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is damaged: {error}") from error
+        raise InputError(f"{path}: is damaged: {str(error)[:200]}") from error
+
+
+def read_tensors(path: Path, most: int | None = None, *, links: bool = False) -> bytes:
+    """All bytes of a safetensors file, whose header is read first: it must not name far more tensors than are meant,
+    which take seconds to make, and its tensors must be exactly what follows it.
+
+    Args:
+        path: the file. most: bytes that it may have; None: as many as its tensors. links: as `open_file`.
+
+    Raises:
+        FileNotFoundError: there is none. InputError: it cannot be read, is larger, or something else.
+    """
+    with open_file(path, links=links) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise InputError(f"{path}: has {size} bytes, more than the {most} that such a file may have")
+        try:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if not 2 <= length <= min(MOST_TENSORS, size - 8):
+                raise ValueError("its header has no length that can be meant")
+            start += file.read(length)
+            header = check_table(parse_json(start[8:]), "its header")
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            if len(start) + max(ends, default=0) != size:
+                raise ValueError(f"its tensors are not what it has {size} bytes for")
+            return start + file.read()
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise InputError(f"{path}: is damaged: {str(error)[:200]}") from error
 
 
 def check_id(name: object, what: str = "clip id") -> str:
@@ -182,7 +213,7 @@ def check_id(name: object, what: str = "clip id") -> str:
     if all(map(_ID_PART.fullmatch, text.split("/"))) and len(text.encode()) <= LONGEST_ID:
         return text
     raise InputError(
-        f"{what} {_shown(name)} cannot be used: letters, digits and _-.=+@~ are allowed, at most {LONGEST_ID} bytes,"
+        f"{what} {shown(name)} cannot be used: letters, digits and _-.=+@~ are allowed, at most {LONGEST_ID} bytes,"
         " no part beginning with a dot"
     )
 
@@ -190,7 +221,7 @@ def check_id(name: object, what: str = "clip id") -> str:
 def check_shard_name(name: object) -> str:
     """Return the name of a shard, such as train-00000; InputError for anything else."""
     if not isinstance(name, str) or not _SHARD.fullmatch(name):
-        raise InputError(f"shard {_shown(name)}: is no name of a shard such as train-00000")
+        raise InputError(f"shard {shown(name)}: is no name of a shard such as train-00000")
     return name
 
 
@@ -202,9 +233,9 @@ def is_shard_name(name: str) -> bool:
 def check_inside(name: object, what: str) -> str:
     """Return a relative path, / between parts, that does not climb; InputError for anything else."""
     if not isinstance(name, str) or not 0 < len(name) <= 4096 or name.startswith("/") or "\0" in name:
-        raise InputError(f"{what} {_shown(name)}: is not a path inside a folder")
+        raise InputError(f"{what} {shown(name)}: is not a path inside a folder")
     if not {"", ".", ".."}.isdisjoint(name.split("/")):
-        raise InputError(f"{what} {_shown(name)}: is not a path inside a folder")
+        raise InputError(f"{what} {shown(name)}: is not a path inside a folder")
     return name
 
 
@@ -212,35 +243,35 @@ def inside(folder: Path, name: str, what: str = "path") -> Path:
     """`folder / name`, with all links resolved still inside the folder; InputError where it is not."""
     path = folder / check_inside(name, what)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"{what} {_shown(name)}: leads out of {folder}")
+        raise InputError(f"{what} {shown(name)}: leads out of {folder}")
     return path
 
 
 def check_whole(value: object, what: str, least: int = 0, most: int = LARGEST_WHOLE - 1) -> int:
     """Return a whole number within its range; ValueError for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(f"{what} is {_shown(value)}")
+        raise ValueError(f"{what} is {shown(value)}")
     return value
 
 
 def check_number(value: object, what: str) -> float:
     """Return a number, not negative; ValueError for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
-        raise ValueError(f"{what} is {_shown(value)}")
+        raise ValueError(f"{what} is {shown(value)}")
     return value
 
 
 def check_text(value: object, what: str, most: int = 10_000) -> str:
     """Return a text without NUL, of at most `most` characters; ValueError for anything else."""
     if not isinstance(value, str) or len(value) > most or "\0" in value:
-        raise ValueError(f"{what} is {_shown(value)}")
+        raise ValueError(f"{what} is {shown(value)}")
     return value
 
 
 def check_table(value: object, what: str, of: Callable[[object, str], Any] | None = None) -> dict[str, Any]:
     """Return a table with texts as keys, its values checked by `of`; ValueError for anything else."""
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is {_shown(value)}")
+        raise ValueError(f"{what} is {shown(value)}")
     for key, entry in value.items() if of is not None else ():
         cast(Callable[[object, str], Any], of)(entry, f"{what}.{key[:40]}")
     return value
@@ -249,11 +280,12 @@ def check_table(value: object, what: str, of: Callable[[object, str], Any] | Non
 def check_list(value: object, what: str) -> list[Any]:
     """Return a list; ValueError for anything else."""
     if not isinstance(value, list):
-        raise ValueError(f"{what} is {_shown(value)}")
+        raise ValueError(f"{what} is {shown(value)}")
     return value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of unknown origin in a message: one line, not long."""
     text = ascii(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 

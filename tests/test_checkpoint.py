@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import torch
 
 from avatarkit.checkpoint import Meta, list_checkpoints, open_checkpoint, prune, write_checkpoint
 from avatarkit.errors import InputError, OutputError
+from avatarkit.runtime import peak_memory_bytes
 
 META = Meta("base", "tiny-64", 5, 20, {"batch": 4}, {"base": {"parameters": 6}}, {}, {"sha256": "0"}, {"torch": "2"})
 NETS = {"base": {"weight": torch.arange(6.0).reshape(2, 3)}}
@@ -19,6 +22,21 @@ NETS = {"base": {"weight": torch.arange(6.0).reshape(2, 3)}}
 
 def write(run: Path, **changes: object) -> Path:
     return write_checkpoint(run, replace(META, **changes), NETS, ({"a/0/b": torch.ones(2)}, {"a": [1, "x"]})).folder
+
+
+@pytest.mark.parametrize("names", [1, 60_000])
+def test_weights_are_as_large_as_their_header_says(tmp_path: Path, names: int) -> None:
+    """Seven gigabytes of nothing behind them, or more tensors than anybody means, cost neither time nor memory."""
+    path = write(tmp_path) / "base.safetensors"
+    entry = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"tensor {number}": entry for number in range(names)}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    if names == 1:
+        os.truncate(path, 7 << 30)
+    memory, began = peak_memory_bytes(), time.thread_time()
+    with pytest.raises(InputError, match="the checkpoint is damaged"):
+        open_checkpoint(tmp_path).tensors("base")
+    assert (peak_memory_bytes() - memory < 50_000_000, time.thread_time() - began < 1) == (True, True)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _read(file: BinaryIO, path: Path) -> Motion:
         raise InputError(f"{path}: is not a motion file; make one with avatarkit motion extract")
     if about.get("version") != str(VERSION):
         raise InputError(
-            f"{path}: is a motion file of version {about.get('version')}, this program reads {VERSION};"
+            f"{path}: is a motion file of version {str(about.get('version'))[:40]}, this program reads {VERSION};"
             " extract it again, or use the program that wrote it"
         )
     try:

@@ -28,14 +28,13 @@ from avatarkit.errors import InputError, OutputError
 from avatarkit.face.types import LANDMARKS
 from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.nets.trained import filled
-from avatarkit.reading import check_table, open_file, parse_json, read_bytes
+from avatarkit.reading import MOST_TENSORS, check_table, open_file, parse_json, read_tensors, shown
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 __all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
 
 FORMAT, VERSION = "avatarkit-avatar", 1
 MOST_BYTES = 512 << 20
-MOST_HEADER = 4 << 20
 SIDES = (64, 8192)
 _KEY = "avatarkit"
 
@@ -75,7 +74,7 @@ def write_avatar(path: Path, avatar: Avatar) -> None:
 def read_avatar(path: Path) -> Avatar:
     """Read and check it; InputError for what is missing, damaged, foreign or of another version."""
     try:
-        data = read_bytes(path, MOST_BYTES, links=True)
+        data = read_tensors(path, MOST_BYTES, links=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     try:
@@ -85,7 +84,7 @@ def read_avatar(path: Path) -> Avatar:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(f"{path}: is damaged, or no avatar: {error}; make it again") from error
+        raise InputError(f"{path}: is damaged, or no avatar: {str(error)[:200]}; make it again") from error
     config = from_plain(RefinementConfig, about.get("config"), f"{path}: config")
     weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
     net = filled(lambda: Refinement(config), weights, path, "net")
@@ -97,7 +96,7 @@ def read_about(path: Path) -> dict[str, Any]:
     try:
         with open_file(path, links=True) as file:
             length = int.from_bytes(file.read(8), "little")
-            data = length.to_bytes(8, "little") + file.read(min(length, MOST_HEADER))
+            data = length.to_bytes(8, "little") + file.read(min(length, MOST_TENSORS))
         about: dict[str, Any] = _about(data)["about"]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
@@ -109,7 +108,7 @@ def read_about(path: Path) -> dict[str, Any]:
 def _about(data: bytes) -> dict[str, Any]:
     """The metadata, before any tensor is looked at."""
     length = int.from_bytes(data[:8], "little")
-    if not 2 <= length <= min(MOST_HEADER, len(data) - 8):
+    if not 2 <= length <= min(MOST_TENSORS, len(data) - 8):
         raise ValueError("its header has no length that can be true")
     header = check_table(parse_json(data[8 : 8 + length]), "header")
     text = check_table(header.get("__metadata__", {}), "metadata").get(_KEY)
@@ -117,10 +116,10 @@ def _about(data: bytes) -> dict[str, Any]:
         raise ValueError("its header does not say what it is")
     about = check_table(parse_json(text.encode()), "description")
     if about.get("format") != FORMAT:
-        raise InputError(f"is no avatar of avatarkit (its format is {about.get('format')!r})")
+        raise InputError(f"is no avatar of avatarkit (its format is {shown(about.get('format'))})")
     if about.get("version") != VERSION:
         raise InputError(
-            f"is an avatar of version {about.get('version')!r}, this program reads version {VERSION}; make it again"
+            f"is an avatar of version {shown(about.get('version'))}, this program reads {VERSION}; make it again"
         )
     check_table(about["about"], "about")
     return about
