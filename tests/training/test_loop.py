@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -261,6 +262,17 @@ def test_concerns_go_to_log_and_terminal(tmp_path: Path, videos: TrainData, monk
     assert lines == ["done 1.0, ['l1']"]
     assert f"step 2: {lines[0]}" in told
     assert any("step 1 of 2: loss" in line and "images/s" in line for line in told)
+
+
+def test_the_terminal_is_told_the_step_of_all_also_after_a_resume(
+    tmp_path: Path, videos: TrainData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_toy(tmp_path, videos, stop=2)
+    trainer = trainer_of(tmp_path, videos)
+    told: list[str] = []
+    monkeypatch.setattr(trainer.progress, "notice", told.append)
+    trainer.run()
+    assert re.fullmatch(r"step 3 of 4: loss \d+\.\d{4}, \d+\.\d images/s", told[0])
 
 
 def test_intervals_count_samples(tmp_path: Path, videos: TrainData) -> None:
