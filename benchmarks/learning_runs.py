@@ -168,16 +168,16 @@ def train_stage(
     out.mkdir(parents=True, exist_ok=True)
     if limits.minutes is not None and config.steps == OPEN_ENDED:
         pace_s = _known_pace_s(out) or _timed_pace_s(
-            _trainer(config, data, out, limits, parents, start, TIMED_STEPS), out
+            make_trainer(config, data, out, limits, parents, start, TIMED_STEPS), out
         )
         config = replace(config, steps=max(TIMED_STEPS + 1, int(60 * limits.minutes / pace_s)))
-    trainer = _trainer(config, data, out, limits, parents, start)
+    trainer = make_trainer(config, data, out, limits, parents, start)
     ended = trainer.run()
     trainer.stage.eval()
     return trainer, ended
 
 
-def _trainer(
+def make_trainer(
     config: TrainConfig,
     data: TrainData,
     out: Path,
@@ -186,6 +186,7 @@ def _trainer(
     start: Checkpoint | None,
     stop_at_step: int | None = None,
 ) -> Trainer:
+    """A trainer at the beginning, or where the run in `out` stands."""
     accelerator = open_accelerator(limits.device, config)
     recipe, built_on = registry.recipe(config.stage), parents or {}
     stage = recipe.make(config, Ingredients(built_on, data, recipe.frozen(config, built_on, False)))
