@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.reading import read_bytes
+from avatarkit.reading import DEEPEST_JSON, read_bytes
 from avatarkit.training.config import TrainConfig, check
 
 Config = TypeVar("Config", bound=TrainConfig)
@@ -128,12 +128,17 @@ def _read_set(text: str) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import AliasEvent, YAMLError, parse
+    from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, YAMLError, parse
 
     try:
         text = read_bytes(path, LARGEST_YAML, links=True).decode()
-        if any(isinstance(event, AliasEvent) for event in parse(text)):
-            raise InputError(f"{path}: names a part by * to repeat it, which is not read; write each value out")
+        depth = 0
+        for event in parse(text):  # as far as it is sound: PyYAML takes minutes for tables in tables
+            if isinstance(event, AliasEvent):
+                raise InputError(f"{path}: names a part by * to repeat it, which is not read; write each value out")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > DEEPEST_JSON:
+                raise InputError(f"{path}: has tables in tables, more than {DEEPEST_JSON} deep")
         result = OmegaConf.to_container(OmegaConf.create(text))
     except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error

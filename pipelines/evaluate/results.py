@@ -29,6 +29,8 @@ from avatarkit.runtime import counted, versions
 __all__ = ["EvaluateReport", "check_place", "compare", "read_results", "results_of", "write_results"]
 
 FORMAT, VERSION = "avatarkit-evaluation", 2
+MOST_METHODS = 100
+"""Of an evaluation; each takes a second to sum up."""
 FILES = ("results.json", "results.csv", "table.md", "table.tex", "index.html")
 OWN = ("choices", "key")
 """What a measured case carries that its row in results.json does not."""
@@ -162,6 +164,10 @@ def read_results(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; give the results.json of an evaluation") from error
     if values.get("format") != FORMAT or values.get("version") != VERSION:
         raise InputError(f"{path}: is not the results.json of an evaluation by this avatarkit")
+    clips = values.get("clips")
+    names = {str(clip.get("method")) for clip in clips if isinstance(clip, dict)} if isinstance(clips, list) else set()
+    if len(names) > MOST_METHODS:
+        raise InputError(f"{path}: is damaged: {len(names)} methods, more than the {MOST_METHODS} that can be compared")
     return values
 
 

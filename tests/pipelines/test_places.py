@@ -77,6 +77,13 @@ def test_pages_and_tables_of_others_are_not_replaced(tmp_path: Path, name: str) 
     assert write_gallery(tmp_path) == write_gallery(tmp_path)
 
 
+def test_results_of_a_thousand_methods_take_no_minutes(tmp_path: Path) -> None:
+    clips = [{**RESULTS["clips"][0], "method": f"m{number}"} for number in range(1000)]
+    (tmp_path / "results.json").write_text(json.dumps({**RESULTS, "clips": clips}))
+    with pytest.raises(InputError, match="1000 methods"):
+        compare([tmp_path / "results.json"], tmp_path / "out")
+
+
 def test_results_of_nothing_are_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "driver.mp4").write_text("#EXTM3U\n")
     pairs = tmp_path / "pairs.csv"

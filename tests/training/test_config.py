@@ -149,7 +149,10 @@ def test_a_loss_of_another_stage_is_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("- 1\n", "holds no keys"), ("a: [", "is not YAML"), (f"a: {'9' * 5000}", "is not YAML"), ("", "")],
+    [
+        ("- 1\n", "holds no keys"), ("a: [", "is not YAML"), (f"a: {'9' * 5000}", "is not YAML"), ("", ""),
+        ("[" * 50_000, "more than 64 deep"),
+    ],
 )
 def test_files_that_hold_no_keys(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "my.yaml"
