@@ -83,8 +83,9 @@ def _write_report(path: Path, report: ReenactReport, config: ReenactConfig) -> N
             # Names that are not UTF-8 are shown with escapes.
             temporary.write_bytes(report.to_text().encode("utf-8", "backslashreplace"))
     except (OSError, OutputError) as error:
-        what = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path}: cannot be written: {what}; {config.output} is complete") from error
+        said = f"{path}: cannot be written: "
+        what = getattr(error, "strerror", None) or str(error).removeprefix(said)
+        raise OutputError(f"{said}{what}; {config.output} is complete") from error
 
 
 def _write(
