@@ -173,8 +173,8 @@ def temporary_name(path: Path) -> Path:
     """A new name beside `path`, `.STEM-partial-` with eight hexadecimal digits and the same suffix, that fits."""
     ending = f"-partial-{secrets.token_hex(4)}{path.suffix}"
     stem = os.fsencode(path.stem)[: max(_LONGEST_NAME - 1 - len(os.fsencode(ending)), 0)]
-    # A character that is cut in two is left out as a whole.
-    return path.with_name(f".{stem.decode('utf-8', 'ignore')}{ending}")
+    # A character that is cut in two is left out as a whole; an ASCII locale has none for it, but its bytes.
+    return path.with_name(f".{os.fsdecode(stem.decode('utf-8', 'ignore').encode())}{ending}")
 
 
 def left_over_of(name: str) -> str | None:

@@ -102,3 +102,11 @@ def test_nothing_behind_a_link_is_swept(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".a-partial-00000001")
     write_whole(tmp_path / "a", b"x")
     assert (kept / "file").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are UTF-8 in any locale")
+def test_umlauts_are_written_in_an_ascii_locale(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from avatarkit.atomic import write_whole; write_whole(pathlib.Path(sys.argv[1]), b'x')"
+    ascii_alone = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "größe.mp4")], check=True, env=ascii_alone)
+    assert [path.name for path in tmp_path.iterdir()] == ["größe.mp4"]
