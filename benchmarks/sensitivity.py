@@ -1,8 +1,9 @@
 """Whether each figure of `avatarkit evaluate` gets worse, step by step, where a video is spoiled more and more.
 
-    python benchmarks/sensitivity.py --clip CLIP.mp4 --other OTHER.mp4
+    python benchmarks/sensitivity.py --clip CLIP.mp4 --other OTHER.mp4 [--lpips DIR]
 
-CLIP shows one person who speaks; OTHER another one at least as long. Prints a table: spoiling, figure, values at each
+CLIP shows one person who speaks; OTHER another one at least as long. DIR holds LPIPS' two files where the registry's are
+not here. Prints a table: spoiling, figure, values at each
 level, and whether they are in order. Figures whose weights are not here are left out. The exit code is 1 where a
 figure did not see what it is for.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from personal import open_lpips
 
 from avatarkit.face.open import open_tracker
 from avatarkit.media.decode import FrameReader
@@ -146,7 +148,7 @@ def spoilings(other: Video, middle: tuple[int, int], face_px: int) -> list[Spoil
         Spoiling("shift, px", _shifted, (2, 6, 16), (*pixels, "akd")),
         Spoiling("noise, levels", _noisy, (5, 15, 40), (*pixels, "flicker", "jitter")),
         Spoiling("stands still, share", _frozen, (0.25, 0.5, 0.9), (*pixels, *motion, "r_lips_sound")),
-        Spoiling("each frame shown so often", _held, (2, 5, 12), ("akd", "aed", "apd_deg", "r_mouth")),
+        Spoiling("each frame shown so often", _held, (2, 5, 12), ("akd", "aed", "apd_deg", "r_mouth", "r_lids")),
         # A stall that swallows a blink costs the lids all at once, however long it is.
         Spoiling("mean of so many frames", _averaged, (3, 7, 15), ("r_lids", "blinks_followed", "r_mouth", "aed")),
         Spoiling("another person, share", blended, (0.35, 0.65, 1.0), (*pixels, "identity_distance", "identity_leak")),
@@ -167,6 +169,7 @@ def main() -> int:
     options.add_argument("--other", type=Path, required=True)
     options.add_argument("--frames", type=int, default=150)
     options.add_argument("--size", type=int, default=256)
+    options.add_argument("--lpips", type=Path)
     options.add_argument("--only", help="spoilings whose names hold this")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -181,6 +184,8 @@ def _run(given: argparse.Namespace, folder: Path) -> int:
     video = _read(driver, given.frames, given.size)
     write_image(source, video[0])
     own = (Measurer(MeasureOptions("self", given.size)), driver)
+    if given.lpips:
+        own[0]._nets.lpips = open_lpips(given.lpips)
     # That the output comes nearer to the driver's face is a figure of cross-reenactment alone.
     cross = (Measurer(MeasureOptions("cross", given.size)), stranger)
     with closing(open_tracker()) as tracker:
