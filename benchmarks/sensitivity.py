@@ -2,10 +2,9 @@
 
     python benchmarks/sensitivity.py --clip CLIP.mp4 --other OTHER.mp4 [--lpips DIR]
 
-CLIP shows one person who speaks; OTHER another one at least as long. DIR holds LPIPS' two files where the registry's are
-not here. Prints a table: spoiling, figure, values at each
-level, and whether they are in order. Figures whose weights are not here are left out. The exit code is 1 where a
-figure did not see what it is for.
+CLIP shows one person who speaks; OTHER another one at least as long. DIR holds LPIPS' two files, where the registry's
+are not here. Prints a table: spoiling, figure, values at each level, and whether they are in order. Figures whose
+weights are not here are left out. The exit code is 1 where a figure did not see what it is for.
 """
 
 from __future__ import annotations
