@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avatarkit.background.spec import BackgroundSpec
+from avatarkit.background.spec import BackgroundSpec, parse_background
+from avatarkit.errors import AvatarkitError
 from avatarkit.media.encode import LARGE_PX
 from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
@@ -114,6 +115,29 @@ def make_ready(
     avatar = given.get(AVATAR)
     consent = consent_of(avatar) if isinstance(avatar, Path) else None
     return ReadyPair(config, source, driver, engine, moves, render, weights, consent)
+
+
+def get_ready(part: str, config: ReenactConfig, studio: Studio, progress: Progress) -> None:
+    """Prepare one input, "source" or "driver", as `make_ready` will ask the studio for it.
+
+    Raises the errors of that input. Where the engine itself cannot be opened nothing is done: `make_ready` will say it.
+    """
+    given = given_for(config)
+    try:
+        engine = studio.opened(choose_engine(config.engine, given), given, config)
+    except AvatarkitError:
+        return
+    if is_film(config.source):
+        if part == "driver":
+            studio.driver(config, progress)
+        return
+    if part == "driver":
+        _driver(studio, None, engine, config, progress)
+        return
+    config = _sized(config, engine)
+    portrait = None if config.source is None else studio.portrait(config)
+    if not config.paste_back:
+        studio.source(config, portrait, None, parse_background(config.background), engine.needs.square_px)
 
 
 def _filmed(

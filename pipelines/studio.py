@@ -26,6 +26,7 @@ from avatarkit.face.types import LANDMARKS, Face
 from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
+from avatarkit.motion.squares import Squares
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
 from avatarkit.pipelines.engines import AVATAR, Given, checkpoint_hashes, open_engine
 from avatarkit.pipelines.framing import drawn_part, drawn_square, with_room
@@ -156,6 +157,8 @@ class Studio:
         def make(folder: Path) -> None:
             driver = load()
             write_motion(folder / MOTION, driver.motion)
+            if driver.squares is not None:
+                driver.squares.write(folder)
             about = {"warnings": driver.warnings, "part": driver.part}
             (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
@@ -164,13 +167,13 @@ class Studio:
             kind, info = driver_kind(path)
             motion = replace(read_motion(folder / MOTION), driver=path.name)
             part = None if about["part"] is None else (int(about["part"][0]), int(about["part"][1]))
-            return Driver(path, kind, motion, info, list(about["warnings"]), part)
+            squares = None if squares_px is None else Squares.read(folder, motion.rate)
+            return Driver(path, kind, motion, info, list(about["warnings"]), part, squares)
 
         def get() -> Driver:
             if driver_kind(path)[0] == "motion":
                 return motion_driver(path, config.part)
-            # Squares are as large as the video; what is kept for other runs is the motion.
-            if self._cache is None or squares_px is not None:
+            if self._cache is None:
                 return load()
             return self._cache.fetch("drivers", key, make, read)
 

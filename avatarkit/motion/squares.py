@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.data.clip import FRAME_RATE
 from avatarkit.data.pictures import decode_image, encode_image
+from avatarkit.errors import InputError
 from avatarkit.face.sequence import TrackedFrame
 from avatarkit.face.types import LANDMARKS, face_from_landmarks
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.crops import Cropped, HeadCropper
 from avatarkit.head.square import Square, square_of
+from avatarkit.reading import read_json
 
 __all__ = ["Squares"]
 
+_DATA, _ABOUT = "squares.bin", "squares.json"
 _NUMBERS = 3 * LANDMARKS + 9 + 3 + 1
 
 
@@ -29,16 +36,16 @@ class Squares:
 
     Args:
         size: side of the squares in pixels. rate: of the driver, frames per second; the smoothing of the squares'
-            places is that of the 25 frames a second of all datasets.
+            places is that of the 25 frames a second of all datasets. file: with what is kept already.
 
     The file goes with the object, or with `close()`.
     """
 
-    def __init__(self, size: int, rate: Fraction) -> None:
+    def __init__(self, size: int, rate: Fraction, file: IO[bytes] | None = None) -> None:
         self.size = size
         self._pace = float(FRAME_RATE / rate)
         self._cropper = HeadCropper(size)
-        self._file = tempfile.TemporaryFile(prefix="avatarkit-")  # noqa: SIM115  closed by `close`
+        self._file = file or tempfile.TemporaryFile(prefix="avatarkit-")  # noqa: SIM115  closed by `close`
         self.close = weakref.finalize(self, self._file.close)
         self._places: dict[int, tuple[int, int]] = {}
         self._end = 0
@@ -57,6 +64,31 @@ class Squares:
                     self._keep(cropped)
             yield tracked
         self._finish_shot()
+
+    def write(self, folder: Path) -> None:
+        """Keep all squares in a folder, for `read`."""
+        with self._lock, (folder / _DATA).open("xb") as out:
+            self._file.seek(0)
+            shutil.copyfileobj(self._file, out)
+        about = {"size": self.size, "places": [[index, *place] for index, place in self._places.items()]}
+        (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path, rate: Fraction) -> Squares:
+        """Squares that `write` kept. Raises InputError where they are damaged."""
+        about = read_json(folder / _ABOUT)
+        path = folder / _DATA
+        try:
+            places = {int(index): (int(start), int(length)) for index, start, length in about["places"]}
+            squares = cls(int(about["size"]), rate, path.open("rb"))
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise InputError(f"{path}: is not what was written: {error}") from error
+        size = path.stat().st_size
+        if any(start < 0 or length < 4 * _NUMBERS or start + length > size for start, length in places.values()):
+            squares.close()
+            raise InputError(f"{path}: is cut off")
+        squares._places = places
+        return squares
 
     def __contains__(self, index: int) -> bool:
         return index in self._places

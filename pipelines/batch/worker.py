@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.atomic import own_folder, write_quickly
-from avatarkit.background.spec import parse_background
 from avatarkit.cache import digest_of
 from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.pipelines.batch.jobs import Job, Refusal
@@ -30,6 +29,7 @@ from avatarkit.pipelines.batch.plan import (
     write_mark,
 )
 from avatarkit.pipelines.program import open_cache
+from avatarkit.pipelines.ready import get_ready
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.studio import Studio
@@ -95,13 +95,7 @@ class BatchWorker:
         try:
             if STEP in turn.poisoned:
                 raise Lost(turn.poisoned[STEP])
-            if ready.part == "driver":
-                self._studio.driver(ready.config, LinkProgress(link))
-            else:
-                portrait = self._studio.portrait(ready.config)
-                if not ready.config.paste_back:
-                    behind = parse_background(ready.config.background)
-                    self._studio.source(ready.config, portrait, None, behind)
+            get_ready(ready.part, ready.config, self._studio, LinkProgress(link))
         except AvatarkitError as error:
             # Its pairs, in whichever process, need not try again.
             self._note_failure(ready, error)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avatarkit.data.pictures import encode_image
+from avatarkit.errors import InputError
 from avatarkit.face.sequence import TrackedFrame
 from avatarkit.face.types import face_from_landmarks
 from avatarkit.head.crops import HeadCropper
@@ -53,6 +55,21 @@ def test_they_are_what_a_dataset_stores(grace_hopper: np.ndarray, hopper_landmar
         np.testing.assert_array_equal(found.head, wanted.head)
         assert found.index == index
         np.testing.assert_allclose(squares.pose(index).translation, wanted.translation_px, atol=1e-6)
+
+
+def test_kept_squares_are_the_same(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, tmp_path: Path) -> None:
+    squares = watched(shot(grace_hopper, hopper_landmarks, 6, range(2, 4)))
+    squares.write(tmp_path)
+    kept = Squares.read(tmp_path, Fraction(25))
+    for index in range(6):
+        assert (index in kept) == (index in squares)
+        if index in squares:
+            assert kept.stored(index) == squares.stored(index)
+            np.testing.assert_array_equal(kept[index].landmarks, squares[index].landmarks)
+    data = tmp_path / "squares.bin"
+    data.write_bytes(data.read_bytes()[:-1])
+    with pytest.raises(InputError, match="cut off"):
+        Squares.read(tmp_path, Fraction(25))
 
 
 def test_smoothing_goes_by_time(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> None:

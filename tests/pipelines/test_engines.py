@@ -22,10 +22,13 @@ from avatarkit.nets.plain import to_plain
 from avatarkit.pipelines.batch import BatchOptions, Job
 from avatarkit.pipelines.batch.plan import make_plan
 from avatarkit.pipelines.export import export
+from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.provenance.inspection import inspect_file
+from avatarkit.pipelines.ready import get_ready
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
+from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import NullProgress
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.config import PRESETS
@@ -189,6 +192,24 @@ def test_a_student_needs_no_source_and_takes_the_plate_of_one(run: Run, tmp_path
     alone, over = (read_image(sorted((tmp_path / name).iterdir())[0]) for name in ("alone", "over"))
     assert alone.shape == over.shape == (64, 64, 3)
     assert np.abs(alone.astype(int) - over).max() > 0
+
+
+def test_a_driver_is_tracked_once_for_networks_too(
+    checkpoints: dict[str, Checkpoint], grace_hopper_path: Path, driver: Path, tmp_path: Path
+) -> None:
+    config = ReenactConfig(
+        source=grace_hopper_path, driver=driver, output=tmp_path / "a.mp4", size=64, device="cpu",
+        checkpoint=(checkpoints["base"].folder,),
+    )  # fmt: skip
+    reenact(config, NullProgress())
+    with Studio(open_cache(tmp_path / "cache")) as studio:
+        for part in ("source", "driver"):
+            get_ready(part, config, studio, NullProgress())
+        assert studio.made == {"portrait": 1, "driver": 1}
+    with Studio(open_cache(tmp_path / "cache")) as studio:
+        reenact(replace(config, output=tmp_path / "b.mp4"), NullProgress(), studio)
+        assert not studio.made
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_outputs_name_their_weights_and_batches_know_them_by_content(
