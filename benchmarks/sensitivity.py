@@ -36,6 +36,8 @@ Picture = NDArray[np.uint8]
 Video = list[Picture]
 Spoil = Callable[[Video, float], Video]
 _STALL = 25
+COUNTED = ("blinks_followed",)
+"""Shares of few events change by steps."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ def _run(given: argparse.Namespace, folder: Path) -> int:
             known = [value for value in values if value is not None]
             if len(known) < len(values):
                 continue
-            fine = _in_order(known, FIGURES[name].higher)
+            fine = _in_order(known, FIGURES[name].higher, strict=name not in COUNTED)
             seen[name] = seen.get(name, True) and fine
             shown = ", ".join(f"{value:.4g}" for value in known[1:])
             levels = ", ".join(f"{level:g}" for level in spoiling.levels)
@@ -224,13 +226,14 @@ def _figures(measured: Sequence[tuple[Measurer, Path]], output: Path, source: Pa
     return figures
 
 
-def _in_order(values: Sequence[float], higher: bool | None) -> bool:
+def _in_order(values: Sequence[float], higher: bool | None, *, strict: bool) -> bool:
     """Whether each value is worse than the one before; of figures without a better direction more is worse here.
 
-    A share of which nothing is left cannot get worse.
+    strict: else a value may be as good as the one before, but not the last as good as the first.
     """
-    sign = -1 if higher else 1
-    return all(sign * after > sign * before or before == after == 0 for before, after in pairwise(values))
+    signed = [-value if higher else value for value in values]
+    steps = [after > before if strict else after >= before for before, after in pairwise(signed)]
+    return all(steps) and signed[-1] > signed[0]
 
 
 def _moved(frame: Picture, right: float, down: float) -> Picture:
