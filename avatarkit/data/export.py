@@ -17,7 +17,7 @@ import numpy as np
 from avatarkit.data.clip import Split
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.dataset import Dataset, Entry
-from avatarkit.data.pictures import JPEG_START
+from avatarkit.data.pictures import JPEG_START, check_image, check_matte
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError
 from avatarkit.media.output import pending_output
@@ -125,7 +125,7 @@ def _add_clip(tar: tarfile.TarFile, reader: ShardReader, entry: Entry) -> None:
     about = entry.info.to_json()
     for frame in range(entry.info.frames):
         number = entry.first_frame + frame
-        key, image = sample_key(entry.info.clip_id, frame), reader.image_bytes(number)
+        key, (image, matte) = sample_key(entry.info.clip_id, frame), _pictures(reader, number)
         rows = {name: reader.row(name, number) for name in FRAME_COLUMNS}
         landmarks = io.BytesIO()
         np.save(landmarks, rows.pop("landmarks"))
@@ -134,7 +134,15 @@ def _add_clip(tar: tarfile.TarFile, reader: ShardReader, entry: Entry) -> None:
         _add(tar, f"{key}.{_suffix(image)}", image)
         _add(tar, f"{key}.json", text.encode("ascii"))
         _add(tar, f"{key}.landmarks.npy", landmarks.getvalue())
-        _add(tar, f"{key}.matte.png", reader.matte_bytes(number))
+        _add(tar, f"{key}.matte.png", matte)
+
+
+def _pictures(reader: ShardReader, number: int) -> tuple[bytes, bytes]:
+    """A frame's encoded picture and matte; what is neither is not passed on: InputError."""
+    image, matte = reader.image_bytes(number), reader.matte_bytes(number)
+    check_image(image, f"{reader.path}: image {number}", reader.side)
+    check_matte(matte, f"{reader.path}: matte {number}", reader.side)
+    return image, matte
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -150,9 +158,9 @@ def _write_folders(dataset: Dataset, entries: list[Entry], folder: Path, progres
         reader = dataset.reader(entry.shard)
         for frame in range(entry.info.frames):
             number = entry.first_frame + frame
-            image = reader.image_bytes(number)
+            image, matte = _pictures(reader, number)
             (target / f"{frame:06d}.{_suffix(image)}").write_bytes(image)
-            (target / f"{frame:06d}.matte.png").write_bytes(reader.matte_bytes(number))
+            (target / f"{frame:06d}.matte.png").write_bytes(matte)
         columns = {name: reader.clip_column(name, entry.place) for name in FRAME_COLUMNS}
         np.savez(target / "annotations.npz", **columns)
         text = json.dumps(entry.info.to_json(), indent=1, allow_nan=False, ensure_ascii=False)

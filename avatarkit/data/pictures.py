@@ -69,8 +69,7 @@ def decode_image(data: bytes, where: str, *, reduce: int = 1, side: int | None =
     """
     import cv2
 
-    _check(data, ("JPEG", "WebP"), side, where)
-
+    check_image(data, where, side)
     flags = cv2.IMREAD_COLOR
     if reduce > 1 and data.startswith(JPEG_START):
         flags = getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduce}")
@@ -87,11 +86,20 @@ def decode_matte(data: bytes, where: str, *, side: int | None = None) -> Pixels:
     """
     import cv2
 
+    check_matte(data, where, side)
+    return _decoded(data, cv2.IMREAD_GRAYSCALE, where)
+
+
+def check_image(data: bytes, where: str, side: int | None = None) -> None:
+    """Raise InputError unless the first bytes are those of a JPEG or WebP of the right size; see `decode_image`."""
+    _check(data, ("JPEG", "WebP"), side, where)
+
+
+def check_matte(data: bytes, where: str, side: int | None = None) -> None:
+    """Raise InputError unless it is a PNG as `encode_matte` writes it, of the right size; see `decode_matte`."""
     _check(data, ("PNG",), side, where)
     if data[24:29] != _GREY or not _plain(data):
         raise InputError(f"{where}: is no plain PNG of 8-bit grey levels")
-
-    return _decoded(data, cv2.IMREAD_GRAYSCALE, where)
 
 
 def resize(picture: Pixels, size: int) -> Pixels:

@@ -269,6 +269,17 @@ def test_no_other_decoder_sees_a_stored_picture(monkeypatch: pytest.MonkeyPatch)
         assert "is not PNG" in refused(lambda data=data: decode_matte(data, "x"))
 
 
+@pytest.mark.parametrize("form", ["folder", "webdataset"])
+@pytest.mark.parametrize("stream", ["image", "matte"])
+def test_pictures_of_other_formats_are_not_passed_on(
+    hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, stream: str
+) -> None:
+    tiff = other_formats(drawn_frame(0))[".tiff"]
+    monkeypatch.setattr(ShardReader, f"{stream}_bytes", lambda self, frame: tiff)
+    assert "is not" in refused(lambda: export(Dataset.open(hostile), form, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("form", ["jpeg", "webp", "png"])
 def test_size_is_checked_before_decoding(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     huge = np.zeros((9000, 16, 3), np.uint8)
