@@ -53,7 +53,7 @@ def test_it_trains_and_its_checkpoint_draws(
     recipe = registry.recipe(STAGE)
     config = recipe.preset("tiny-64")
     stage = recipe.make(config, Ingredients({}, None, None))  # type: ignore[arg-type]
-    optimiser = torch.optim.Adam(stage.nets.parameters(), lr=6e-3)
+    optimiser = torch.optim.Adam(stage.nets.parameters(), lr=3e-3)
     weights = config.weights
     for _ in range(12):
         outcome = stage({"positions": [0, 1], **pairs})
