@@ -238,7 +238,7 @@ BASE: Mapping[str, BaseTrain] = {
     # At 64 pixels a mouth is ten pixels wide: without more weight it stays as the source's.
     TINY: _tiny(
         BaseTrain(
-            steps=4_000, batch=4, loss=replace(_BASE_PIXEL, cycle=0), mouth=12.0, eyes=8.0, optim=OptimConfig(lr=5e-4)
+            steps=6_000, batch=4, loss=replace(_BASE_PIXEL, cycle=0), mouth=12.0, eyes=8.0, optim=OptimConfig(lr=5e-4)
         )
     ),
 }
