@@ -119,8 +119,9 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
         "    check_alike(trainer.accelerator, {'--output': str(trainer.accelerator.process_index), '--data': 'same'})\n"
         "except InputError as error:\n"
         "    print(error)\n"
-        # Whoever ends last would find the other gone, and abort.
-        "import torch\ntorch.distributed.barrier()\ntorch.distributed.destroy_process_group()\n"
+        # Whoever ends last would find the other gone, and abort; threads of the group may do so even then.
+        "import os, torch\ntorch.distributed.barrier()\ntorch.distributed.destroy_process_group()\n"
+        "sys.stdout.flush(); os._exit(0)\n"
     )
     processes = [
         subprocess.Popen(
