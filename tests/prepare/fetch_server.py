@@ -136,151 +136,153 @@ def _stream(video_id: str, one: Format) -> dict[str, Any]:
     return stream
 
 
-def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        host = ""
+class Handler(BaseHTTPRequestHandler):
+    site: Site
+    protocol_version = "HTTP/1.1"
+    host = ""
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def do_CONNECT(self) -> None:
-            self.host = self.path.partition(":")[0]
-            if not self.host.endswith(SITE):
-                site.strangers.append(self.host)
-                self.send_error(502)
-                return
+    def do_CONNECT(self) -> None:
+        self.host = self.path.partition(":")[0]
+        if not self.host.endswith(SITE):
+            self.site.strangers.append(self.host)
+            self.send_error(502)
+            return
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(ssl.SSLError, OSError):
+            self.connection = self.site.tls.wrap_socket(self.connection, server_side=True)
+            self.rfile = self.connection.makefile("rb", -1)
+            self.wfile = self.connection.makefile("wb", 0)
+            self.close_connection = False
+
+    def do_HEAD(self) -> None:
+        self._answer(b"")
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _answer(self, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        if parts.hostname not in (None, "127.0.0.1"):
+            self.site.strangers.append(str(parts.hostname))
+            self.send_error(502)
+            return
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.site.requests.append((self.host, parts.path, self.headers.get("Range")))
+        if parts.path == "/youtubei/v1/player":
+            video_id = json.loads(body)["videoId"]
+            video = self.site.videos[video_id]
+            self._page(video.player, json.dumps(player_response(video_id, video)), "application/json")
+        elif parts.path == "/youtubei/v1/next":
+            self._page([], json.dumps(OWNER), "application/json")
+        elif parts.path == "/watch" and self.host:
+            video = self.site.videos[query["v"]]
+            response = json.dumps(player_response(query["v"], video))
+            text = f"<html><script>var ytInitialPlayerResponse = {response};</script></html>"
+            self._page(video.page, text, "text/html")
+        elif parts.path.startswith("/embed/"):
+            client = {"clientName": "WEB_EMBEDDED_PLAYER", "clientVersion": "2.20260101.00.00"}
+            settings = json.dumps({"INNERTUBE_CONTEXT": {"client": client}})
+            self._page([], f"<html><script>ytcfg.set({settings});</script></html>", "text/html")
+        elif parts.path == "/videoplayback":
+            self._file(self.site.videos[query["id"]])
+        elif parts.path in self.site.files:
+            self._file(self.site.files[parts.path])
+        else:
+            self._page(["404"], "", "text/plain")
+
+    def _page(self, plan: list[str], text: str, kind: str) -> None:
+        step = plan.pop(0) if plan else "ok"
+        if step == "hang":
+            self.site.closing.wait()
+        elif step.startswith("reset"):
+            self._reset()
+        elif step != "ok":
+            self._refuse(int(step))
+        else:
             self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
-            with contextlib.suppress(ssl.SSLError, OSError):
-                self.connection = site.tls.wrap_socket(self.connection, server_side=True)
-                self.rfile = self.connection.makefile("rb", -1)
-                self.wfile = self.connection.makefile("wb", 0)
-                self.close_connection = False
+            self.wfile.write(text.encode())
 
-        def do_HEAD(self) -> None:
-            self._answer(b"")
-
-        def do_GET(self) -> None:
-            self._answer(b"")
-
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-        def _answer(self, body: bytes) -> None:
-            parts = urlsplit(self.path)
-            if parts.hostname not in (None, "127.0.0.1"):
-                site.strangers.append(str(parts.hostname))
-                self.send_error(502)
-                return
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            site.requests.append((self.host, parts.path, self.headers.get("Range")))
-            if parts.path == "/youtubei/v1/player":
-                video_id = json.loads(body)["videoId"]
-                video = site.videos[video_id]
-                self._page(video.player, json.dumps(player_response(video_id, video)), "application/json")
-            elif parts.path == "/youtubei/v1/next":
-                self._page([], json.dumps(OWNER), "application/json")
-            elif parts.path == "/watch" and self.host:
-                video = site.videos[query["v"]]
-                response = json.dumps(player_response(query["v"], video))
-                text = f"<html><script>var ytInitialPlayerResponse = {response};</script></html>"
-                self._page(video.page, text, "text/html")
-            elif parts.path.startswith("/embed/"):
-                client = {"clientName": "WEB_EMBEDDED_PLAYER", "clientVersion": "2.20260101.00.00"}
-                settings = json.dumps({"INNERTUBE_CONTEXT": {"client": client}})
-                self._page([], f"<html><script>ytcfg.set({settings});</script></html>", "text/html")
-            elif parts.path == "/videoplayback":
-                self._file(site.videos[query["id"]])
-            elif parts.path in site.files:
-                self._file(site.files[parts.path])
-            else:
-                self._page(["404"], "", "text/plain")
-
-        def _page(self, plan: list[str], text: str, kind: str) -> None:
-            step = plan.pop(0) if plan else "ok"
-            if step == "hang":
-                site.closing.wait()
-            elif step.startswith("reset"):
-                self._reset()
-            elif step != "ok":
-                self._refuse(int(step))
-            else:
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-        def _file(self, video: Video) -> None:
-            plan = video.media if self.command == "GET" else []
-            step = plan.pop(0) if plan else "ok"
-            if step.isdecimal():
-                self._refuse(int(step))
-            elif step == "hang":
-                site.closing.wait()
-            elif step.startswith("redirect:"):
-                self.send_response(302)
-                self.send_header("Location", step.partition(":")[2])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-            else:
-                self._send(video, *step.partition(":")[::2])
-
-        def _send(self, video: Video, step: str, count: str) -> None:
-            body = video.body
-            start, end = self._range(len(body))
-            if start >= len(body):
-                self._refuse(416)
-                return
-            part = body[start:end]
-            self.send_response(200 if (start, end) == (0, len(body)) and "Range" not in self.headers else 206)
-            self.send_header("Content-Type", video.kind)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(part)))
-            if "Range" in self.headers:
-                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            if step == "slow":
-                for at in range(0, len(part), 20_000):
-                    self.wfile.write(part[at : at + 20_000])
-                    site.closing.wait(float(count))
-                return
-            self.wfile.write(part if step == "ok" else part[: int(count)])
-            if step == "reset":
-                self._reset()
-            self.close_connection = step != "ok"
-
-        def _range(self, size: int) -> tuple[int, int]:
-            found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if found is None:
-                return 0, size
-            return int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
-
-        def _refuse(self, status: int) -> None:
-            self.send_response(status)
+    def _file(self, video: Video) -> None:
+        plan = video.media if self.command == "GET" else []
+        step = plan.pop(0) if plan else "ok"
+        if step.isdecimal():
+            self._refuse(int(step))
+        elif step == "hang":
+            self.site.closing.wait()
+        elif step.startswith("redirect:"):
+            self.send_response(302)
+            self.send_header("Location", step.partition(":")[2])
             self.send_header("Content-Length", "0")
             self.end_headers()
+        else:
+            self._send(video, *step.partition(":")[::2])
 
-        def _reset(self) -> None:
-            """End the connection by a reset instead of in good order."""
-            self.wfile.flush()
-            with contextlib.suppress(OSError):
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
+    def _send(self, video: Video, step: str, count: str) -> None:
+        body = video.body
+        start, end = self._range(len(body))
+        if start >= len(body):
+            self._refuse(416)
+            return
+        part = body[start:end]
+        self.send_response(200 if (start, end) == (0, len(body)) and "Range" not in self.headers else 206)
+        self.send_header("Content-Type", video.kind)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(part)))
+        if "Range" in self.headers:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if step == "slow":
+            for at in range(0, len(part), 20_000):
+                self.wfile.write(part[at : at + 20_000])
+                self.site.closing.wait(float(count))
+            return
+        self.wfile.write(part if step == "ok" else part[: int(count)])
+        if step == "reset":
+            self._reset()
+        self.close_connection = step != "ok"
 
-        def finish(self) -> None:
-            with contextlib.suppress(OSError, ValueError):
-                super().finish()
+    def _range(self, size: int) -> tuple[int, int]:
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if found is None:
+            return 0, size
+        return int(found[1]), min(size, int(found[2]) + 1) if found[2] else size
 
-        def handle(self) -> None:
-            with contextlib.suppress(OSError, ValueError):
-                super().handle()
+    def _refuse(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-    return Handler
+    def _reset(self) -> None:
+        """End the connection by a reset instead of in good order."""
+        self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().handle()
+
+
+def _handler(site: Site) -> type[Handler]:
+    return type("Handler", (Handler,), {"site": site})
 
 
 @contextlib.contextmanager

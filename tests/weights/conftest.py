@@ -72,78 +72,81 @@ class Server:
         self._http.server_close()
 
 
-def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
+class Handler(BaseHTTPRequestHandler):
+    owner: Server
 
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            server.requests.append((self.path, asked))
-            served = server.files.get(self.path)
-            if served is None:
-                self.send_error(404)
-                return
-            if served.silent_before:
-                server.closing.wait()
-                return
-            status = served.statuses.pop(0) if served.statuses else served.status
-            if status is not None:
-                self.send_error(status)
-                return
-            if served.redirect is not None:
-                self.send_response(302)
-                self.send_header("Location", served.redirect)
-                self.end_headers()
-                return
-            start = self._start(served, asked)
-            if start is not None:
-                self._send(served, start)
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def _start(self, served: Served, asked: str | None) -> int | None:
-            start = 0
-            condition = self.headers.get("If-Range")
-            same = not served.heed_if_range or condition in (None, served.etag)
-            total = len(served.body)
-            if served.ranges and asked and same:
-                found = re.fullmatch(r"bytes=(\d+)-", asked)
-                assert found, asked
-                start = int(found[1])
-                if start >= total:
-                    self.send_response(416)
-                    self.send_header("Content-Range", f"bytes */{total}")
-                    self.end_headers()
-                    return None
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-            else:
-                self.send_response(200)
-            if served.ranges:
-                self.send_header("Accept-Ranges", "bytes")
-            if served.etag:
-                self.send_header("ETag", served.etag)
-            self.send_header("Content-Length", str(served.length or total - start))
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.owner.requests.append((self.path, asked))
+        served = self.owner.files.get(self.path)
+        if served is None:
+            self.send_error(404)
+            return
+        if served.silent_before:
+            self.owner.closing.wait()
+            return
+        status = served.statuses.pop(0) if served.statuses else served.status
+        if status is not None:
+            self.send_error(status)
+            return
+        if served.redirect is not None:
+            self.send_response(302)
+            self.send_header("Location", served.redirect)
             self.end_headers()
-            return start
+            return
+        start = self._start(served, asked)
+        if start is not None:
+            self._send(served, start)
 
-        def _send(self, served: Served, start: int) -> None:
-            body = served.body[start:]
-            cut = served.cuts.pop(0) if served.cuts else served.cut_always
-            if cut is not None:
-                body = body[:cut]
-            if served.silent_after is not None:
-                body = body[: served.silent_after]
-            size = -(-len(body) // served.pieces)
-            for at in range(0, len(body), size or 1):
-                self.wfile.write(body[at : at + size])
-                server.bytes_sent += len(body[at : at + size])
-                server.begun.set()
-                time.sleep(served.pause_s)
-            if served.silent_after is not None:
-                server.closing.wait()
-            self.close_connection = True
+    def _start(self, served: Served, asked: str | None) -> int | None:
+        start = 0
+        condition = self.headers.get("If-Range")
+        same = not served.heed_if_range or condition in (None, served.etag)
+        total = len(served.body)
+        if served.ranges and asked and same:
+            found = re.fullmatch(r"bytes=(\d+)-", asked)
+            assert found, asked
+            start = int(found[1])
+            if start >= total:
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{total}")
+                self.end_headers()
+                return None
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        else:
+            self.send_response(200)
+        if served.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        if served.etag:
+            self.send_header("ETag", served.etag)
+        self.send_header("Content-Length", str(served.length or total - start))
+        self.end_headers()
+        return start
 
-    return Handler
+    def _send(self, served: Served, start: int) -> None:
+        body = served.body[start:]
+        cut = served.cuts.pop(0) if served.cuts else served.cut_always
+        if cut is not None:
+            body = body[:cut]
+        if served.silent_after is not None:
+            body = body[: served.silent_after]
+        size = -(-len(body) // served.pieces)
+        for at in range(0, len(body), size or 1):
+            self.wfile.write(body[at : at + size])
+            self.owner.bytes_sent += len(body[at : at + size])
+            self.owner.begun.set()
+            time.sleep(served.pause_s)
+        if served.silent_after is not None:
+            self.owner.closing.wait()
+        self.close_connection = True
+
+
+def _handler(server: Server) -> type[Handler]:
+    return type("Handler", (Handler,), {"owner": server})
 
 
 @pytest.fixture
