@@ -254,9 +254,9 @@ def check_whole(value: object, what: str, least: int = 0, most: int = LARGEST_WH
     return value
 
 
-def check_number(value: object, what: str) -> float:
-    """Return a number, not negative; ValueError for anything else."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+def check_number(value: object, what: str, most: float = math.inf) -> float:
+    """Return a number, not negative and at most `most`; ValueError for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
         raise ValueError(f"{what} is {shown(value)}")
     return value
 

@@ -23,7 +23,7 @@ from avatarkit.face.types import LANDMARKS, face_from_landmarks
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.crops import Cropped, HeadCropper
 from avatarkit.head.square import Square, square_of
-from avatarkit.reading import read_json
+from avatarkit.reading import open_file, read_json
 
 __all__ = ["Squares"]
 
@@ -80,7 +80,7 @@ class Squares:
         path = folder / _DATA
         try:
             places = {int(index): (int(start), int(length)) for index, start, length in about["places"]}
-            squares = cls(int(about["size"]), rate, path.open("rb"))
+            squares = cls(int(about["size"]), rate, open_file(path))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise InputError(f"{path}: is not what was written: {error}") from error
         size = path.stat().st_size

@@ -87,9 +87,9 @@ def _seen(drawn: Drawn) -> _Seen:
 def _steady(now: _Seen, others: list[tuple[int, _Seen]], strength: float, flows: list[cv2.DISOpticalFlow]) -> Drawn:
     """A frame with what its neighbours, each with its distance, add to it."""
     height, width = now.coarse.shape[:2]
-    size, own = (width, height), np.ones((height, width), np.float32)
-    details, detail = own.copy(), now.detail.copy()
-    mattes, alpha = own, None if now.alpha is None else now.alpha.copy()
+    size = width, height
+    details, mattes = np.ones((height, width), np.float32), np.ones((height, width), np.float32)
+    detail, alpha = now.detail.copy(), None if now.alpha is None else now.alpha.copy()
     for distance, other in others:
         # The second flow takes four times as long; those further away are worth the first alone.
         used = len(flows) if distance == 1 else int(alpha is not None)

@@ -19,7 +19,7 @@ from avatarkit.errors import InputError, OutputError
 from avatarkit.pipelines.batch.jobs import Refusal
 from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
 from avatarkit.pipelines.batch.worker import Made, Ready
-from avatarkit.reading import check_number, check_text, check_whole, read_json, read_json_lines, shown
+from avatarkit.reading import check_number, check_text, check_whole, read_json, read_json_lines
 from avatarkit.runtime import Progress
 from avatarkit.work.task import Result
 from avatarkit.work.watcher import QuietWatcher
@@ -109,8 +109,7 @@ def _check(status: Status) -> None:
     for name in ("total", "kept", "done", "refused", "frames"):
         check_whole(getattr(status, name), name)
     for name in ("frames_per_s", "started_s", "written_s", *(["left_s"] if status.left_s is not None else [])):
-        if check_number(getattr(status, name), name) > LATEST_S:
-            raise ValueError(f"{name} is {shown(getattr(status, name))}")
+        check_number(getattr(status, name), name, LATEST_S)
     for worker in status.workers.values():
         check_whole(worker.frames, "frames")
         check_whole(worker.of, "of")

@@ -205,8 +205,7 @@ def write_poster(path: Path, frame: NDArray[np.uint8]) -> None:
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE))
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=80)
-    out, *names = path.parents[2], *path.parts[-3:-1]
-    own_folder(out, *names)
+    own_folder(path.parents[2], *path.parts[-3:-1])
     write_quickly(path, data.getvalue())
 
 

@@ -117,7 +117,8 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     centre = frame.local(landmarks[lm.IRIS_CENTRES[eye], :2])
     rim = frame.local(landmarks[list(lm.IRIS_RIMS[eye]), :2]) - centre
     radius = float(np.clip(np.linalg.norm(rim, axis=1).mean(), 0.12, 0.3))
-    outline = frame.local(landmarks[[*lm.UPPER_LIDS[eye], *lm.LOWER_LIDS[eye][::-1]], :2])
+    above, below = (frame.local(landmarks[list(lids[eye]), :2]) for lids in (lm.UPPER_LIDS, lm.LOWER_LIDS))
+    outline = np.concatenate([above, below[::-1]])
     seen = fill((outline + np.array([HALF_WIDTH, HALF_HEIGHT])) * patch.per_width, patch.pixels.shape[:2])
     rim_px = max(1, round(RIM_SHARE * patch.per_width))
     clear = np.asarray(cv2.erode(seen, np.ones((2 * rim_px + 1, 3), np.uint8)), bool)
@@ -125,8 +126,7 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     upper = frame.local(smooth_curve(landmarks[list(lm.UPPER_LIDS[eye]), :2]))
     lit = patch.pixels / _shadow(local, upper)[..., None]
     whole = _completed(lit, clear, local, centre, radius, skin_colour(picture, landmarks))
-    lids = outline[: len(lm.UPPER_LIDS[eye])], outline[len(lm.UPPER_LIDS[eye]) :][::-1]
-    opening = max(float((lids[1] - lids[0])[:, 1].max()), 0.02)
+    opening = max(float((below - above)[:, 1].max()), 0.02)
     return Eyeball(patch.with_pixels(whole), centre, radius, opening)
 
 

@@ -115,16 +115,18 @@ class MouthLayer:
         share = 0.0 if own is None else own.share(float(gap.max()))
         a, b = skull.on_arch(s, d)
         row, cover = self._upper.at(a, b - np.float32(self._edge))
-        if own is not None:
-            s, d = skull.on_arch(s, d, since=self._plane)
-        if own is not None and share >= 1.0:
+        if own is None or share <= 0.0:
+            colours += cover[..., None] * (row - colours)
+            return colours
+        s, d = skull.on_arch(s, d, since=self._plane)
+        serves: float | Pixels = share
+        if share >= 1.0:
             # In a mouth that is wider, or more open at its sides, more teeth are seen than the lips left free.
             beyond = rise(np.maximum(own.ends[0] - s, s - own.ends[1]), -0.03, 0.01)
             bared = np.float32(1.0) if wide > WIDENED else rise(gap - own.gap(s), 0.0, BARED)
-            cover = cover * beyond * bared
+            cover, serves = cover * beyond * bared, 1.0 - beyond * bared
         colours += cover[..., None] * (row - colours)
-        if own is not None and share > 0.0:
-            own.lay_upper(colours, s, d, share if share < 1.0 else 1.0 - beyond * bared)
+        own.lay_upper(colours, s, d, serves)
         return colours
 
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
