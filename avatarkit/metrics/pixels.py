@@ -86,7 +86,7 @@ def _weighted(values: NDArray[np.float64], mask: Mask) -> float:
     total = float(mask.sum())
     if mask.shape != values.shape[:2] or not total > 0:
         raise UsageError(f"mask of {mask.shape}: a mask of {values.shape[:2]} that is not empty is needed")
-    return float((values.mean(axis=2) * mask).sum() / total)
+    return float(np.einsum("hwc,hw->", values, mask) / (total * values.shape[2]))
 
 
 def _difference(picture: Picture, target: Picture) -> NDArray[np.float64]:

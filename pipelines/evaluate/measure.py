@@ -27,7 +27,7 @@ from avatarkit.metrics.eyes import blink_figures, gaze_figures
 from avatarkit.metrics.speech import lips_with_sound, loudness
 from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.moments import Moments
-from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points, embedded
+from avatarkit.pipelines.evaluate.networks import HeadMasks, Networks, Picture, Points, embedded
 from avatarkit.pipelines.evaluate.protocols import Kind
 from avatarkit.pipelines.source import avatar_portrait
 from avatarkit.systems.refined_warp import is_avatar
@@ -120,9 +120,9 @@ class Measurer:
         samples: list[Face] = []
         drivers: list[Face] = []
         inception: tuple[list[Any], list[Any]] = ([], [])
-        rate, before = Fraction(25), None
+        rate, before, masks = Fraction(25), None, None
         for now in self._pairs(case, crop, seen):
-            rate = now.rate
+            rate, masks = now.rate, masks or HeadMasks(self._nets, now.rate)
             if before is not None and now.number == before.number + 1:
                 moments.add((before.output, now.output), (before.driver, now.driver))
             before = now if now.number % self._stride(rate) == 0 else None
@@ -138,7 +138,7 @@ class Measurer:
             if face is None:
                 seen.lost += 1
                 continue
-            row = self._frame(now.output, now.driver, wanted) if self.options.kind == "self" else {}
+            row = self._frame(now, wanted, masks) if self.options.kind == "self" else {}
             seen.frames.append(row | {"mouth_apart": abs(mouth_opening(face) - mouth_opening(wanted))})
             if now.number % self._stride(rate) == 0:
                 moments.look(now.output, face)
@@ -200,7 +200,8 @@ class Measurer:
                 if count[0] != count[1]:
                     seen.notes.append(f"length: {count[1]} frames against {count[0]} of the driver, as far as both go")
 
-    def _frame(self, output: Picture, target: Picture, points: Points) -> dict[str, float | None]:
+    def _frame(self, now: _Seen, points: Points, masks: HeadMasks) -> dict[str, float | None]:
+        output, target = now.output, now.driver
         likeness = pixels.ssim_map(output, target)
         row: dict[str, float | None] = {
             "psnr_db": pixels.psnr_db(output, target),
@@ -210,7 +211,7 @@ class Measurer:
         if self._nets.lpips is not None:
             row["lpips"] = self._nets.perceived(output, target)
         if self.options.masked:
-            mask = self._nets.mask(target, points)
+            mask = masks.mask(now.number, target, points)
             if mask.any():
                 row |= {
                     "face_psnr_db": pixels.psnr_db(output, target, mask),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from avatarkit.errors import DependencyError
 from avatarkit.face.landmarks import MESH
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
+from avatarkit.geometry.similarity import fit_plane
 from avatarkit.quality.choice import open_quality
 from avatarkit.quality.protocol import QualityModel
 from avatarkit.weights.load import present
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from avatarkit.metrics.inception import InceptionFeatures
     from avatarkit.metrics.lpips import LPIPS
 
-__all__ = ["NOT_MEASURED", "WEIGHTS", "Networks"]
+__all__ = ["NOT_MEASURED", "WEIGHTS", "HeadMasks", "Networks"]
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -38,6 +40,8 @@ NOT_MEASURED: Mapping[str, str] = {
 """Figures that need weights, and the command that brings them."""
 WEIGHTS = ("alexnet", "lpips-alexnet", "face-embedding", "selfie-multiclass", "inception-fid", "hyperiqa")
 """Of the registry; figures depend on which are here."""
+MASKS_PER_S = 8
+"""So often the segmenter looks at a clip; at every frame means change by 0.05 dB at most."""
 _MOUTH = 13
 _LIKELY = 0.5
 _EAR_REACH = 0.35
@@ -64,7 +68,8 @@ class Networks:
         chosen = {"tracker": self.tracker.name}
         for name, net in nets.items():
             chosen[name] = f"{net.name} {net.weights_sha256 or ''}".strip() if net is not None else NOT_HERE
-        chosen["mask"] = "raw" if not self._masked else "hull of the face" if self.segmenter is None else "head"
+        head = "hull of the face" if self.segmenter is None else f"head, seen {MASKS_PER_S} times a second"
+        chosen["mask"] = head if self._masked else "raw"
         return chosen
 
     def close(self) -> None:
@@ -93,14 +98,43 @@ class Networks:
         small = np.asarray(1 - self.segmenter.classes(picture)[0], np.float32)
         return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
-    def mask(self, picture: Picture, points: Points) -> NDArray[np.float32]:
-        """Where masked figures are measured, (H, W) of 0 and 1: face, ears and hair.
 
-        Without the segmenter's weights: the hull of the face's landmarks.
-        """
-        if self.segmenter is None:
-            return face_hull(points, *picture.shape[:2])
-        return head_mask(self.segmenter.classes(picture), points, *picture.shape[:2])
+class HeadMasks:
+    """Where masked figures are measured: face, ears and hair of a clip's pictures, one after the other.
+
+    The segmenter takes longer than all else of a frame, so it looks at a picture `MASKS_PER_S` times a second; between,
+    what it saw moves, turns and grows with the face. Without its weights: the hull of the face's landmarks.
+    """
+
+    def __init__(self, nets: Networks, rate: Fraction) -> None:
+        """rate: of the clip, frames a second."""
+        self._segmenter, self._stride = nets.segmenter, max(1, round(rate / MASKS_PER_S))
+        self._seen: tuple[int, NDArray[np.float32], Points] | None = None
+
+    def mask(self, number: int, picture: Picture, points: Points) -> NDArray[np.float32]:
+        """Mask (H, W) of 0 and 1 of the clip's frame of that number, with its landmarks (478, 2 or 3) in pixels."""
+        height, width = picture.shape[:2]
+        if self._segmenter is None:
+            return face_hull(points, height, width)
+        if self._seen is None or number - self._seen[0] >= self._stride:
+            self._seen = number, self._segmenter.classes(picture), points
+        _, classes, before = self._seen
+        return head_mask(moved(classes, before, points, height, width), points, height, width)
+
+
+def moved(
+    classes: NDArray[np.float32], before: Points, points: Points, height: int, width: int
+) -> NDArray[np.float32]:
+    """Likelihoods (6, h, w) of a picture (height, width) moved as its face did, from landmarks to landmarks."""
+    import cv2
+
+    if before is points:
+        return classes
+    size = classes.shape[:0:-1]
+    grid = np.divide(size, (width, height))
+    step = fit_plane(*((item[:, :2] + 0.5) * grid - 0.5 for item in (before, points)))
+    layers = [cv2.warpAffine(layer, step, size, borderMode=cv2.BORDER_REPLICATE) for layer in classes]
+    return np.stack([np.asarray(layer, np.float32) for layer in layers])
 
 
 def face_hull(points: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:

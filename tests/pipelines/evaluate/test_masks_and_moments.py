@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, cast
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from avatarkit.pipelines.evaluate.moments import Moments
-from avatarkit.pipelines.evaluate.networks import Networks, face_hull, head_mask
+from avatarkit.pipelines.evaluate.networks import HeadMasks, Networks, face_hull, head_mask
 
 
 def test_heads_have_hair_and_ears_and_no_neck(hopper_landmarks: np.ndarray, grace_hopper: np.ndarray) -> None:
@@ -27,6 +28,39 @@ def test_heads_have_hair_and_ears_and_no_neck(hopper_landmarks: np.ndarray, grac
     assert mask[middle + 2, int(left - 0.5 * (right - left))] == 0  # beyond the ears
     assert mask[int(chin) + 3 :].sum() <= face_hull(points, height, width)[int(chin) + 3 :].sum()  # no neck
     assert set(np.unique(mask)) == {0, 1}
+
+
+class Segmenter:
+    """Sees hair as a disc wherever the picture is white, and counts."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def classes(self, picture: np.ndarray) -> np.ndarray:
+        self.looks += 1
+        hair = cv2.resize(picture[..., 0], (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        return np.stack([1 - hair, hair, *np.zeros((4, 256, 256), np.float32)])
+
+
+def disc(centre: tuple[int, int], radius: int) -> np.ndarray:
+    return cv2.circle(np.zeros((128, 128, 3), np.uint8), centre, radius, (255, 255, 255), -1)
+
+
+def test_masks_move_with_the_face_between_looks_of_the_segmenter() -> None:
+    nets = Nets()
+    nets.segmenter = Segmenter()  # type: ignore[assignment]
+    masks = HeadMasks(cast(Networks, nets), Fraction(25))
+    points = np.random.default_rng(0).normal(64, 3, (478, 3))
+    for number, (shift, grown) in enumerate([(0, 1.0), (6, 1.0), (12, 1.25), (0, 1.0)]):
+        own = (points - 64) * grown + 64 + (shift, 0, 0)
+        mask = masks.mask(number, disc((64 + shift, 64), round(24 * grown)), own)
+        wanted = disc((64 + shift, 64), round(24 * grown))[..., 0] > 0
+        assert np.mean(mask.astype(bool) != wanted) < 0.01, number
+    assert nets.segmenter.looks == 2  # type: ignore[attr-defined]
+    rare = HeadMasks(cast(Networks, nets), Fraction(25))
+    for number in (0, 5, 10):
+        rare.mask(number, disc((64, 64), 24), points)
+    assert nets.segmenter.looks == 5  # type: ignore[attr-defined]
 
 
 class Quality:
