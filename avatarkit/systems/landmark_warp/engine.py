@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import avatarkit
 from avatarkit.errors import AvatarkitError
+from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
@@ -16,7 +17,7 @@ from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.lids import LidLayer
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits, WayLimits
+from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits, WayLimits, shifted
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, Map
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.openings import Region
@@ -28,9 +29,10 @@ from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 class Provenance:
     """Where the pixels of a frame come from, all in pixels of the drawn part.
 
-    places: (H, W, 2) what each pixel shows. alpha: (H, W) uint8. known: left, top, right and bottom edge of what comes
-    from the picture. reach_px: how far a subject that they cut off is continued beyond. face_places: (N, 2) what the
-    face's pixels show that are the mesh's alone, face_corners: (N, 3, 2) the triangle of the source that each is in.
+    places: (H, W, 2) what each pixel shows. alpha: (H, W) uint8, of what is there. known: left, top, right and bottom
+    edge of what comes from the picture. reach_px: how far a subject that they cut off is continued beyond.
+    face_places: (N, 2) what the face's pixels show that are the mesh's alone, face_corners: (N, 3, 2) the triangle of
+    the source that each is in.
     """
 
     places: NDArray[np.float32]
@@ -116,7 +118,10 @@ class WarpEngine:
         else:
             inner = cover.pixels(self._mesh.alone)
             face = places[inner.window].reshape(-1, 2)[inner.places], self._mesh.corners[inner.triangles]
-        return Provenance(places, self.draw(motion)[1], canvas.known, canvas.reach_px, *face)
+        # What the hidden side adds is of the picture by its making.
+        corner = np.array([canvas.left, canvas.top], np.float32)
+        matte = sample(np.ascontiguousarray(canvas.pixels[..., 3]), places + corner)
+        return Provenance(places, matte, canvas.known, canvas.reach_px, *face)
 
     def drive(self, frames: Sequence[DriveFrame]) -> list[Drawn]:
         """See `Engine.drive`."""
@@ -144,7 +149,8 @@ class WarpEngine:
         part.of(frame)[:] = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
         part.of(alpha)[:] = cv2.extractChannel(drawn, 3)
         if self._hidden is not None and face is not None:
-            self._hidden.draw(part.of(frame), part.of(alpha), motion, self._mesh, face)
+            local = shifted(motion, np.array([-part.left, -part.top]))
+            self._hidden.draw(part.of(frame), part.of(alpha), local, self._mesh, face)
         for feature in self._features:
             feature.draw(frame, motion)
         return frame, alpha
@@ -168,7 +174,8 @@ class WarpEngine:
         """The part of the frame that the subject may be seen in: a sky above it needs no drawing."""
         lattice = self._field.lattice
         part = lattice.around(canvas.seen(inverse))
-        face = Region.around(motion.landmarks[:, :2], 2.0, lattice.width, lattice.height)
+        beside = 0.0 if self._hidden is None else self._hidden.reach_px(motion)
+        face = Region.around(motion.landmarks[:, :2], 2.0 + beside, lattice.width, lattice.height)
         return face if part is None else part.united(face)
 
     def _map(

@@ -2,10 +2,12 @@
 
 A photo taken from the side shows the averted cheek as a sliver, and background where the landmarks reach beyond the
 outline. When the head turns towards the viewer, colours for that side come from a frontal texture instead: the
-source's own where it is seen well, the twin's, brought to the light around it, where that is seen better.
+source's own where it is seen well, the twin's, brought to the light around it, where that is seen better. The strips
+beside the face (`head_side`) lend its ear and hair; they come into view behind all that the photo itself shows.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from avatarkit.face.mirror import MIRROR
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp import head_side
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, FacePixels
 from avatarkit.systems.protocol import SourceLayers
 
@@ -28,6 +31,12 @@ BETTER_FROM, BETTER = 0.08, 0.3
 """The twin lends colours from the first difference of their cosines on, and alone from the second."""
 APPEARS_FROM, APPEARS = 0.03, 0.2
 """The texture is shown where a surface turns towards the viewer: from the first rise of its cosine on."""
+SIDE_APPEARS = (0.03, 0.1)
+"""The same for the strips, which come from behind what the photo has before them."""
+SIDE_SEEN = (0.3, 0.45)
+"""The photo shows a strip itself from the first cosine on; a frontal face shows both at the second."""
+BESIDE, HAIR = 0.15, (0.4, 0.7)
+"""So it does where it shows hair or an ear this far beside the face, in head units, by the mean of its matte."""
 RIM = 0.04
 """No colours are taken from this close to the outline, in head units."""
 LIGHT_REACH = 0.15
@@ -42,15 +51,17 @@ _LIGHT_STEP, _BEYOND_PX = 4, 3.0
 
 @dataclass(frozen=True)
 class HiddenSide:
-    """A frontal texture, RGB uint8 (h, w, 3), where the landmarks (468, 2) lie in it, and what it is good for.
+    """A frontal texture, RGBA uint8 (h, w, 4), where the points (N, 2) lie in it, and what it is good for.
 
-    lent: (468,) share of each landmark's surroundings that the photo does not show. normals: (468, 3), in the photo.
+    The points are the 468 landmarks of the mesh, then those of the strips beside it. lent: (468,) share of each
+    landmark's surroundings that the photo does not show. normals: (468, 3), in the photo. sides: of the strips.
     """
 
     texture: NDArray[np.uint8]
     places: Map
     lent: Array
     normals: Array
+    sides: tuple["_Side", ...]
     _rotation: Array
 
     @staticmethod
@@ -58,85 +69,173 @@ class HiddenSide:
         """The hidden side of a source; None where the photo shows both."""
         import cv2
 
-        pose, points = head_frame(source.landmarks), source.landmarks[: lm.MESH]
-        normals, twins = _normals(points), MIRROR[: lm.MESH]
+        pose, face, twins = head_frame(source.landmarks), source.landmarks[: lm.MESH], MIRROR[: lm.MESH]
+        normals = _normals(face, lm.surface_triangles())
         facing = normals[:, 2]
         # Close to its outline a face shows the light behind it, and the landmarks are off by some pixels.
         rim = max(1, round(RIM * pose.scale))
         inner = np.asarray(cv2.erode(source.alpha, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)), np.float32)
-        matte = sample(inner, points[None, :, :2].astype(np.float32))[0].astype(np.float64)
+        matte = sample(inner, face[None, :, :2].astype(np.float32))[0].astype(np.float64)
         own = _rise(facing, SEEN_FROM, SEEN_WELL) * matte
         lent = (1.0 - own) * np.maximum(_rise(facing[twins] - facing, BETTER_FROM, BETTER), matte[twins] - matte)
         if np.count_nonzero(lent > 0.5) < FEWEST:
             return None
+        points = np.concatenate([face, head_side.points(face, pose)])
+        strips = head_side.triangles()
         frontal = pose.apply_inverse(points) * pose.scale
         frontal[:, :2] -= frontal[:, :2].min(0) - 2.0
         width, height = (int(v) for v in np.ceil(frontal[:, :2].max(0)) + 3)
-        cover = Cover.of(frontal[mesh.triangles], (height, width))
+        triangles = np.concatenate([mesh.triangles, *strips])
+        cover = Cover.of(frontal[triangles], (height, width))
         if cover is None:
             return None
         pixels = cover.pixels()
         frontal[:, :2] -= cover.window[1].start, cover.window[0].start
-        texture = _texture(source.foreground, points, lent, pixels, mesh.triangles, LIGHT_REACH * pose.scale)
-        return HiddenSide(texture, frontal[:, :2].astype(np.float32), lent, normals, pose.rotation)
+        borrowed = np.concatenate([lent, np.ones(head_side.NUMBER)])
+        across = np.concatenate([twins, head_side.twins()])
+        texture = _texture(source, points, across, borrowed, pixels, triangles, LIGHT_REACH * pose.scale)
+        sides = _sides(source, points, lent, strips)
+        return HiddenSide(texture, frontal[:, :2].astype(np.float32), lent, normals, sides, pose.rotation)
 
     def appears(self, rotation: Array) -> float:
         """How much the hidden side turns towards the viewer in a pose: mean rise of its cosine; negative if away."""
         return float(self.lent @ self._gain(rotation)) / float(self.lent.sum())
 
     def _gain(self, rotation: Array) -> Array:
-        return np.asarray(self.normals @ (rotation @ self._rotation.T)[2] - self.normals[:, 2], np.float64)
+        return _gain(self.normals, rotation @ self._rotation.T)
+
+    def reach_px(self, motion: DriveFrame) -> float:
+        """How far beyond the face's landmarks something may be drawn in a pose."""
+        return head_side.LENGTH * motion.pose.scale if self._strips(motion.pose.rotation) else 0.0
+
+    def _strips(self, rotation: Array) -> list[tuple[NDArray[np.intp], float]]:
+        """The strips that are seen in a pose: their triangles, and how opaque they are."""
+        turn = rotation @ self._rotation.T
+        shares = [(side, side.share * float(_rise(_gain(side.normal, turn), *SIDE_APPEARS))) for side in self.sides]
+        return [(side.triangles, share) for side, share in shares if share > LEAST_HIDDEN]
 
     def draw(
         self, frame: NDArray[np.uint8], alpha: NDArray[np.uint8], motion: DriveFrame, mesh: FaceMesh, cover: Cover
     ) -> None:
-        """Lay the hidden side over a frame (H, W, 3) and its alpha (H, W), in place, where it comes into view."""
+        """Lay the hidden side over a frame (H, W, 3) and its alpha (H, W), in place, where it comes into view.
+
+        Args:
+            motion: in pixels of that frame. mesh, cover: the face, and what it covers of the frame.
+        """
         import cv2
 
-        shown = self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)
-        weights = shown.astype(np.float32)[mesh.triangles]
-        part = cover.pixels(weights.max(1) > LEAST_HIDDEN)
+        for strip, opaque in self._strips(motion.pose.rotation):
+            self._draw_strip(frame, alpha, motion, strip, opaque)
+        shown = (self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)).astype(np.float32)
+        part = cover.pixels(shown[mesh.triangles].max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
         # The outline is softened inwards: what lies beyond it in the texture is no face.
         covered = (cover.numbers > 0).astype(np.float32)
-        mask = part.image(part.interpolated(weights)) * np.clip(2.0 * cv2.blur(covered, (3, 3)) - 1.0, 0.0, 1.0)
-        x, y = (part.image(part.interpolated(self.places[mesh.triangles, axis])) for axis in (0, 1))
-        colours = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mask = part.image(part.interpolated(shown[mesh.triangles]))
+        mask *= np.clip(2.0 * cv2.blur(covered, (3, 3)) - 1.0, 0.0, 1.0)
+        colours = self._colours(part, mesh.triangles)[..., :3]
         under = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0) * (1.0 - mask)
         share = (mask / np.maximum(mask + under, 1e-6))[..., None]
         below = frame[part.window].astype(np.float32)
         frame[part.window] = np.round(below + share * (colours - below)).astype(np.uint8)
         alpha[part.window] = np.round(255.0 * (mask + under)).astype(np.uint8)
 
+    def _draw_strip(
+        self,
+        frame: NDArray[np.uint8],
+        alpha: NDArray[np.uint8],
+        motion: DriveFrame,
+        strip: NDArray[np.intp],
+        opaque: float,
+    ) -> None:
+        """Lay ear and hair of a side behind a frame (H, W, 3) with its alpha (H, W), in place."""
+        points = np.concatenate([motion.landmarks[: lm.MESH], head_side.points(motion.landmarks, motion.pose)])
+        cover = Cover.of(points[strip], (alpha.shape[0], alpha.shape[1]))
+        if cover is None:
+            return
+        part = cover.pixels()
+        colours = self._colours(part, strip)
+        scale = np.float32(1.0 / 255.0)
+        before = alpha[part.window].astype(np.float32) * scale
+        edge = np.concatenate([np.ones(lm.MESH), head_side.FULL]).astype(np.float32)
+        mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * (scale * np.float32(opaque))
+        mask *= 1.0 - before
+        share = (mask / np.maximum(mask + before, 1e-6))[..., None]
+        above = frame[part.window].astype(np.float32)
+        frame[part.window] = np.round(above + share * (colours[..., :3] - above)).astype(np.uint8)
+        alpha[part.window] = np.round(255.0 * (mask + before)).astype(np.uint8)
+
+    def _colours(self, part: FacePixels, triangles: NDArray[Any]) -> Map:
+        """RGBA (h, w, 4), 0 to 255, of pixels of a frame that triangles (T, 3) of the points cover."""
+        import cv2
+
+        x, y = (part.image(part.interpolated(self.places[triangles, axis])) for axis in (0, 1))
+        return cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A strip: its triangles (T, 3), its mean normal (3,) in the photo, and the share of it that the photo hides."""
+
+    triangles: NDArray[np.intp]
+    normal: Array
+    share: float
+
+
+def _sides(
+    source: SourceLayers, points: Array, lent: Array, strips: tuple[NDArray[np.intp], ...]
+) -> tuple[_Side, ...]:
+    """Those of both sides that the photo hides."""
+    beside = head_side.matte_beside(source.alpha, points[: lm.MESH], BESIDE)
+    result = []
+    for strip, ears, matte in zip(strips, head_side.EARS, beside, strict=True):
+        normal = _normals(points, strip)[np.unique(strip)].mean(0)
+        normal /= max(float(np.linalg.norm(normal)), 1e-9)
+        share = (1.0 - _rise(normal[2], *SIDE_SEEN)) * (1.0 - _rise(matte, *HAIR)) * _rise(lent[ears].mean(), 0.3, 0.7)
+        if share > LEAST_HIDDEN:
+            result.append(_Side(strip, normal, float(share)))
+    return tuple(result)
+
+
+def _gain(normals: Array, turn: Array) -> Array:
+    """By how much the cosine of normals (..., 3) to the viewer rises in a turn (3, 3)."""
+    return np.asarray(normals @ turn[2] - normals[..., 2], np.float64)
+
 
 def _texture(
-    colours: NDArray[np.uint8],
+    source: SourceLayers,
     points: Array,
+    twins: NDArray[np.intp],
     lent: Array,
     pixels: FacePixels,
-    triangles: NDArray[np.int32],
+    triangles: NDArray[np.intp],
     reach_px: float,
 ) -> NDArray[np.uint8]:
-    """The frontal texture (h, w, 3): the picture's own colours, and where they are lent the lit twin's."""
+    """The frontal texture (h, w, 4): the picture's colours, where they are lent the lit twin's; the twin's alpha."""
     import cv2
 
     covered = pixels.image(np.ones(len(pixels.places), np.float32))
     weight = pixels.image(pixels.interpolated(lent.astype(np.float32)[triangles]))
-    own, twin = (
-        sample(colours, np.stack([pixels.image(pixels.interpolated(c)) for c in np.moveaxis(corners, 2, 0)], axis=2))
-        for corners in (side[triangles, :2].astype(np.float32) for side in (points, points[MIRROR[: lm.MESH]]))
+    here, there = (
+        np.stack([pixels.image(pixels.interpolated(c)) for c in np.moveaxis(corners, 2, 0)], axis=2)
+        for corners in (side[triangles, :2].astype(np.float32) for side in (points, points[twins]))
     )
+    own, twin = sample(source.foreground, here), sample(source.foreground, there)
+    height, width = source.alpha.shape
+    # Where the picture cuts the twin off, it ends softly.
+    inside = np.minimum(there, np.array([width - 1, height - 1]) - there).min(2)
+    alpha = sample(source.alpha, there) * np.clip(inside / max(0.5 * reach_px, 1.0), 0.0, 1.0)
     # Light is smooth: a reduced copy tells as much of it, sooner.
     small = np.s_[::_LIGHT_STEP, ::_LIGHT_STEP]
     known = covered[small] * (weight[small] < 0.1)
-    here, there = (_around(side[small].astype(np.float32), known, reach_px / _LIGHT_STEP) for side in (own, twin))
-    light = fill_smooth(np.log((here + 4.0) / (there + 4.0)), known)
+    ours, theirs = (_around(side[small].astype(np.float32), known, reach_px / _LIGHT_STEP) for side in (own, twin))
+    light = fill_smooth(np.log((ours + 4.0) / (theirs + 4.0)), known)
     gain = np.exp(np.clip(light, -MOST_LIGHT, MOST_LIGHT))
     lit = twin * cv2.resize(gain, covered.shape[::-1], interpolation=cv2.INTER_LINEAR)
     mixed = own + weight[..., None] * (lit - own)
     mixed = np.where(covered[..., None] > 0.0, mixed, _around(mixed.astype(np.float32), covered, _BEYOND_PX))
-    return np.asarray(np.clip(np.round(mixed), 0, 255), np.uint8)
+    return np.asarray(np.clip(np.round(np.dstack([mixed, 255.0 * alpha])), 0, 255), np.uint8)
 
 
 def _around(colours: Map, known: Map, reach_px: float) -> Map:
@@ -148,9 +247,8 @@ def _around(colours: Map, known: Map, reach_px: float) -> Map:
     return np.asarray(total / np.maximum(mass, 1e-4)[..., None], np.float32)
 
 
-def _normals(points: Array) -> Array:
-    """Unit normals (468, 3) of the surface with corners (468, 3); z is 1 where it faces the viewer."""
-    triangles = lm.surface_triangles()
+def _normals(points: Array, triangles: NDArray[Any]) -> Array:
+    """Unit normals (N, 3) of the surface of triangles (T, 3) of points (N, 3); z is 1 where it faces the viewer."""
     corners = points[triangles]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     result = np.zeros_like(points)
@@ -159,7 +257,7 @@ def _normals(points: Array) -> Array:
     return np.asarray(result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-9), np.float64)
 
 
-def _rise(values: Array, start: float, stop: float) -> Array:
+def _rise(values: Array | float, start: float, stop: float) -> Array:
     """0 up to `start`, 1 from `stop` on, smooth between."""
     t = np.clip((values - start) / (stop - start), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)

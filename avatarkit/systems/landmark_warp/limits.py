@@ -71,7 +71,7 @@ class EdgeLimits:
             narrow = max(min(left, right), min(top, bottom))
             if narrow > 0.0:
                 motion = reposed(motion, replace(motion.pose, scale=motion.pose.scale + narrow))
-            motion = _shifted(motion, np.array([right - left, bottom - top]))
+            motion = shifted(motion, np.array([right - left, bottom - top]))
             inside = self._inside(motion)
         return motion
 
@@ -150,7 +150,8 @@ def soft_limit(value: float, limit: float) -> float:
     return start + rest * float(np.tanh((value - start) / rest))
 
 
-def _shifted(motion: DriveFrame, shift: Array) -> DriveFrame:
+def shifted(motion: DriveFrame, shift: Array) -> DriveFrame:
+    """The same face moved by `shift` (2,) in pixels."""
     way = np.array([shift[0], shift[1], 0.0])
     pose = replace(motion.pose, translation=motion.pose.translation + way)
     return replace(motion, pose=pose, landmarks=motion.landmarks + way)

@@ -13,6 +13,7 @@ from avatarkit.face.mirror import MIRROR
 from avatarkit.geometry.rotation import angle_deg, from_euler_deg
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.systems.landmark_warp import head_side
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.limits import (
@@ -26,7 +27,7 @@ from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import SIZE
 
-SKIN, BACKGROUND = (205, 150, 120), (20, 40, 220)
+SKIN, BACKGROUND, EAR = (205, 150, 120), (20, 40, 220), (220, 60, 60)
 FRONTAL = without_motion
 
 
@@ -102,11 +103,67 @@ def test_lent_colours_are_in_the_light_of_their_side(from_the_side: SourceLayers
     side = HiddenSide.of(dim, FaceMesh(dim.landmarks))
     assert side is not None
     lent = side.lent > 0.95
-    x, y = side.places[lent].round().astype(int).T
+    x, y = side.places[: lm.MESH][lent].round().astype(int).T
     level = side.texture[y, x, 0].mean() / SKIN[0]
     twins = side.places[MIRROR[: lm.MESH][lent]].round().astype(int)
     own = side.texture[twins[:, 1], twins[:, 0], 0].mean() / SKIN[0]
     assert level < own - 0.15
+
+
+# Ear and hair beside the face.
+
+
+def with_an_ear(source: SourceLayers) -> SourceLayers:
+    """The same face with an ear of one colour on the side that is seen, on the right in the picture."""
+    strip, _ = head_side.triangles()
+    beside = head_side.points(source.landmarks, head_frame(source.landmarks))
+    points = np.concatenate([source.landmarks[: lm.MESH], beside])
+    ear = (rasterised(points[strip], (SIZE, SIZE)) > 0) & (source.alpha == 0.0)
+    picture, alpha = source.picture.copy(), source.alpha.copy()
+    picture[ear], alpha[ear] = EAR, 1.0
+    return SourceLayers(picture, picture, alpha, source.landmarks)
+
+
+def ears_to_the_left(source: SourceLayers, yaw_deg: float) -> int:
+    """Opaque pixels of an ear's colour left of the middle of the drawn face."""
+    engine = WarpEngine()
+    engine.prepare(source)
+    motion = in_pose(source.landmarks, yaw_deg)
+    frame, alpha = engine.draw(motion)
+    red = (frame[..., 0].astype(int) > frame[..., 1].astype(int) + 90) & (alpha > 200)
+    return int(np.count_nonzero(red[:, : round(engine.eased(motion).landmarks[4, 0])]))
+
+
+def test_the_other_ear_comes_into_view(from_the_side: SourceLayers) -> None:
+    source = with_an_ear(from_the_side)
+    assert ears_to_the_left(source, 38.0) == 0
+    assert ears_to_the_left(source, 8.0) > 40
+
+
+def test_hair_beside_the_face_needs_no_second_ear(from_the_side: SourceLayers) -> None:
+    source = with_an_ear(from_the_side)
+    outline = int(np.flatnonzero(from_the_side.alpha.any(0))[0])
+    hair = np.zeros((SIZE, SIZE), bool)
+    hair[:, outline - round(0.19 * head_frame(source.landmarks).scale) : outline + 40] = True
+    picture, alpha = source.picture.copy(), source.alpha.copy()
+    hair &= alpha == 0.0
+    picture[hair], alpha[hair] = (90, 80, 30), 1.0
+    assert ears_to_the_left(replace(source, picture=picture, foreground=picture, alpha=alpha), 8.0) == 0
+
+
+def test_an_ear_that_the_picture_cuts_off_ends_softly(from_the_side: SourceLayers) -> None:
+    """No column of the strip's texture is a copy of the picture's last one at full strength."""
+    source = with_an_ear(from_the_side)
+    ear = np.flatnonzero((source.picture == EAR).all(2).any(0))
+    cut = slice(0, int(ear.mean()))
+    layers = replace(
+        source, picture=source.picture[:, cut], foreground=source.picture[:, cut], alpha=source.alpha[:, cut]
+    )
+    whole, half = (HiddenSide.of(one, FaceMesh(one.landmarks)) for one in (source, layers))
+    assert whole is not None
+    assert half is not None
+    opaque = [int(np.count_nonzero(side.texture[..., 3] > 250)) for side in (whole, half)]
+    assert 0 < opaque[1] < opaque[0]
 
 
 # Turns.
