@@ -101,7 +101,7 @@ def begun(path: Path, *, directory: bool = False) -> Iterator[Path]:
         yield temporary
     finally:
         os.close(lock)
-        _remove(temporary)
+        remove(temporary)
         _unfinished.discard(temporary)
 
 
@@ -129,7 +129,7 @@ def settle(temporary: Path, target: Path) -> None:
 def discard_all() -> None:
     """Remove what this process has begun and not finished, just before it ends without leaving its blocks."""
     for temporary in list(_unfinished):
-        _remove(temporary)
+        remove(temporary)
 
 
 def own_folder(root: Path, *names: str) -> Path:
@@ -253,13 +253,14 @@ def sweep(folder: Path, output: str | None = None) -> None:
                 handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove(folder / name)
+                    remove(folder / name)
                 finally:
                     os.close(handle)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Delete a file, a link itself, or a folder with all that is in it, as far as that can be done."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
     DIR/KIND/KEY/       one entry: its files; written under another name and renamed, so that it is there whole or not
                         at all. Its time of change is when it was last used. What killed processes left is swept.
+    DIR/KIND/KEY/key    its own name: an entry that was moved or copied is not taken for what belongs there
     DIR/.locks/         of entries in the making: two processes make an entry once
 """
 
@@ -18,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from avatarkit.atomic import begun, left_over_of, own_folder, sweep, temporary_name
+from avatarkit.atomic import begun, left_over_of, own_folder, remove, sweep, temporary_name
 from avatarkit.errors import AvatarkitError, InputError, OutputError
+from avatarkit.reading import read_bytes
 
 T = TypeVar("T")
 LIMIT_BYTES = 10_000_000_000
 """Of a folder, unless another is set."""
-LOCKS = ".locks"
+LOCKS, NAME = ".locks", "key"
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -116,12 +118,13 @@ class Cache:
 
     def _read(self, entry: Path, read: Callable[[Path], T]) -> tuple[T] | None:
         """The entry's content, or None where it is missing or damaged."""
-        if not entry.is_dir():
+        if not os.path.lexists(entry):
             return None
         try:
+            _check(entry)
             value = read(entry)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, AvatarkitError):
-            # Damaged, or gone meanwhile: it is made again.
+        except (OSError, ValueError, LookupError, ArithmeticError, TypeError, EOFError, AvatarkitError):
+            # Damaged, another's, or gone meanwhile: it is made again.
             _remove(entry)
             return None
         with suppress(OSError):
@@ -132,6 +135,7 @@ class Cache:
         own_folder(self.folder, entry.parent.name)
         with begun(entry, directory=True) as partial:
             make(partial)
+            (partial / NAME).write_text(entry.name)
             partial.rename(entry)
 
     def _shrink(self, newest: Path) -> None:
@@ -157,6 +161,14 @@ class Cache:
         return result
 
 
+def _check(entry: Path) -> None:
+    """Raise InputError or OSError unless an entry is a folder of files, none of them a link, at its own place."""
+    if entry.is_symlink() or any(not file.is_file(follow_symlinks=False) for file in os.scandir(entry)):
+        raise InputError(f"{entry}: holds something else than files, or is a link")
+    if read_bytes(entry / NAME, len(entry.name)) != entry.name.encode():
+        raise InputError(f"{entry}: is another entry's")
+
+
 def _is_kind(path: Path) -> bool:
     return path.is_dir() and all(
         _KEY.fullmatch(left_over_of(entry.name) or entry.name) is not None for entry in path.iterdir()
@@ -168,7 +180,7 @@ def _remove(entry: Path) -> None:
     gone = temporary_name(entry)
     with suppress(OSError):
         entry.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        remove(gone)
 
 
 def digest_of(key: Mapping[str, Any]) -> str:

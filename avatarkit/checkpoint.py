@@ -108,7 +108,7 @@ class Checkpoint:
         if wanted is None:
             raise InputError(f"{self.folder}: the checkpoint of stage {self.meta.stage} has no {name}")
         try:
-            data = read_tensors(path) if path.suffix == ".safetensors" else read_bytes(path)
+            data = read_tensors(path)[1] if path.suffix == ".safetensors" else read_bytes(path)
         except (OSError, InputError) as error:
             raise InputError(
                 f"{path}: is missing, cut off, a link or unreadable, the checkpoint is damaged; use another checkpoint,"

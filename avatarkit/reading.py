@@ -167,16 +167,15 @@ def read_arrays(path: Path, most: int) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = read_tensors(path, most)
+    _, data = read_tensors(path, most)
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is damaged: {str(error)[:200]}") from error
 
 
-def read_tensors(path: Path, most: int | None = None, *, links: bool = False) -> bytes:
-    """All bytes of a safetensors file, whose header is read first: it must not name far more tensors than are meant,
-    which take seconds to make, and its tensors must be exactly what follows it.
+def read_tensors(path: Path, most: int | None = None, *, links: bool = False) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file and all its bytes; its tensors must be exactly what follows the header.
 
     Args:
         path: the file. most: bytes that it may have; None: as many as its tensors. links: as `open_file`.
@@ -189,18 +188,25 @@ def read_tensors(path: Path, most: int | None = None, *, links: bool = False) ->
         if most is not None and size > most:
             raise InputError(f"{path}: has {size} bytes, more than the {most} that such a file may have")
         try:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
-            if not 2 <= length <= min(MOST_TENSORS, size - 8):
-                raise ValueError("its header has no length that can be meant")
-            start += file.read(length)
-            header = check_table(parse_json(start[8:]), "its header")
+            header, start = tensor_header(file)
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
             if len(start) + max(ends, default=0) != size:
                 raise ValueError(f"its tensors are not what it has {size} bytes for")
-            return start + file.read()
+            return header, start + file.read()
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"{path}: is damaged: {str(error)[:200]}") from error
+
+
+def tensor_header(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
+    """The header at the beginning of a safetensors file, and its bytes; it must not name far more tensors than are
+    meant, which take seconds to make. ValueError where there is none.
+    """
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if not 2 <= length <= min(MOST_TENSORS, os.fstat(file.fileno()).st_size - 8):
+        raise ValueError("its header has no length that can be meant")
+    start += file.read(length)
+    return check_table(parse_json(start[8:]), "its header"), start
 
 
 def check_id(name: object, what: str = "clip id") -> str:

@@ -18,7 +18,7 @@ from avatarkit.background.inpaint import Inpainter
 from avatarkit.background.matting import Matting
 from avatarkit.background.plate import make_plate
 from avatarkit.cache import Cache
-from avatarkit.reading import read_array, read_json
+from avatarkit.reading import check_text, read_array, read_json
 from avatarkit.weights.choice import AUTO, Candidate
 from avatarkit.weights.load import present
 
@@ -112,6 +112,8 @@ class LayerTools:
                 shape = inputs[0].shape[:2] if kind == "mattes" else inputs[0].shape
                 if kept[0].shape != shape or kept[0].dtype != (np.float32 if kind == "mattes" else np.uint8):
                     raise ValueError(f"{kind} of another form")
+                if kind == "mattes" and not (kept[0].min() >= 0.0 and kept[0].max() <= 1.0):
+                    raise ValueError("a matte beyond 0 and 1, or no number")
                 return kept
 
             array, name, advice = self._cache.fetch(kind, key, lambda folder: _save(folder, *compute()), read)
@@ -139,4 +141,4 @@ def _save(folder: Path, array: NDArray[Any], name: str, advice: str) -> None:
 
 def _load(folder: Path) -> tuple[NDArray[Any], str, str]:
     about = read_json(folder / ABOUT)
-    return read_array(folder / ARRAY), str(about["name"]), str(about["advice"])
+    return read_array(folder / ARRAY), check_text(about["name"], "name"), check_text(about["advice"], "advice")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from avatarkit.background.spec import BackgroundSpec, load_background
 from avatarkit.errors import InputError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import Face, FaceChoice
+from avatarkit.face.types import Face, FaceChoice, check_landmarks, face_from_landmarks
 from avatarkit.face.visibility import Covered, covered
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.head.square import Square
@@ -82,14 +83,19 @@ def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portr
     return Portrait(picture, alpha, face, len(result), tracker.name)
 
 
-def read_portrait(path: Path, face: Face, faces: int, tracker: str) -> Portrait:
-    """Read a source whose face is known already. Raises InputError where there is no picture."""
-    return Portrait(*_read(path), face, faces, tracker)
+def read_portrait(path: Path, landmarks: NDArray[Any], score: float, faces: int, tracker: str) -> Portrait:
+    """Read a source whose face is known already.
+
+    Raises:
+        InputError: there is no picture. ValueError: the landmarks cannot be a face's in it.
+    """
+    picture, alpha = _read(path)
+    face = face_from_landmarks(check_landmarks(landmarks, picture.shape[1], picture.shape[0]), score)
+    return Portrait(picture, alpha, face, faces, tracker)
 
 
 def avatar_portrait(path: Path) -> Portrait:
     """The source that an avatar's file holds. Raises InputError where it is none."""
-    from avatarkit.face.types import face_from_landmarks
     from avatarkit.systems.refined_warp.avatar_file import read_avatar
 
     avatar = read_avatar(path)

@@ -22,7 +22,6 @@ from avatarkit.cache import Cache
 from avatarkit.data.pictures import levels
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
-from avatarkit.face.types import LANDMARKS, Face
 from avatarkit.media.files import check_readable
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.file import read_motion, write_motion
@@ -33,7 +32,7 @@ from avatarkit.pipelines.framing import drawn_part, drawn_square, with_room
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.source import Portrait, Source, Unseen, avatar_portrait, open_portrait, read_portrait
-from avatarkit.reading import read_array, read_json
+from avatarkit.reading import check_list, check_number, check_text, check_whole, read_array, read_json
 from avatarkit.runtime import Progress, sha256_file
 from avatarkit.systems.protocol import Engine
 from avatarkit.systems.refined_warp import is_avatar
@@ -114,17 +113,13 @@ class Studio:
             self.made["portrait"] += 1
             portrait = open_portrait(path, config.face, self.tracker(config.tracker))
             np.save(folder / FACE, portrait.face.landmarks, allow_pickle=False)
-            values = {"box": portrait.face.box, "score": portrait.face.score, "faces": portrait.faces}
-            (folder / ABOUT).write_text(json.dumps({**values, "tracker": portrait.tracker}), encoding="utf-8")
+            about = {"score": portrait.face.score, "faces": portrait.faces, "tracker": portrait.tracker}
+            (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
         def read(folder: Path) -> Portrait:
             about = read_json(folder / ABOUT)
-            left, top, right, bottom = map(float, about["box"])
-            landmarks = read_array(folder / FACE)
-            if landmarks.shape != (LANDMARKS, 3) or not np.isfinite(landmarks).all():
-                raise ValueError("no landmarks")
-            face = Face(landmarks, (left, top, right, bottom), float(about["score"]))
-            return read_portrait(path, face, int(about["faces"]), str(about["tracker"]))
+            score, faces = check_number(about["score"], "score"), check_whole(about["faces"], "faces", 1)
+            return read_portrait(path, read_array(folder / FACE), score, faces, check_text(about["tracker"], "tracker"))
 
         def get() -> Portrait:
             if self._cache is not None:
@@ -166,9 +161,13 @@ class Studio:
             about = read_json(folder / ABOUT)
             kind, info = driver_kind(path)
             motion = replace(read_motion(folder / MOTION), driver=path.name)
-            part = None if about["part"] is None else (int(about["part"][0]), int(about["part"][1]))
-            squares = None if squares_px is None else Squares.read(folder, motion.rate)
-            return Driver(path, kind, motion, info, list(about["warnings"]), part, squares)
+            part = None
+            if about["part"] is not None:
+                first = check_whole(check_list(about["part"], "part")[0], "part")
+                part = (first, check_whole(about["part"][1], "part", first + len(motion), first + len(motion)))
+            warnings = [check_text(text, "warning") for text in check_list(about["warnings"], "warnings")]
+            squares = None if squares_px is None else Squares.read(folder, motion.rate, squares_px)
+            return Driver(path, kind, motion, info, warnings, part, squares)
 
         def get() -> Driver:
             if driver_kind(path)[0] == "motion":

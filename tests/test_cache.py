@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -70,8 +71,50 @@ def test_damaged_entry_is_made_again(tmp_path: Path) -> None:
     assert cache.made == {"things": 2}
 
 
+def tampered(entry: Path, how: str, tmp_path: Path) -> None:
+    """Spoil an entry in one of the ways in which strangers or accidents could."""
+    mine = tmp_path / "mine"
+    if how == "moved":
+        entry.rename(mine)
+        mine.rename(entry.with_name("0" * 64))
+        shutil.copytree(entry.with_name("0" * 64), entry)
+        (entry / "key").write_text("0" * 64)
+    elif how == "linked":
+        entry.rename(mine)
+        entry.symlink_to(mine)
+    elif how == "linked file":
+        (entry / "a").rename(mine)
+        (entry / "a").symlink_to(mine)
+    elif how == "folder within":
+        (entry / "b").mkdir()
+    elif how == "pipe within":
+        (entry / "a").unlink()
+        os.mkfifo(entry / "a")
+    else:
+        shutil.rmtree(entry)
+        {"pipe": os.mkfifo, "file": Path.touch}.get(how, lambda path: path.symlink_to("/nowhere/x"))(entry)
+
+
+@pytest.mark.parametrize(
+    "how", ["moved", "linked", "linked file", "folder within", "pipe within", "pipe", "file", "dangling link"]
+)
+def test_entries_that_are_something_else_are_made_again(tmp_path: Path, how: str) -> None:
+    """Nothing is read, waited for, touched or removed behind a link."""
+    cache = Cache(tmp_path / "c", "p")
+    put(cache, 1)
+    (entry,) = (tmp_path / "c" / "things").iterdir()
+    tampered(entry, how, tmp_path)
+    before = os.lstat(tmp_path / "mine") if (tmp_path / "mine").exists() else None
+    assert put(cache, 1, 1) == "1 "
+    assert entry.is_dir()
+    assert not entry.is_symlink()
+    assert {path.name for path in entry.iterdir()} == {"a", "key"}
+    assert before is None or os.lstat(tmp_path / "mine") == before
+    assert not [path for path in (tmp_path / "c" / "things").iterdir() if path.name.startswith(".")]
+
+
 def test_least_recently_used_goes_first_and_leftovers_with_it(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, "p", limit_bytes=50)
+    cache = Cache(tmp_path, "p", limit_bytes=242)
     put(cache, 1, 10)
     put(cache, 2, 10)
     entries = sorted((tmp_path / "things").iterdir(), key=lambda path: (path / "a").read_text())
@@ -86,8 +129,8 @@ def test_usage_and_clear(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c", "p")
     put(cache, 1, 10)
     put(cache, 2, 5, kind="others")
-    assert [(one.kind, one.entries, one.size) for one in cache.usage()] == [("others", 1, 10), ("things", 1, 20)]
-    assert cache.clear() == 30
+    assert [(one.kind, one.entries, one.size) for one in cache.usage()] == [("others", 1, 74), ("things", 1, 84)]
+    assert cache.clear() == 158
     assert not (tmp_path / "c").exists()
     assert cache.clear() == 0
 

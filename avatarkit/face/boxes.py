@@ -35,10 +35,12 @@ def iou(a: Box, b: Box) -> float:
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def keep_best(found: Iterable[Scored], same: float = SAME_FACE_IOU) -> list[Scored]:
-    """Detections best first, without those that overlap a better one by `same` or more of their union."""
+def keep_best(found: Iterable[Scored], same: float = SAME_FACE_IOU, most: int | None = None) -> list[Scored]:
+    """The `most` best detections, without those that overlap a better one by `same` or more of their union."""
     kept: list[Scored] = []
     for box, score in sorted(found, key=lambda item: -item[1]):
+        if len(kept) == most:
+            break
         if all(iou(box, other) < same for other, _ in kept):
             kept.append((box, score))
     return kept

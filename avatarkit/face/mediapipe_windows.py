@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.boxes import SAME_FACE_IOU, Box, Scored, cut_out, iou, keep_best, square
-from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX, Pyramid, sides, squares, touches
+from avatarkit.face.search import BESIDE, SMALLEST_FACE_PX, Pyramid, affordable_px, sides, squares, touches
 from avatarkit.face.types import Face, face_from_landmarks
 
 __all__ = ["MESH_SCORE", "WINDOW", "WindowTracker", "quiet_native_log"]
@@ -22,6 +23,8 @@ MESH_SCORE = 0.3
 SMALLEST_BOX_PX = 20.0
 # Many squares give many chances of being wrong: in hair, in cloth. True faces there score well above this.
 _SQUARE_SCORE = 0.6
+# A picture of thousands would take minutes.
+_MOST_FACES = 300
 # In squares that are searched for faces of a size, smaller ones than this share of it are left out: mostly errors.
 _STRAY = 0.6
 
@@ -75,12 +78,16 @@ class WindowTracker(ABC):
         self, picture: NDArray[np.uint8], *, least_px: float = SMALLEST_FACE_PX, beside: float = BESIDE
     ) -> tuple[Face, ...]:
         """See `FaceTracker.detect`."""
+        height, width = picture.shape[:2]
+        least_px = max(least_px, affordable_px(width, height, self._reach))
+        if least_px > min(width, height):
+            least_px = math.inf  # what is larger than the picture is seen in the whole of it or not at all
         result: list[Face] = []
         pyramid, smallest = Pyramid(picture), SMALLEST_BOX_PX
-        for side in sides(max(picture.shape[:2]), least_px, self._reach):
+        for side in sides(max(width, height), least_px, self._reach):
             self._search(picture, pyramid, side, smallest, result)
             wanted = max([least_px, *(beside * face.extent_px for face in result)])
-            if self._reach * side <= wanted:
+            if self._reach * side <= wanted or len(result) >= _MOST_FACES:
                 break
             smallest = max(SMALLEST_BOX_PX, _STRAY * wanted)
         whole = [face for face in result if not any(_within(face, other) for other in result)]
@@ -99,7 +106,7 @@ class WindowTracker(ABC):
         boxes: list[Scored] = []
         for square_ in squares(width, height, side):
             boxes += self._in_square(pyramid, square_, width, height)
-        for box, score in keep_best(boxes):
+        for box, score in keep_best(boxes, most=_MOST_FACES):
             small = min(box[2] - box[0], box[3] - box[1]) < smallest
             if small or any(_on(box, face) for face in found):
                 continue

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from avatarkit.face.boxes import Box
 
-__all__ = ["BESIDE", "BESIDE_MOVING", "SMALLEST_FACE_PX", "Pyramid", "least_px", "sides", "squares", "touches"]
+__all__ = [
+    "BESIDE", "BESIDE_MOVING", "SMALLEST_FACE_PX", "Pyramid", "affordable_px", "least_px", "sides", "squares",
+    "touches",
+]  # fmt: skip
 
 SMALLEST_FACE_PX = 60.0
 """Smallest face that a search promises to find, in pixels of the picture."""
@@ -24,6 +27,8 @@ BESIDE = 0.1
 BESIDE_MOVING = 0.5
 """The same in videos, where a search costs several frames' time, and a face half as large is not taken for another."""
 
+# Of one level: all that faces of 60 px take in 50 megapixels. Larger pictures are searched for larger faces.
+_MOST_SQUARES = 400
 # Of a face that was lost, faces of this share of its size are looked for again, and closely.
 _SHRUNK = 0.5
 # Where no face has been seen yet, a close search costs as much as following for a second.
@@ -44,6 +49,13 @@ def least_px(last_px: float | None, missing: int) -> float:
     if last_px is not None:
         return max(SMALLEST_FACE_PX, _SHRUNK * last_px)
     return SMALLEST_FACE_PX if missing % _CLOSE_EVERY == 0 else math.inf
+
+
+def affordable_px(width_px: int, height_px: int, reach: float) -> float:
+    """The smallest face that seconds suffice to search a picture of that size for; `reach` as in `sides`."""
+    area, longest = width_px * height_px, max(width_px, height_px)
+    side = max(math.sqrt(area / _MOST_SQUARES), longest / _MOST_SQUARES) / (1.0 - _OVERLAP)
+    return reach * side
 
 
 def sides(longest_px: int, least_px: float, reach: float) -> list[float]:

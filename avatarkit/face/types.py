@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 LANDMARKS = 478
 """Landmarks of a face: MediaPipe's 468 mesh points, then five for each iris (the right eye first)."""
 
+SMALLEST_SPREAD_PX = 8.0
+"""Across landmarks, either way."""
+
 
 @dataclass(frozen=True)
 class Face:
@@ -40,6 +43,18 @@ class FaceChoice:
 
     index: int | None = None
     at: tuple[float, float] | None = None
+
+
+def check_landmarks(landmarks: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
+    """Return landmarks from a file if they can be a face's in a picture of that size; ValueError if not."""
+    if landmarks.dtype != np.float32 or landmarks.shape != (LANDMARKS, 3):
+        raise ValueError("it has no landmarks")
+    # What is cut off at the picture's edge lies beyond it, but not far. NaN fails every comparison.
+    if not np.abs(landmarks).max() <= 2 * max(width, height):
+        raise ValueError("its landmarks lie nowhere")
+    if np.ptp(landmarks[:, :2], axis=0).min() < SMALLEST_SPREAD_PX:
+        raise ValueError("its landmarks are no face")
+    return landmarks
 
 
 def face_from_landmarks(landmarks: NDArray[np.floating[Any]], score: float) -> Face:

@@ -18,6 +18,8 @@ from avatarkit.media.rate import RateEstimate, RateEstimator, round_half_up
 
 MOST_FRAME_PIXELS = 20_000_000
 MOST_PIXELS = 4_000_000_000
+MOST_FRAMES = 50_000
+"""Half an hour at 25 a second; more take minutes to look at, however small they are."""
 MOST_SECONDS = 20
 """Of the first look at all frames. A small file can declare frames without end."""
 _DEFAULT_DELAY_MS = 100
@@ -41,10 +43,11 @@ def animation_times(path: Path) -> AnimationTimes:
     until = time.monotonic() + MOST_SECONDS
     with open_image(path) as image:
         frames = frame_count(image, path)
-        if image.width * image.height > MOST_FRAME_PIXELS or image.width * image.height * frames > MOST_PIXELS:
+        area = image.width * image.height
+        if area > MOST_FRAME_PIXELS or area * frames > MOST_PIXELS or frames > MOST_FRAMES:
             raise InputError(
-                f"{path}: is an animation of {frames} frames of {image.width} x {image.height}; at most"
-                f" {MOST_FRAME_PIXELS // 10**6} megapixels a frame and {MOST_PIXELS // 10**6} in all are read:"
+                f"{path}: is an animation of {frames} frames of {image.width} x {image.height}; at most {MOST_FRAMES}"
+                f" frames, {MOST_FRAME_PIXELS // 10**6} megapixels each and {MOST_PIXELS // 10**6} in all are read:"
                 " convert it to a video"
             )
         for index in range(frames):

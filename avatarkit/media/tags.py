@@ -55,10 +55,4 @@ def _of_video(path: Path) -> dict[str, str]:
 
 def _plain(value: str) -> str:
     """A value of an ffmetadata file without its escapes."""
-    text, escaped = "", False
-    for char in value.replace("\0", "\n"):
-        if char == "\\" and not escaped:
-            escaped = True
-            continue
-        text, escaped = text + char, False
-    return text
+    return re.sub(r"\\(.?)", r"\1", value.replace("\0", "\n"), flags=re.DOTALL)

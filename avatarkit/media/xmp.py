@@ -67,14 +67,17 @@ def add_xmp(path: Path, data: bytes) -> bool:
 
 
 def find_xmp(path: Path) -> str | None:
-    """The first packet in a file of any format, as text; None without one."""
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return None
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
-            start = body.find(BEGIN)
-            end = body.find(END, start, start + LONGEST) if start >= 0 else -1
-            return body[start:end].decode("utf-8", "replace") if end >= 0 else None
+    """The first packet in a file of any format, not empty, as text; None without one."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
+        start = body.find(BEGIN)
+        end = body.find(END, start, start + LONGEST) if start >= 0 else -1
+        return body[start:end].decode("utf-8", "replace") if end >= 0 else None
+
+
+def holds(path: Path, text: bytes) -> bool:
+    """Whether a file, not empty, holds these bytes anywhere."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
+        return body.find(text) >= 0
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -23,12 +23,14 @@ from avatarkit.face.types import LANDMARKS, face_from_landmarks
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.crops import Cropped, HeadCropper
 from avatarkit.head.square import Square, square_of
-from avatarkit.reading import open_file, read_json
+from avatarkit.reading import check_whole, open_file, read_json
 
 __all__ = ["Squares"]
 
 _DATA, _ABOUT = "squares.bin", "squares.json"
 _NUMBERS = 3 * LANDMARKS + 9 + 3 + 1
+_LARGEST = 1e6
+"""Pixels, of what is kept of a square."""
 
 
 class Squares:
@@ -74,20 +76,23 @@ class Squares:
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path, rate: Fraction) -> Squares:
-        """Squares that `write` kept. Raises InputError where they are damaged."""
+    def read(cls, folder: Path, rate: Fraction, size: int) -> Squares:
+        """Squares of that size that `write` kept. Raises InputError where they are damaged."""
         about = read_json(folder / _ABOUT)
         path = folder / _DATA
         try:
-            places = {int(index): (int(start), int(length)) for index, start, length in about["places"]}
-            squares = cls(int(about["size"]), rate, open_file(path))
+            rows = [[check_whole(number, "place") for number in row] for row in about["places"]]
+            places = {index: (start, length) for index, start, length in rows}
+            check_whole(about["size"], "size", size, size)
+            squares = cls(size, rate, open_file(path))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise InputError(f"{path}: is not what was written: {error}") from error
-        size = path.stat().st_size
-        if any(start < 0 or length < 4 * _NUMBERS or start + length > size for start, length in places.values()):
-            squares.close()
-            raise InputError(f"{path}: is cut off")
-        squares._places = places
+        squares._places, end = places, path.stat().st_size
+        for index, (start, length) in places.items():
+            whole = length > 4 * _NUMBERS and start + length <= end
+            if not whole or not np.abs(squares._numbers(index)).max() <= _LARGEST:
+                squares.close()
+                raise InputError(f"{path}: is damaged")
         return squares
 
     def __contains__(self, index: int) -> bool:
@@ -98,7 +103,7 @@ class Squares:
         numbers = np.frombuffer(data, np.float32, _NUMBERS)
         landmarks, rotation, place, scale = np.split(numbers, np.cumsum([3 * LANDMARKS, 9, 3]))
         return Square(
-            decode_image(data[numbers.nbytes :], f"frame {index} of the driver"),
+            decode_image(data[numbers.nbytes :], f"frame {index} of the driver", side=self.size),
             landmarks.reshape(-1, 3),
             rotation.reshape(3, 3),
             place,
@@ -108,7 +113,7 @@ class Squares:
 
     def pose(self, index: int) -> Similarity:
         """The head in a frame's square: head coordinates to its pixels."""
-        numbers = np.frombuffer(self._read(index, 4 * _NUMBERS), np.float32)[3 * LANDMARKS :].astype(np.float64)
+        numbers = self._numbers(index)[3 * LANDMARKS :].astype(np.float64)
         return Similarity(numbers[:9].reshape(3, 3), numbers[9:12], float(numbers[12]))
 
     def stored(self, index: int) -> bytes:
@@ -130,6 +135,9 @@ class Squares:
             return () if only is None else ((only, 1.0),)
         share = (index - before) / (after - before)
         return (before, 1.0 - share), (after, share)
+
+    def _numbers(self, index: int) -> NDArray[np.float32]:
+        return np.frombuffer(self._read(index, 4 * _NUMBERS), np.float32)
 
     def _read(self, index: int, most: int | None = None) -> bytes:
         start, length = self._places[index]

@@ -11,8 +11,9 @@ from xml.sax.saxutils import unescape
 
 from avatarkit.errors import DependencyError, InputError
 from avatarkit.media.files import check_readable
+from avatarkit.media.probe import probe
 from avatarkit.media.tags import read_tags
-from avatarkit.media.xmp import find_xmp
+from avatarkit.media.xmp import find_xmp, holds
 from avatarkit.pipelines.provenance.sign import INPUTS, SIGNED_SUFFIXES, c2pa
 from avatarkit.reading import read_bytes
 
@@ -25,6 +26,8 @@ MEANING: dict[State, str] = {
     "none": "says nothing about how it was made",
 }
 EXIT_CODES: dict[State, int] = {"verified": 0, "marked": 0, "altered": 10, "untrusted": 11, "none": 12}
+_MANIFEST = b"jumdc2pa"
+"""How the description of a store of manifests begins."""
 _UNTRUSTED = "signingCredential.untrusted"
 _PROPERTY = re.compile(r'\s((?:xmp|Iptc4xmpExt|avatarkit):\w+)="([^"]*)"')
 
@@ -75,8 +78,15 @@ def inspect_file(path: Path, trust: Path | None = None) -> Inspection:
         trust: PEM file of root certificates whose signers are believed.
 
     Raises:
-        InputError: the file, or `trust`, cannot be read.
+        InputError: the file, or `trust`, cannot be read, or the file is neither picture nor video.
     """
+    result = _inspected(path, trust)
+    if result.state == "none":
+        probe(path)  # of a text, that would say too much
+    return result
+
+
+def _inspected(path: Path, trust: Path | None) -> Inspection:
     check_readable(path)
     tags = {key: value for key, value in read_tags(path).items() if key in ("comment", "synthetic", "generator")}
     xmp = {name: unescape(value, {"&quot;": '"'}) for name, value in _PROPERTY.findall(find_xmp(path) or "")}
@@ -112,7 +122,8 @@ def _manifest(library: Any, path: Path, trust: Path | None) -> tuple[State, dict
     except library.C2paError.ManifestNotFound:
         return None
     except library.C2paError as error:
-        return "altered", {}, (" ".join(str(error).split()),)
+        # Files that are something else than their names say have no manifest that could be damaged.
+        return ("altered", {}, (" ".join(str(error).split()),)) if holds(path, _MANIFEST) else None
     try:
         problems = tuple(dict.fromkeys(str(item["code"]) for item in store.get("validation_status", [])))
         short = _short(store)

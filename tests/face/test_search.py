@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatarkit.face.search import Pyramid, least_px, sides, squares, touches
+from avatarkit.face.search import SMALLEST_FACE_PX, Pyramid, affordable_px, least_px, sides, squares, touches
 
 
 def test_levels_end_where_the_smallest_face_is_seen() -> None:
@@ -37,6 +37,19 @@ def test_a_face_lies_whole_in_one_square(width: int, height: int, side: float, d
     assert any(a <= x and x + face <= a + s and b <= y and y + face <= b + s for a, b, s in covering)
     assert all(0 <= a < width and 0 <= b < height for a, b, _ in covering)
     assert len({(a, b) for a, b, _ in covering}) == len(covering)
+
+
+@given(st.integers(60, 300_000), st.integers(60, 300_000))
+def test_the_largest_pictures_take_no_thousands_of_squares(width: int, height: int) -> None:
+    height = min(height, max(60, 300_000_000 // width))
+    least = max(SMALLEST_FACE_PX, affordable_px(width, height, 0.115))
+    finest = sides(max(width, height), least, 0.115)[-1]
+    assert len(list(squares(width, height, finest))) <= 850
+    assert least == SMALLEST_FACE_PX or width * height > 25_000_000 or max(width, height) > 8 * min(width, height)
+
+
+def test_photos_of_50_megapixels_are_searched_for_the_smallest_faces() -> None:
+    assert affordable_px(8192, 6144, 0.115) < SMALLEST_FACE_PX
 
 
 def test_one_square_for_the_whole_picture() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -60,16 +61,32 @@ def test_they_are_what_a_dataset_stores(grace_hopper: np.ndarray, hopper_landmar
 def test_kept_squares_are_the_same(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, tmp_path: Path) -> None:
     squares = watched(shot(grace_hopper, hopper_landmarks, 6, range(2, 4)))
     squares.write(tmp_path)
-    kept = Squares.read(tmp_path, Fraction(25))
+    kept = Squares.read(tmp_path, Fraction(25), squares.size)
     for index in range(6):
         assert (index in kept) == (index in squares)
         if index in squares:
             assert kept.stored(index) == squares.stored(index)
             np.testing.assert_array_equal(kept[index].landmarks, squares[index].landmarks)
-    data = tmp_path / "squares.bin"
-    data.write_bytes(data.read_bytes()[:-1])
-    with pytest.raises(InputError, match="cut off"):
-        Squares.read(tmp_path, Fraction(25))
+
+
+@pytest.mark.parametrize("how", ["cut off", "nan", "size", "whole numbers", "places"])
+def test_kept_squares_that_cannot_be(
+    grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, tmp_path: Path, how: str
+) -> None:
+    squares = watched(shot(grace_hopper, hopper_landmarks, 6))
+    squares.write(tmp_path)
+    data, about = tmp_path / "squares.bin", json.loads((tmp_path / "squares.json").read_text())
+    if how == "cut off":
+        data.write_bytes(data.read_bytes()[:-1])
+    elif how == "nan":
+        data.write_bytes(b"\xff" * 400 + data.read_bytes()[400:])
+    elif how == "size":
+        about["size"] = 1 << 40
+    else:
+        about["places"] = [[0, True, 9]] if how == "whole numbers" else [[0, -5, 1 << 40], 3]
+    (tmp_path / "squares.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=r"squares\.bin: is (damaged|not what)"):
+        Squares.read(tmp_path, Fraction(25), squares.size)
 
 
 def test_smoothing_goes_by_time(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> None:

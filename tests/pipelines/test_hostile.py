@@ -244,6 +244,20 @@ def test_kept_layers_of_another_size_are_made_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tools.foreground(picture, alpha), first)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1e30])
+def test_kept_mattes_that_cannot_be_are_made_again(tmp_path: Path, value: float) -> None:
+    class Ones:
+        name, matte = "ones", staticmethod(lambda picture, landmarks: np.ones(picture.shape[:2], np.float32))
+
+    tools = LayerTools(cache=Cache(tmp_path, "p"))
+    vars(tools)["_matting_choice"] = (Ones, "")
+    picture, landmarks = np.full((16, 16, 3), 9, np.uint8), np.zeros((478, 3))
+    tools.matte(picture, landmarks)
+    (entry,) = (tmp_path / "mattes").iterdir()
+    np.save(entry / "array.npy", np.full((16, 16), value, np.float32))
+    np.testing.assert_array_equal(tools.matte(picture, landmarks)[0], 1.0)
+
+
 @pytest.mark.parametrize("file", ["../x.mp4", 5, None, "other.mp4"])
 def test_notes_of_originals_are_checked(tmp_path: Path, file: Any) -> None:
     from avatarkit.prepare.fetch.run import WORK_FOLDER

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from avatarkit.cache import Cache
 from avatarkit.errors import InputError, OutputError
 from avatarkit.media.image import write_image
 from avatarkit.pipelines.batch import BatchOptions
@@ -22,8 +25,10 @@ from avatarkit.pipelines.evaluate.results import compare
 from avatarkit.pipelines.evaluate.run import EvaluateConfig, evaluate
 from avatarkit.pipelines.evaluate.worker import read_features, write_features
 from avatarkit.pipelines.pages import check_own
+from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.studio import Studio
 from avatarkit.reading import read_arrays
-from avatarkit.runtime import peak_memory_bytes
+from avatarkit.runtime import NullProgress, peak_memory_bytes
 
 from .test_hostile import PAIR, RESULTS
 
@@ -122,6 +127,32 @@ def test_archives_are_as_large_as_their_file(tmp_path: Path, write: Callable[[Pa
         read_arrays(path, 1 << 30)
     assert read_features(path) is None
     assert (time.monotonic() - began < 2, peak_memory_bytes() - before < 50_000_000) == (True, True)
+
+
+ODD_ABOUT: list[dict[str, Any]] = [
+    {"part": "ab"}, {"part": [1]}, {"part": [-9, 5]}, {"part": [0, 1 << 60]}, {"warnings": "x"}, {"warnings": [5]},
+]  # fmt: skip
+ODD_LANDMARKS: list[Callable[[NDArray[np.float32]], NDArray[Any]]] = [
+    lambda points: points * 0, lambda points: points * np.float32(1e30), lambda points: points > 0,
+    lambda points: points.astype(np.float64), lambda points: points + np.float32(1e6), lambda points: points[:9],
+]  # fmt: skip
+
+
+def test_kept_inputs_that_cannot_be_are_made_again(photo: Path, tmp_path: Path) -> None:
+    config = ReenactConfig(photo, photo, tmp_path / "o.png", size=128)
+    folder = tmp_path / "c"
+    with Studio(Cache(folder, "p")) as studio:
+        motion, portrait = studio.driver(config, NullProgress()).motion, studio.portrait(config)
+        (driver,), (source,) = (folder / "drivers").iterdir(), (folder / "portraits").iterdir()
+        for number, change in enumerate(ODD_ABOUT):
+            about = json.loads((driver / "about.json").read_text())
+            (driver / "about.json").write_text(json.dumps({**about, **change}))
+            np.testing.assert_array_equal(studio.driver(config, NullProgress()).motion.rotation, motion.rotation)
+            assert studio.made["driver"] == number + 2, change
+        for number, odd in enumerate(ODD_LANDMARKS):
+            np.save(source / "landmarks.npy", odd(np.load(source / "landmarks.npy")))
+            np.testing.assert_array_equal(studio.portrait(config).landmarks, portrait.landmarks)
+            assert studio.made["portrait"] == number + 2, number
 
 
 def test_kept_features_are_numbers(tmp_path: Path) -> None:

@@ -190,6 +190,26 @@ def test_damaged_files_are_inspected_or_refused_in_a_line(signed: dict[str, Path
     check()
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.jpg", "a.webm"])
+def test_texts_are_neither_altered_nor_unsigned(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("c2pa")
+    (tmp_path / name).write_text("No picture, but words: c2pa, jumb.\n" * 9)
+    assert command(["inspect", str(tmp_path / name)]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "is not a media file" in shown.err or "is in a format that is not read" in shown.err
+
+
+def test_videos_named_as_pictures_are_not_altered(signed: dict[str, Path], tmp_path: Path) -> None:
+    make = tmp_path / "plain.mp4"
+    run_ffmpeg("-i", str(signed["mp4"]), "-map_metadata", "-1", "-c", "copy", "-fflags", "+bitexact", str(make))
+    make.rename(tmp_path / "plain.png")
+    assert inspect_file(tmp_path / "plain.png").state == "none"
+    (tmp_path / "signed.png").write_bytes(signed["mp4"].read_bytes())
+    assert inspect_file(tmp_path / "signed.png").state == "untrusted"
+
+
 def test_what_a_killed_signing_left_is_swept(
     signed: dict[str, Path], identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

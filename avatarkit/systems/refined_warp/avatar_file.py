@@ -25,10 +25,10 @@ from safetensors.torch import load, save
 
 from avatarkit.atomic import write_whole
 from avatarkit.errors import InputError, OutputError
-from avatarkit.face.types import LANDMARKS
+from avatarkit.face.types import check_landmarks
 from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.nets.trained import filled
-from avatarkit.reading import MOST_TENSORS, check_table, open_file, parse_json, read_tensors, shown
+from avatarkit.reading import check_table, open_file, parse_json, read_tensors, shown, tensor_header
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 __all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
@@ -74,11 +74,11 @@ def write_avatar(path: Path, avatar: Avatar) -> None:
 def read_avatar(path: Path) -> Avatar:
     """Read and check it; InputError for what is missing, damaged, foreign or of another version."""
     try:
-        data = read_tensors(path, MOST_BYTES, links=True)
+        header, data = read_tensors(path, MOST_BYTES, links=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     try:
-        about = _about(data)
+        about = _about(header)
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
     except InputError as error:
@@ -95,22 +95,16 @@ def read_about(path: Path) -> dict[str, Any]:
     """How an avatar was made, without its pictures and weights. Raises as `read_avatar`."""
     try:
         with open_file(path, links=True) as file:
-            length = int.from_bytes(file.read(8), "little")
-            data = length.to_bytes(8, "little") + file.read(min(length, MOST_TENSORS))
-        about: dict[str, Any] = _about(data)["about"]
+            about: dict[str, Any] = _about(tensor_header(file)[0])["about"]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: is damaged, or no avatar: {error}") from error
     return about
 
 
-def _about(data: bytes) -> dict[str, Any]:
+def _about(header: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata, before any tensor is looked at."""
-    length = int.from_bytes(data[:8], "little")
-    if not 2 <= length <= min(MOST_TENSORS, len(data) - 8):
-        raise ValueError("its header has no length that can be true")
-    header = check_table(parse_json(data[8 : 8 + length]), "header")
     text = check_table(header.get("__metadata__", {}), "metadata").get(_KEY)
     if not isinstance(text, str):
         raise ValueError("its header does not say what it is")
@@ -136,11 +130,5 @@ def _picture(
         raise ValueError(f"its picture of {width} x {height} px is too small or too large")
     if alpha.dtype != torch.uint8 or alpha.shape != picture.shape[:2]:
         raise ValueError("its matte does not fit its picture")
-    if landmarks.dtype != torch.float32 or tuple(landmarks.shape) != (LANDMARKS, 3):
-        raise ValueError("it has no landmarks")
-    if not bool(torch.isfinite(landmarks).all()) or float(landmarks.abs().max()) > 4 * SIDES[1]:
-        raise ValueError("its landmarks lie nowhere")
-    spread = landmarks[:, :2].amax(0) - landmarks[:, :2].amin(0)
-    if float(spread.min()) < 8.0:
-        raise ValueError("its landmarks are no face")
-    return picture.numpy(), alpha.numpy().astype(np.float32) / np.float32(255.0), landmarks.numpy()
+    points = check_landmarks(landmarks.numpy(), width, height)
+    return picture.numpy(), alpha.numpy().astype(np.float32) / np.float32(255.0), points
