@@ -25,6 +25,8 @@ _LOW, _HIGH = 0.03, 0.97  # levels that become exactly 0 and 1: the filter never
 _HOLE = 0.12  # side of the largest enclosed hole that is filled
 _SOLID, _NECKING, _REACH = 0.7, 0.05, 0.09  # the subject's core, what cuts islands off it, what it keeps
 _DOUBT = 0.12  # under the chin this much is enough
+_CLOTHES, _BROAD = 0.3, 0.05  # of the network's answer: clothes it is not sure of, in areas broader than an edge
+_NOTHING, _ABRUPT, _OUTLINED = 0.1, 0.03, 0.7  # so much of their outline falls to nothing within this length
 _TEMPLE = 0.12  # the skull is wider than the face by this share on each side
 _WISP_REACH, _WISP_WINDOW = 0.25, 0.06
 _WISP_CONTRAST, _WISP_PLAIN = 0.025, 0.05  # how far hair stands out, and up to which spread ground is plain
@@ -49,6 +51,8 @@ def refine_matte(image_rgb: NDArray[np.uint8], rough: Array, landmarks_px: Array
     """
     face = _face_mask(rough.shape, landmarks_px)
     unit_px = _head_size(rough, landmarks_px)
+    if landmarks_px is not None:
+        rough = _take_clothes(rough, round(float(landmarks_px[:, 1].max())), unit_px)
     rough = np.clip((rough - _DOUBT_LOW) / (_DOUBT_HIGH - _DOUBT_LOW), 0, 1)
     rough = _keep_subject(np.maximum(rough, face.astype(np.float32)), face, unit_px)
     if landmarks_px is not None:
@@ -92,6 +96,28 @@ def _erode(mask: Mask, radius_px: float) -> Mask:
 
 def _dilate(mask: Mask, radius_px: float) -> Mask:
     return ~_erode(~mask, radius_px)
+
+
+def _take_clothes(rough: Array, below_row: int, unit_px: float) -> Array:
+    """Take as the subject, below the chin, what the network half believes in where that has a sharp outline.
+
+    Clothes that look like the background get an even, low answer up to their outline; where the background looks like
+    skin or clothes, the answer fades out.
+    """
+    body = rough[max(below_row, 0) :]
+    if not len(body):
+        return rough
+    likely, sure = body > _CLOTHES, body > _DOUBT_HIGH
+    half = likely & ~sure & _dilate(_erode(likely & ~sure, _BROAD * unit_px), _BROAD * unit_px)
+    count, labels = cv2.connectedComponents(half.astype(np.uint8), connectivity=4)
+    taken = rough.copy()
+    for label in range(1, count):
+        area = labels == label
+        near = _dilate(area, _ABRUPT * unit_px)
+        beyond = near & ~_dilate(area, 0.5 * _ABRUPT * unit_px) & ~likely
+        if (near & sure).any() and beyond.any() and float((body[beyond] < _NOTHING).mean()) > _OUTLINED:
+            taken[max(below_row, 0) :][area] = 1.0
+    return taken
 
 
 def _fill_body(rough: Array, below_row: int) -> Array:
