@@ -79,36 +79,37 @@ def _face(
 
     part = frame[window]
     # A shift of the place that is looked at, in pixels of the frame.
-    ways = np.einsum("ij,jhw->hwi", patch.matrix[:, :2].astype(np.float32), shift)
+    ways = np.einsum("ij,jhw->ihw", patch.matrix[:, :2].astype(np.float32), shift)
     if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
-        offset = _spread(np.ascontiguousarray(ways), patch, window)
+        offset = _spread(ways, patch, window)
         rows, columns = part.shape[:2]
         offset[..., 0] += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
         offset[..., 1] += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
         columns_at, rows_at = cv2.split(offset)
         moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         part = np.asarray(moved, np.uint8)
-    change = _spread(np.ascontiguousarray(colours.transpose(1, 2, 0)), patch, window)
     sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
-    blurred = cv2.GaussianBlur(part, (0, 0), sigma)
-    fine = cv2.subtract(part, blurred, dtype=cv2.CV_32F)
-    result = part + 255.0 * change[..., :3] + change[..., 3:] * fine
-    return np.asarray(np.clip(result + 0.5, 0.0, 255.0), np.uint8)
+    fine = cv2.subtract(part, cv2.GaussianBlur(part, (0, 0), sigma), dtype=cv2.CV_32F)
+    # The gain three times over: a picture's products are fast where both have all channels.
+    change, gain = (_spread(values, patch, window) for values in (255.0 * colours[:3], colours[[3, 3, 3]]))
+    return np.asarray(cv2.add(part, cv2.accumulateProduct(gain, fine, change), dtype=cv2.CV_8U), np.uint8)
 
 
 def _add(frame: Picture, patch: Patch, change: Map) -> None:
     """Add a part's change (3, h, w) to a frame, in place."""
+    import cv2
+
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
-    added = _spread(np.ascontiguousarray(255.0 * change.transpose(1, 2, 0)), patch, window)
-    frame[window] = np.clip(frame[window] + (added + 0.5), 0.0, 255.0).astype(np.uint8)
+    frame[window] = cv2.add(frame[window], _spread(255.0 * change, patch, window), dtype=cv2.CV_8U)
 
 
 def _spread(values: Map, patch: Patch, window: tuple[slice, slice]) -> Map:
-    """A map (h, w, C) of a patch at the pixels of a window of the frame; 0 beyond the patch."""
+    """A map (C, h, w) of a patch at the pixels of a window of the frame, (H, W, C); 0 beyond the patch."""
     import cv2
 
+    values = np.ascontiguousarray(values.transpose(1, 2, 0))
     inverse = np.linalg.inv(np.vstack([patch.grid((values.shape[1], values.shape[0])), [0.0, 0.0, 1.0]]))
     inverse[:, 2] = inverse @ [window[1].start, window[0].start, 1.0]
     size = (window[1].stop - window[1].start, window[0].stop - window[0].start)
