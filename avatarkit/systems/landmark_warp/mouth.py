@@ -12,7 +12,7 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
-from avatarkit.systems.landmark_warp.own_mouth import SHOWN_GAP, OwnMouth
+from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
@@ -47,7 +47,7 @@ class MouthLayer:
         top, bottom = self._lips_in_skull(landmarks, pose)
         self._width = float(top[-1, 0] - top[0, 0])
         self._own = None
-        if float((bottom[:, 1] - top[:, 1]).max()) > SHOWN_GAP:
+        if float((bottom[:, 1] - top[:, 1]).max()) > PARTED_GAP:
             self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.gum)
             if self._own.teeth is not None:
                 self._colours = self._colours.with_teeth(self._own.teeth)
@@ -74,6 +74,11 @@ class MouthLayer:
         wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
         colours = self._drawn(skull, s, d, jaw, above, below, wide)
         self._shade(colours, above, below)
+        alike = 0.0 if self._own is None else self._own.likeness(float((bottom[:, 1] - top[:, 1]).max()))
+        if self._own is not None and alike > 0.0:
+            across = (s - np.float32(top[0, 0])) / np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
+            down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
+            colours += np.float32(alike) * (self._own.whole(across, down) - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
     def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
@@ -134,7 +139,7 @@ class MouthLayer:
         gap = np.maximum(above + below, 0.0)
         light = 0.66 + 0.34 * rise(above, 0.0, 0.05)
         light *= 0.75 + 0.25 * rise(gap, 0.02, 0.1)
-        if self._own is not None:
+        if self._own is not None and (self._own.open or self._own.teeth is not None):
             # Its own shadow is in the source's picture where the lip still is.
             light = 0.5 + 0.5 * light
         colours *= light[..., None]

@@ -11,8 +11,10 @@ Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 # Lengths in head units (about 9 cm).
+PARTED_GAP = 0.012
+"""A source whose lips are this far apart shows something between them."""
 SHOWN_GAP = 0.03
-"""A source whose lips are this far apart shows the inside of its mouth."""
+"""This far apart they show whether there are teeth."""
 OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
@@ -20,6 +22,11 @@ WHOLE_CROWN = 0.06
 ROW_SERVES, STRIP_SERVES = (1.35, 1.55), (1.15, 1.35)
 """The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source: soon,
 since two rows that show through one another look like broken teeth."""
+LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.12, 1.4)
+"""All of the source's mouth serves up to so many times its own opening, and none of it from the second on: without
+teeth it may be drawn out, and teeth that it does not show come late."""
+LEAST_WITH_TEETH = (0.7, 0.85)
+"""With teeth it serves from so much of its own opening on: closing lips slide over teeth and do not press them."""
 GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""
 DARK = 0.6
@@ -79,7 +86,7 @@ class OwnMouth:
         light = self._inside.mean(2)
         red = self._inside[..., 0] / np.maximum(self._inside[..., 1], 1.0)
         within = (height > 0.04) & (height < 0.96) & (gap > 0.4 * self._gap)
-        if np.count_nonzero(within) < 20:
+        if self._gap <= SHOWN_GAP or np.count_nonzero(within) < 20:
             return np.zeros_like(height)
         lit = float(np.percentile(light[within], 92))
         pale = 1.0 - rise(red, REDDEST - 0.1, REDDEST + 0.15)
@@ -118,6 +125,24 @@ class OwnMouth:
     def gap(self, s: Pixels) -> Pixels:
         """How far apart the source's lips are at places (h, w) along the mouth."""
         return np.maximum(heights(self._bottom, s) - heights(self._top, s), 0.0)
+
+    def likeness(self, gap: float) -> float:
+        """How far a mouth that is open by `gap` is the source's own: 1 as it is there, 0 where it must be drawn."""
+        ratio = np.array(gap / self._gap)
+        if self.teeth is None:
+            return 1.0 - float(rise(ratio, *LIKE_OWN))
+        return (1.0 - float(rise(ratio, *LIKE_OWN_TEETH))) * float(rise(ratio, *LEAST_WITH_TEETH))
+
+    def whole(self, across: Pixels, down: Pixels) -> Pixels:
+        """All that the source shows between its lips, (h, w, 3).
+
+        Args:
+            across: places (h, w) from 0 to 1, from one corner of the mouth to the other. down: the same between lips.
+        """
+        left, right = self._top[0, 0], self._top[-1, 0]
+        a = np.float32(left) + across * np.float32(right - left)
+        top = heights(self._top, a)
+        return self._at(self._inside, a, top + down * (heights(self._bottom, a) - top))
 
     def share(self, gap: float) -> float:
         """How far the source's own upper teeth serve a mouth that is open by `gap`."""

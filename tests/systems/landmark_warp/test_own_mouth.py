@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import from_vector
 from avatarkit.geometry.similarity import Similarity
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
 from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
@@ -88,3 +92,36 @@ def test_teeth_to_the_side_lie_farther_back(turn_deg: float) -> None:
     np.testing.assert_allclose(d, 0.0, atol=1e-6)
     same, _ = turned.on_arch(places[:, 0].astype(np.float32), places[:, 1].astype(np.float32), since=turned)
     np.testing.assert_allclose(same, places[:, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("teeth", "at", "beyond"), [(0.7, 1.1, 1.5), (0.0, 1.15, 1.9)])
+def test_all_that_a_source_shows_serves_a_mouth_like_its_own(teeth: float, at: float, beyond: float) -> None:
+    own = smile(teeth)
+    assert [own.likeness(0.12 * ratio) for ratio in (1.0, at, beyond)] == [1.0, 1.0, 0.0]
+    assert own.likeness(0.12 * 0.5) == (0.0 if own.teeth is not None else 1.0)
+
+
+def test_what_lies_between_the_lips_is_found_by_its_share_of_the_way() -> None:
+    own = smile(0.7)
+    across, down = np.meshgrid(np.float32([0.4, 0.5]), np.float32([0.1, 0.5, 0.9]))
+    light = own.whole(across, down).mean(2)
+    np.testing.assert_allclose(light[:2], np.mean(TEETH), atol=12)
+    np.testing.assert_allclose(light[2], 110 / 3, atol=12)
+
+
+@pytest.mark.parametrize("gap_px", [4.0, 12.0, 30.0])
+def test_a_mouth_as_it_is_in_the_source_stays_as_it_is(
+    grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, gap_px: float
+) -> None:
+    """Whatever it shows: here a picture in which nothing is a tooth, or a lip."""
+    points = np.asarray(hopper_landmarks, np.float64).copy()
+    for ring, sign in ((lm.INNER_LIP_UPPER, -0.5), (lm.INNER_LIP_LOWER, 0.5)):
+        points[list(ring)[1:-1], 1] += sign * gap_px * np.sin(np.linspace(0, np.pi, len(ring)))[1:-1]
+    y, x = np.mgrid[: grace_hopper.shape[0], : grace_hopper.shape[1]]
+    picture = np.stack([90 + 40 * np.sin(x / 7), 80 + 40 * np.cos(y / 5), 90 + 0 * x], axis=2).astype(np.uint8)
+    pose = head_frame(points)
+    frame = picture.copy()
+    MouthLayer(picture, points).draw(frame, DriveFrame(pose, points, np.ones(2), 0))
+    low, high = points[[61, 291, 0, 17], :2].min(0).astype(int), points[[61, 291, 0, 17], :2].max(0).astype(int)
+    mouth = np.s_[low[1] : high[1], low[0] : high[0]]
+    assert np.abs(frame[mouth].astype(int) - picture[mouth]).mean() < 3
