@@ -63,6 +63,21 @@ def open_file(path: Path, *, links: bool = False) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def check_regular(path: Path) -> None:
+    """Raise InputError where there is something else than a regular file, a link to one too; it is not opened."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise InputError(f"{path}: is a link, or no regular file")
+
+
+def read_end(path: Path, count: int) -> bytes:
+    """The last bytes of a file that `open_file` takes, `count` at most; none where there is no file."""
+    with suppress(FileNotFoundError), open_file(path) as file:
+        file.seek(-min(count, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return file.read(count)
+    return b""
+
+
 def read_bytes(path: Path, most: int = MOST_JSON_BYTES, *, links: bool = False) -> bytes:
     """All bytes of a file that `open_file` takes; InputError also where it is larger than `most`."""
     with open_file(path, links=links) as file:

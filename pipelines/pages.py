@@ -6,6 +6,7 @@ it is, `thousands` and `share` are number formats. A name that a template misspe
 
 from __future__ import annotations
 
+import json
 import os
 from functools import lru_cache
 from importlib import resources
@@ -16,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from avatarkit.errors import InputError, OutputError
+from avatarkit.escaping import visible
 from avatarkit.reading import read_bytes
 
 __all__ = ["check_own", "render"]
@@ -44,6 +46,15 @@ def check_own(path: Path, mark: str, advice: str) -> None:
         raise OutputError(f"{path}: exists and is {advice}")
 
 
+def _visible(value: Any) -> Any:
+    """A value with the texts in it made visible; HTML of ours stays."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    if isinstance(value, dict):
+        return {_visible(key): _visible(entry) for key, entry in value.items()}
+    return [_visible(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
 @lru_cache(maxsize=8)
 def _environment(package: str) -> jinja2.Environment:
     def text_of(name: str) -> str:
@@ -53,9 +64,11 @@ def _environment(package: str) -> jinja2.Environment:
         loader=jinja2.FunctionLoader(text_of),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_function"] = lambda value, **options: json.dumps(_visible(value), **options)
     environment.globals["style"] = lambda name: Markup(text_of(name))
     environment.filters["thousands"] = lambda value: f"{value:,}"
     environment.filters["share"] = lambda value: f"{100 * value:.1f} %"

@@ -19,7 +19,7 @@ else:
 
 FOLDERS = {"avatarkit": "avatarkit", "cli": "avatarkit.cli", "pipelines": "avatarkit.pipelines"}
 LAYERS = (
-    ("", "errors", "runtime", "devices", "atomic", "reading"),
+    ("", "errors", "runtime", "devices", "atomic", "reading", "escaping"),
     ("media", "geometry"),
     ("weights", "checkpoint", "cache"),
     ("face", "background", "quality"),

@@ -20,6 +20,7 @@ from avatarkit.data.dataset import Dataset, Entry
 from avatarkit.data.pictures import JPEG_START, check_image, check_matte
 from avatarkit.data.reader import ShardReader
 from avatarkit.errors import InputError, OutputError
+from avatarkit.escaping import for_csv
 from avatarkit.media.output import pending_output
 from avatarkit.reading import inside
 from avatarkit.runtime import NullProgress, Progress
@@ -89,11 +90,6 @@ def sample_key(clip_id: str, frame: int) -> str:
     return f"{safe}-{frame:06d}"
 
 
-def as_cell(text: str) -> str:
-    """A text for a csv cell: what a spreadsheet would take for a formula gets an apostrophe, which shows it as text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else text
-
-
 def _write_csv(dataset: Dataset, entries: list[Entry], path: Path, progress: Progress) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -103,7 +99,7 @@ def _write_csv(dataset: Dataset, entries: list[Entry], path: Path, progress: Pro
             time_s, crop, head, score = (
                 reader.clip_column(name, entry.place) for name in ("time_s", "crop_px", "head_px", "score")
             )
-            ids = [as_cell(getattr(info, name)) for name in _CLIP_FIELDS]
+            ids = [for_csv(getattr(info, name)) for name in _CLIP_FIELDS]
             means = [_number(v, 4) for v in (info.score, info.sharpness, info.effective_px, info.yaw_deg)]
             for frame in range(info.frames):
                 window = [_number(v, 2) for v in (*crop[frame], head[frame])]

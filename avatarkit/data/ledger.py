@@ -29,34 +29,13 @@ from types import TracebackType
 from typing import Literal
 
 from avatarkit.data.clip import ClipInfo, Rejected
+from avatarkit.data.ledger_file import SCHEMA, connected
 from avatarkit.data.plan import Plan, PlannedShard, sample_id
 from avatarkit.errors import InputError, OutputError
-from avatarkit.reading import open_file
 
 FILE = "ledger.sqlite"
 VERSION = 1
-BUSY_S = 60.0
 Outcome = Literal["finished", "interrupted", "failed", "incomplete"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS samples (
-    sample TEXT PRIMARY KEY, shard TEXT, video TEXT, identity TEXT, split TEXT, state TEXT, stage TEXT, reason TEXT,
-    detail TEXT, attempts INTEGER DEFAULT 0, worker TEXT, updated_s REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS videos (
-    video TEXT, shard TEXT, state TEXT, attempts INTEGER DEFAULT 0, crashes INTEGER DEFAULT 0, reason TEXT,
-    fetch_s REAL DEFAULT 0, process_s REAL DEFAULT 0, frames INTEGER DEFAULT 0, bytes INTEGER DEFAULT 0, worker TEXT,
-    updated_s REAL, PRIMARY KEY (video, shard)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shards (
-    shard TEXT PRIMARY KEY, state TEXT, attempts INTEGER DEFAULT 0, worker TEXT, started_s REAL, sealed_s REAL,
-    seconds REAL, frames INTEGER, clips INTEGER, rejected INTEGER, bytes INTEGER) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS samples_by_shard ON samples (shard);
-CREATE INDEX IF NOT EXISTS videos_by_shard ON videos (shard);
-CREATE TABLE IF NOT EXISTS runs (
-    run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, engine TEXT, workers INTEGER, started_s REAL, ended_s REAL,
-    outcome TEXT);
-CREATE TABLE IF NOT EXISTS events (time_s REAL, kind TEXT, shard TEXT, video TEXT, worker TEXT, text TEXT);
-"""
-
 
 @dataclass(frozen=True)
 class VideoResult:
@@ -80,11 +59,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.closed = False
-        if os.path.lexists(path):
-            open_file(path).close()  # neither a link nor a pipe
         with self._guard():
-            # Plain autocommit: each method opens the transaction that it needs.
-            self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+            self._db = connected(path, str(path))
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, VERSION):
                 self._db.close()
@@ -92,7 +68,7 @@ class Ledger:
             # A network file system may refuse WAL; the journal then stays as it is.
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
             self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def __enter__(self) -> Ledger:
@@ -234,6 +210,7 @@ class Ledger:
 
     def merge(self, other: Path) -> None:
         """Take in what another ledger of the same plan knows and this one does not, such as a SLURM task's."""
+        connected(other, str(other)).close()  # looked through before any of it is used
         with self._guard():
             self._db.execute("ATTACH DATABASE ? AS other", (str(other),))
         try:
@@ -324,8 +301,7 @@ def read_table(path: Path, table: str) -> list[Mapping[str, object]]:
     if not path.exists():
         return []
     try:
-        open_file(path).close()  # neither a link nor a pipe
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+        db = connected(path, f"{path.absolute().as_uri()}?mode=ro")
         try:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 return []  # in the making

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from avatarkit.escaping import for_csv, for_markdown, for_tex
 from avatarkit.pipelines.evaluate.figures import FIGURES, OF_METHODS, OF_RUNS, interval, paired_p
 
 Clips = Sequence[Mapping[str, Any]]
@@ -102,12 +103,13 @@ def markdown(results: Mapping[str, Any]) -> str:
             for name in names
             for text in [cell(results, method, name)]
         ]
-        lines.append(f"| {' | '.join([method.replace('|', '/'), str(values['clips']), *cells])} |")
+        lines.append(f"| {' | '.join([for_markdown(method), str(values['clips']), *cells])} |")
     size, every = results["options"]["size"], results["options"]["every"]
     lines += ["", f"{results['kind']}-reenactment at {size} px, every {_ordinal(every)} frame; mean over clips and 95 %"
               " interval of a bootstrap over clips."]  # fmt: skip
-    lines += published_lines(results)
-    lines += [f"{FIGURES[name].title}: not measured here; {why}." for name, why in results["not_measured"].items()]
+    lines += map(for_markdown, published_lines(results))
+    missing = results["not_measured"].items()
+    lines += [f"{FIGURES[name].title}: not measured here; {for_markdown(why)}." for name, why in missing]
     return "\n".join(lines) + "\n"
 
 
@@ -127,16 +129,16 @@ def latex(results: Mapping[str, Any]) -> str:
     """The same for a paper (booktabs), without intervals."""
     names = columns(results)
     arrows = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}
-    head = [_tex(FIGURES[name].title) + arrows[FIGURES[name].higher] for name in names]
+    head = [for_tex(FIGURES[name].title) + arrows[FIGURES[name].higher] for name in names]
     lines = [rf"\begin{{tabular}}{{l{'c' * len(names)}}}", r"\toprule"]
     lines += [f"Method & {' & '.join(head)} \\\\", r"\midrule"]
     for method in results["methods"]:
         cells = [
             rf"\textbf{{{text}}}" if best(results, name) == method else text
             for name in names
-            for text in [_tex(cell(results, method, name, spread=False))]
+            for text in [for_tex(cell(results, method, name, spread=False))]
         ]
-        lines.append(f"{_tex(method)} & {' & '.join(cells)} \\\\")
+        lines.append(f"{for_tex(method)} & {' & '.join(cells)} \\\\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -148,19 +150,9 @@ def csv_text(results: Mapping[str, Any]) -> str:
     rows.writerow(["method", "name", "frames", "lost", *names])
     for clip in results["clips"]:
         values = [clip["figures"].get(name) for name in names]
-        head = [_plain(clip["method"]), _plain(clip["name"]), clip["counted"], clip["lost"]]
+        head = [for_csv(clip["method"]), for_csv(clip["name"]), clip["counted"], clip["lost"]]
         rows.writerow([*head, *("" if value is None else f"{value:.6g}" for value in values)])
     return text.getvalue()
-
-
-def _plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
-
-
-def _tex(text: str) -> str:
-    escaped = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "–": "--"}
-    return "".join(escaped.get(letter, letter) for letter in text)
 
 
 def _ordinal(every: int) -> str:

@@ -14,7 +14,6 @@ import filelock
 
 from avatarkit.atomic import left_over_of, write_whole
 from avatarkit.data.clip import ClipInfo
-from avatarkit.data.export import as_cell
 from avatarkit.data.ledger import FILE as LEDGER
 from avatarkit.data.ledger import Ledger
 from avatarkit.data.manifest import NAME as MANIFEST
@@ -24,6 +23,7 @@ from avatarkit.data.reader import ShardReader, shard_attributes
 from avatarkit.data.select import reselect
 from avatarkit.data.shard import FOLDER, ShardStats, read_stats, shard_path, stats_path
 from avatarkit.errors import InputError, OutputError
+from avatarkit.escaping import for_csv
 from avatarkit.pipelines.prepare.config import ORIGINALS, WORK, PrepareJob
 from avatarkit.prepare.fetch.failures import RETRYABLE
 from avatarkit.runtime import versions
@@ -138,7 +138,7 @@ def attribution(clips: Iterable[ClipInfo]) -> str:
     for clip in sorted(clips, key=lambda clip: clip.clip_id):
         title, url = clip.extra.get("title", ""), clip.extra.get("licence_url", "")
         cells = (clip.clip_id, clip.author, title, clip.licence, url, clip.source)
-        rows.writerow(map(as_cell, cells))
+        rows.writerow(map(for_csv, cells))
     return text.getvalue()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from avatarkit.atomic import write_json
 from avatarkit.cache import digest_of
 from avatarkit.errors import InputError, OutputError, UsageError
+from avatarkit.media.probe import probe
 from avatarkit.pipelines.evaluate.results import read_results
 from avatarkit.pipelines.pages import render
 
@@ -169,6 +170,7 @@ def _write(folder: Path, items: Sequence[Item], config: StudyConfig, draw: Rando
             names[path] = f"media/{draw.randrange(16**10):010x}{path.suffix.lower()}"
             if not path.is_file():
                 raise InputError(f"{path}: is gone; evaluate again")
+            probe(path, require_video=True)  # the folder is given away: it gets media, whatever the results name
             shutil.copyfile(path, folder / "study" / names[path])
         return names[path]
 

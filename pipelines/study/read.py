@@ -14,12 +14,14 @@ import numpy as np
 
 from avatarkit.errors import AvatarkitError, InputError
 from avatarkit.pipelines.study.build import FORMAT
-from avatarkit.reading import read_json
+from avatarkit.reading import check_list, check_text, read_json
 
 __all__ = ["Preference", "Rules", "StudyResult", "read"]
 
 ANSWERS = "avatarkit-study-answers"
 RESAMPLES = 2000
+LONGEST = 1000
+"""Characters of a name."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,14 @@ def _key(path: Path) -> dict[str, Any]:
     if values.get("format") != FORMAT or not isinstance(values.get("items"), list):
         raise InputError(f"{path}: is not the key.json of a study")
     try:
-        items = {item["name"]: item for item in values["items"] if len(item["methods"]) == 2}
-        return {"study": values["study"], "items": items}
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is a damaged key of a study") from error
+        for item in values["items"]:
+            texts = (item["name"], item["question"], *check_list(item["methods"], "methods"))
+            if len([check_text(text, "text", LONGEST) for text in texts]) != 4 or not isinstance(item["control"], bool):
+                raise ValueError("not two methods, or no control")
+        items = {item["name"]: item for item in values["items"]}
+        return {"study": check_text(values["study"], "study", LONGEST), "items": items}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is a damaged key of a study: {str(error)[:200]}") from error
 
 
 def _answers(path: Path, study: str, names: set[str]) -> tuple[str, list[Mapping[str, Any]]]:
@@ -141,13 +147,14 @@ def _answers(path: Path, study: str, names: set[str]) -> tuple[str, list[Mapping
     if not isinstance(answers, list) or not isinstance(values.get("participant"), str) or not answers:
         raise InputError("holds no answers")
     for answer in answers:
-        if not isinstance(answer, dict) or answer.get("item") not in names or answer["item"] in seen:
+        item = answer.get("item") if isinstance(answer, dict) else None
+        if not isinstance(item, str) or item not in names or item in seen:
             raise InputError("an answer is to no item of the study, or to one twice")
         right = answer.get("choice") in ("a", "b") and answer.get("left") in ("a", "b")
         seconds = answer.get("seconds")
         if not right or not isinstance(seconds, int | float) or not math.isfinite(seconds):
-            raise InputError(f"the answer to {answer['item']} is damaged")
-        seen.add(answer["item"])
+            raise InputError(f"the answer to {item} is damaged")
+        seen.add(item)
     return values["participant"], answers
 
 

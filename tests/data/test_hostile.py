@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from avatarkit.data.dataset import Dataset
-from avatarkit.data.export import as_cell, export
+from avatarkit.data.export import export
 from avatarkit.data.manifest import NAME as MANIFEST
 from avatarkit.data.manifest import read_manifest
 from avatarkit.data.marks import read_selection
@@ -297,4 +297,3 @@ def test_formulas_are_shown_as_text(hostile: Path, tmp_path: Path) -> None:
     export(Dataset.open(hostile), "csv", tmp_path / "out.csv")
     line = (tmp_path / "out.csv").read_text().splitlines()[1]
     assert {"'=cmd|' /C calc'!A0", "'@SUM(1)", "'+1", "'-x"} <= set(line.split(","))
-    assert as_cell("plain = text") == "plain = text"

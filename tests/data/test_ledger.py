@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import struct
+import sys
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,3 +161,78 @@ def test_full_disk_is_an_output_error(tmp_path: Path) -> None:
             ledger.event("note", "x" * 400_000)
         ledger._db.execute("PRAGMA max_page_count=100000")
         ledger.event("note", "goes on")
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ["DROP TABLE events", f"CREATE VIEW events AS {ENDLESS}"],
+        [f"CREATE TRIGGER t AFTER INSERT ON events BEGIN INSERT INTO runs (run) {ENDLESS}; END"],
+        ["DROP TABLE events", "CREATE TABLE events (time_s, text AS (zeroblob(900000000)))"],
+        ["CREATE VIRTUAL TABLE words USING fts5(text)"],
+        ["CREATE INDEX i ON events (hex(zeroblob(100000000)))"],
+    ],
+)
+def test_databases_that_compute_by_themselves_are_no_ledgers(tmp_path: Path, made: list[str]) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        for sql in made:
+            db.execute(sql)
+        db.commit()
+    began = time.monotonic()
+    with pytest.raises(InputError, match="is not ours"):
+        read_table(path, "events")
+    with pytest.raises(InputError, match="is not ours"):
+        Ledger(path)
+    with Ledger(tmp_path / "own.sqlite") as own, pytest.raises(InputError, match="is not ours"):
+        own.merge(path)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="sqlite3 has no limits yet")
+def test_rows_of_a_gigabyte_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO events VALUES (1, zeroblob(3000000), '', '', '', '')")
+        db.commit()
+    with pytest.raises(InputError, match="is no ledger"):
+        read_table(path, "events")
+
+
+def test_a_journal_that_names_another_file_deletes_nothing(tmp_path: Path) -> None:
+    """SQLite itself rolls such a journal back, and deletes the file whose name stands at its end."""
+    path, mine = tmp_path / "ledger.sqlite", tmp_path / "mine.txt"
+    mine.write_text("mine")
+    Ledger(path).close()
+    magic, name, page = bytes.fromhex("d9d505f920a163d7"), str(mine).encode(), 4096
+    with closing(sqlite3.connect(path)) as db:
+        count = db.execute("PRAGMA page_count").fetchone()[0]
+    head = (magic + struct.pack(">IIIII", 0, 7, count, 512, page)).ljust(512, b"\0")
+    end = struct.pack(">I", (1 << 30) // page + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    (tmp_path / "ledger.sqlite-journal").write_bytes(head + end)
+    for read in (Ledger, lambda at: read_table(at, "events"), lambda at: Ledger(tmp_path / "own.sqlite").merge(at)):
+        with pytest.raises(InputError, match="names another file"):
+            read(path)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("ending", ["", "-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_no_link_and_no_pipe_is_opened_beside_a_ledger(tmp_path: Path, ending: str, kind: str) -> None:
+    path, mine = tmp_path / "ledger.sqlite", tmp_path / "mine"
+    Ledger(path).close()
+    if not ending:
+        path.rename(mine)
+    mine.touch()
+    before = mine.read_bytes()
+    beside = path.with_name(path.name + ending)
+    beside.symlink_to(mine) if kind == "link" else os.mkfifo(beside)
+    for read in (Ledger, lambda at: read_table(at, "events")):
+        with pytest.raises(InputError, match="is a link, or no regular file"):
+            read(path)
+    assert mine.read_bytes() == before

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from avatarkit.cli.app import run
 from avatarkit.errors import InputError, OutputError, UsageError
@@ -16,14 +19,21 @@ from avatarkit.pipelines.study.read import read
 METHODS = ("warp", "mine")
 
 
+@cache
+def pixel() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Two methods, two sources, two drivers; the files hold their own names."""
+    """Two methods, two sources, two drivers; the files hold a pixel and their own names."""
     (tmp_path / "files").mkdir()
 
     def file(name: str) -> str:
         path = tmp_path / "files" / name
-        path.write_text(name)
+        path.write_bytes(pixel() + name.encode())
         return str(path)
 
     clips = [
@@ -55,7 +65,7 @@ def test_the_page_shows_what_the_key_says_and_names_no_method(results: Path) -> 
     assert len({tuple(item["methods"]) for item in key if not item["control"]}) == 2  # sides of both kinds
     for known, shown in zip(key, page["items"], strict=True):
         for part in ("about", "a", "b"):
-            assert (out / "study" / shown[part]).read_text() == Path(known[part]).name
+            assert (out / "study" / shown[part]).read_bytes() == pixel() + Path(known[part]).name.encode()
         about, files = Path(known["about"]).stem, (Path(known["a"]).stem, Path(known["b"]).stem)
         assert about[0] == {"motion": "d", "identity": "s"}[known["question"]]
         if known["control"]:
@@ -92,6 +102,29 @@ def test_what_cannot_be_built(results: Path, tmp_path: Path) -> None:
     results.write_text(json.dumps(values))
     with pytest.raises(InputError, match="holds one method"):
         build(StudyConfig(results, tmp_path / "other"))
+
+
+def test_nothing_but_media_is_given_away(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "files" / "s1.png").write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    with pytest.raises(InputError, match=r"s1\.png: is in a format that is not read|s1\.png: is not a media file"):
+        build(StudyConfig(results, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_keys_and_answers_are_refused_in_a_line(results: Path) -> None:
+    out, key, _ = built(results)
+    file, whole = answers(out, key, "me", "warp"), json.loads((out / "key.json").read_text())
+    for name in ("name", "question", "methods", "control"):
+        for odd in (None, 5, [], {}, [[1], [2]], ["a", 5], {"a": 1, "b": 2}, "x" * 9999):
+            (out / "key.json").write_text(json.dumps({**whole, "items": [{**whole["items"][0], name: odd}]}))
+            with pytest.raises(InputError, match="is a damaged key of a study"):
+                read(out / "key.json", [file])
+    (out / "key.json").write_text(json.dumps(whole))
+    said = json.loads(file.read_text())
+    for odd in ([], {}, None, ["a"]):
+        file.write_text(json.dumps({**said, "answers": [{**said["answers"][0], "item": odd}]}))
+        with pytest.raises(InputError, match="no answers to count"):
+            read(out / "key.json", [file])
 
 
 def answers(
