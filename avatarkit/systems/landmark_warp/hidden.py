@@ -27,6 +27,8 @@ Map = NDArray[np.float32]
 
 SEEN_FROM, SEEN_WELL = 0.25, 0.6
 """A surface is seen from the first of these cosines of its angle to the viewer on, and well from the second."""
+TWIN_SEEN = (0.1, 0.3)
+"""The same for a twin that lends colours for what the matte has lost."""
 BETTER_FROM, BETTER = 0.08, 0.3
 """The twin lends colours from the first difference of their cosines on, and alone from the second."""
 APPEARS_FROM, APPEARS = 0.03, 0.2
@@ -77,7 +79,9 @@ class HiddenSide:
         inner = np.asarray(cv2.erode(source.alpha, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)), np.float32)
         matte = sample(inner, face[None, :, :2].astype(np.float32))[0].astype(np.float64)
         own = _rise(facing, SEEN_FROM, SEEN_WELL) * matte
-        lent = (1.0 - own) * np.maximum(_rise(facing[twins] - facing, BETTER_FROM, BETTER), matte[twins] - matte)
+        # A twin that is averted itself has nothing to lend: its landmarks lie on the nose, an eye or hair.
+        saved = _rise(facing[twins], *TWIN_SEEN) * (matte[twins] - matte)
+        lent = (1.0 - own) * np.maximum(_rise(facing[twins] - facing, BETTER_FROM, BETTER), saved)
         if np.count_nonzero(lent > 0.5) < FEWEST:
             return None
         points = np.concatenate([face, head_side.points(face, pose)])
@@ -122,19 +126,15 @@ class HiddenSide:
         Args:
             motion: in pixels of that frame. mesh, cover: the face, and what it covers of the frame.
         """
-        import cv2
-
         for strip, opaque in self._strips(motion.pose.rotation):
             self._draw_strip(frame, alpha, motion, strip, opaque)
         shown = (self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)).astype(np.float32)
         part = cover.pixels(shown[mesh.triangles].max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
-        # The outline is softened inwards: what lies beyond it in the texture is no face.
-        covered = (cover.numbers > 0).astype(np.float32)
-        mask = part.image(part.interpolated(shown[mesh.triangles]))
-        mask *= np.clip(2.0 * cv2.blur(covered, (3, 3)) - 1.0, 0.0, 1.0)
-        colours = self._colours(part, mesh.triangles)[..., :3]
+        mask, colours = _with_rim(
+            part.image(part.interpolated(shown[mesh.triangles])), self._colours(part, mesh.triangles)[..., :3]
+        )
         under = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0) * (1.0 - mask)
         share = (mask / np.maximum(mask + under, 1e-6))[..., None]
         below = frame[part.window].astype(np.float32)
@@ -201,6 +201,16 @@ def _sides(
 def _gain(normals: Array, turn: Array) -> Array:
     """By how much the cosine of normals (..., 3) to the viewer rises in a turn (3, 3)."""
     return np.asarray(normals @ turn[2] - normals[..., 2], np.float64)
+
+
+def _with_rim(mask: Map, colours: Map) -> tuple[Map, Map]:
+    """A mask (h, w) and colours (h, w, 3) that reach one pixel farther, softly: inside nothing shows through."""
+    import cv2
+
+    mass = np.asarray(cv2.blur(mask, (3, 3)), np.float32)
+    around = cv2.blur(colours * mask[..., None], (3, 3)) / np.maximum(mass, 1e-6)[..., None]
+    outside = mask == 0.0
+    return np.where(outside, mass, mask), np.where(outside[..., None], around, colours)
 
 
 def _texture(

@@ -81,6 +81,30 @@ def test_no_background_on_the_far_cheek(from_the_side: SourceLayers) -> None:
     assert background_on_the_face(from_the_side, engine, 14.0) > 100
 
 
+def test_an_averted_side_lends_nothing(from_the_side: SourceLayers) -> None:
+    """Where the matte has lost the temple that is seen, the other one, which is not, has no colours for it."""
+    alpha = from_the_side.alpha.copy()
+    temple = from_the_side.landmarks[[389, 356, 454], :2]
+    alpha[:, int(temple[:, 0].min()) - 8 :] = 0.0
+    side = HiddenSide.of(replace(from_the_side, alpha=alpha), FaceMesh(from_the_side.landmarks))
+    assert side is not None
+    assert side.lent[[389, 356, 454]].max() < 0.02
+
+
+def test_nothing_shows_at_the_rim_of_the_far_cheek(from_the_side: SourceLayers) -> None:
+    """Background that the far cheek covers is a bright line along its outline unless colours reach beyond it."""
+    blue = replace(from_the_side, alpha=np.ones_like(from_the_side.alpha))
+    engine = WarpEngine()
+    engine.prepare(blue)
+    motion = in_pose(blue.landmarks, 14.0)
+    frame, _ = engine.draw(motion)
+    cheek = rasterised(engine.eased(motion).landmarks[lm.surface_triangles()], (SIZE, SIZE)) > 0
+    rows = np.flatnonzero(cheek.any(1))
+    middle = rows[len(rows) // 4 : len(rows) // 2]
+    rim = [frame[row, int(np.flatnonzero(cheek[row])[0])].astype(int) for row in middle]
+    assert max(colour[2] - colour[0] for colour in rim) < 0
+
+
 def test_the_photo_itself_is_left_alone(from_the_side: SourceLayers) -> None:
     engine = WarpEngine()
     engine.prepare(from_the_side)
@@ -125,13 +149,16 @@ def with_an_ear(source: SourceLayers) -> SourceLayers:
 
 
 def ears_to_the_left(source: SourceLayers, yaw_deg: float) -> int:
-    """Opaque pixels of an ear's colour left of the middle of the drawn face."""
+    """Opaque pixels of an ear's colour beside the drawn face, on its left."""
     engine = WarpEngine()
     engine.prepare(source)
     motion = in_pose(source.landmarks, yaw_deg)
     frame, alpha = engine.draw(motion)
-    red = (frame[..., 0].astype(int) > frame[..., 1].astype(int) + 90) & (alpha > 200)
-    return int(np.count_nonzero(red[:, : round(engine.eased(motion).landmarks[4, 0])]))
+    drawn = engine.eased(motion).landmarks
+    face = rasterised(drawn[lm.surface_triangles()], (SIZE, SIZE)) > 0
+    beside = cv2.dilate(face.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    red = (frame[..., 0].astype(int) > frame[..., 1].astype(int) + 90) & (alpha > 200) & beside
+    return int(np.count_nonzero(red[:, : round(drawn[4, 0])]))
 
 
 def test_the_other_ear_comes_into_view(from_the_side: SourceLayers) -> None:
