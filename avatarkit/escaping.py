@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["for_csv", "for_markdown", "for_tex", "visible"]
+__all__ = ["for_csv", "for_markdown", "for_metadata", "for_tex", "visible"]
 
-# All but tab and line feed: control characters, line ends that few know of, and what turns the direction of text.
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+LONGEST_ENTRY = 1000
+"""Characters of an entry of metadata; as a word of a command line it must not be long."""
+
+# All but tab and line feed: control characters, line ends that few know of, what turns the direction of text, and
+# halves of characters, which cannot be written.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Spreadsheets split lines at other separators than ours, too, where a country is used to them.
 _FORMULA = re.compile(r"(^|[;,\t\r\n])(?=['=+@\-\uff1d\uff0b\uff20\uff0d\t\r\n])")
 _MARKDOWN = re.compile(r"([\\`*\[\]<>|#&!])")
@@ -36,6 +40,12 @@ def for_markdown(text: str) -> str:
 def for_tex(text: str) -> str:
     """A text within a line of LaTeX: no command, and no other way to write one."""
     return "".join(_TEX.get(letter, letter) for letter in _line(text))
+
+
+def for_metadata(text: str) -> str:
+    """A text for an entry of a container's metadata, or of XMP: a line, not long."""
+    line = _line(text)
+    return line if len(line) <= LONGEST_ENTRY else line[: LONGEST_ENTRY - 3] + "..."
 
 
 def _line(text: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXIT_SOME_REFUSED = 7
 EXIT_NONE = 3
+NOT_IN_ROWS = ("--output", "--report", "--quiet", "--overwrite", "--cache", "--sign", "--tsa")
+"""A jobs file may be a stranger's: it replaces nothing, signs nothing and asks nothing of the network."""
 FLAGS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
 JOBS, RUN = "Jobs", "How it runs"
@@ -192,7 +194,7 @@ def _words(command: Any, name: str, value: str) -> list[str]:
 
     option = f"--{name.lstrip('-').replace('_', '-')}"
     known = {text: item for item in command.params for text in getattr(item, "opts", ())}
-    if option not in known or option in ("--output", "--report", "--quiet"):
+    if option not in known or option in NOT_IN_ROWS:
         from difflib import get_close_matches
 
         near = get_close_matches(option, known, 1)

@@ -13,6 +13,7 @@ PNG_KEYWORD = b"XML:com.adobe.xmp"
 JPEG_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 BEGIN, END = b"<?xpacket begin=", b"<?xpacket end="
 LONGEST = 1 << 20
+_QUOTE = {'"': "&quot;"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -31,7 +32,8 @@ def packet(properties: dict[str, str], description: str) -> bytes:
         description: goes into dc:description.
     """
     spaces = " ".join(f"xmlns:{prefix}={quoteattr(uri)}" for prefix, uri in _SPACES.items() if prefix != "rdf")
-    values = "".join(f" {name}={quoteattr(value)}" for name, value in properties.items())
+    # In double quotes always: that is how the properties are found again.
+    values = "".join(f' {name}="{escape(value, _QUOTE)}"' for name, value in properties.items())
     text = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf={quoteattr(_SPACES["rdf"])}>'

@@ -21,11 +21,13 @@ from avatarkit.media.image import IMAGE_SUFFIXES
 from avatarkit.motion.file import SUFFIX as MOTION_SUFFIX
 from avatarkit.pipelines.driver import driver_kind
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.reading import check_inside, parse_json, read_bytes
+from avatarkit.reading import check_inside, parse_json, read_bytes, shown
 from avatarkit.systems.refined_warp import SUFFIX as AVATAR_SUFFIX
 
 NAME = "{source}--{driver}"
 """Name of an output, from what its source and driver are called: usually their stems."""
+BOOKS = ".batch"
+"""The folder inside of OUT with marks, locks, status and what was made of sources and drivers."""
 LIST_SUFFIXES = (".txt", ".lst")
 OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
 MEDIA_SUFFIXES = frozenset((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *OTHER_SUFFIXES, MOTION_SUFFIX, AVATAR_SUFFIX))
@@ -233,7 +235,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield number, parse_json(line.encode("utf-8", "surrogateescape"))
@@ -257,14 +259,21 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
         raise InputError("names no source or no driver")
     source_path, driver_path = folder / source, folder / driver
     name = output or output_name(NAME, source_path.stem, driver_path.stem)
-    check_inside(name, "output")
+    _check_place(name, "output")
     for key in ("audio", "background", "checkpoint"):
         if cells.get(key) and os.path.exists(folder / cells[key]):  # False for names that are too long
             cells[key] = str(folder / cells[key])
     if cells.get("layers"):
-        cells["layers"] = str(out / check_inside(cells["layers"], "layers"))
+        cells["layers"] = str(out / _check_place(cells["layers"], "layers"))
     config = configure(source_path, driver_path, out / name, {key: value for key, value in cells.items() if value})
     return config if output else _with_suffix(config, moves=_moves(driver_path))
+
+
+def _check_place(name: str, what: str) -> str:
+    """Return a place inside of OUT, but not among the batch's own books; InputError for any other."""
+    if check_inside(name, what).split("/")[0].lower() == BOOKS:
+        raise InputError(f"{what} {shown(name)}: lies where the batch keeps its books; choose another folder")
+    return name
 
 
 def _printable(text: str) -> str:

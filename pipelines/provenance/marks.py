@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import avatarkit
+from avatarkit.escaping import for_metadata
 from avatarkit.media.xmp import add_xmp, packet
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -27,6 +28,11 @@ class Marks:
     checkpoints: tuple[str, ...] = ()
     source_type: str = "composite"
     consent: str = ""
+
+    def __post_init__(self) -> None:
+        """What comes from checkpoints and avatars, which may be strangers', becomes a line that any container takes."""
+        for name in ("engine", "consent"):
+            object.__setattr__(self, name, for_metadata(getattr(self, name)))
 
     @staticmethod
     def of(

@@ -181,13 +181,28 @@ def test_links_and_pipes_are_not_read(whole: Path, tmp_path: Path, name: str, ki
     assert time.monotonic() - began < 2
 
 
-@pytest.mark.parametrize("output", ["../o.mp4", "/tmp/o.mp4", "a/../../o.mp4", "x" * 5000])
+@pytest.mark.parametrize("output", ["../o.mp4", "/tmp/o.mp4", "a/../../o.mp4", "x" * 5000, ".batch/o.mp4", ".Batch"])
 @pytest.mark.parametrize("column", ["output", "layers"])
 def test_rows_write_inside_of_the_batch(tmp_path: Path, column: str, output: str) -> None:
     (tmp_path / "jobs.csv").write_text(f"source,driver,{column}\na.png,b.mp4,{output}\n")
     jobs, refused = read_jobs(tmp_path / "jobs.csv", tmp_path / "out", CONFIGURE)
     assert jobs == []
     assert len(refused[0].reason) < 200
+
+
+@pytest.mark.parametrize("column", ["overwrite", "cache", "sign", "tsa", "report", "quiet"])
+def test_rows_neither_overwrite_nor_sign_nor_reach_the_network(tmp_path: Path, column: str) -> None:
+    (tmp_path / "jobs.csv").write_text(f"source,driver,{column}\na.png,b.mp4,yes\n")
+    jobs, refused = read_jobs(tmp_path / "jobs.csv", tmp_path / "out", CONFIGURE)
+    assert jobs == []
+    assert f"column {column}" in refused[0].reason
+
+
+def test_line_ends_within_texts_end_no_row(tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text('{"source": "a\u2028b.png", "driver": "c\x85.mp4"}\n', encoding="utf-8")
+    jobs, refused = read_jobs(tmp_path / "jobs.jsonl", tmp_path / "out", CONFIGURE)
+    assert refused == []
+    assert jobs[0].config.source == tmp_path / "a\u2028b.png"
 
 
 def test_long_cells_and_nuls_cost_their_rows_alone(tmp_path: Path) -> None:

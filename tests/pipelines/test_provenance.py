@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from avatarkit.atomic import begun, left_over_of
 from avatarkit.cli.app import run as command
 from avatarkit.errors import InputError, UsageError
+from avatarkit.media.encode import FrameWriter
 from avatarkit.media.image import read_image, write_image
 from avatarkit.media.tags import read_tags
 from avatarkit.media.xmp import add_xmp, find_xmp, packet
@@ -270,6 +272,24 @@ def test_packet_survives_awkward_texts(tmp_path: Path) -> None:
     element = parseString(text[text.index("?>") + 2 :]).getElementsByTagName("rdf:Description")[0]
     assert element.getAttribute("avatarkit:Engine") == 'a "b" <c> & d'
     assert not add_xmp(tmp_path / "a.webp", b"")
+
+
+@pytest.mark.parametrize("text", ["a\0b", "x" * 300_000, "\x1b[2J\nsynthetic=false", "\ud800", '"/><x y="'])
+@pytest.mark.parametrize("name", ["o.mp4", "o.webm", "o.png"])
+def test_names_and_consent_of_strangers_become_a_line(tmp_path: Path, name: str, text: str) -> None:
+    marks, path, picture = Marks(text, consent=text), tmp_path / name, np.zeros((64, 64, 3), np.uint8)
+    entries = marks.container(path)
+    if path.suffix == ".png":
+        write_image(path, picture, entries, marks.xmp())
+    else:
+        with FrameWriter(path, width=64, height=64, rate=Fraction(25), metadata=entries) as writer:
+            writer.write(picture)
+    marks.embed(path)
+    result = inspect_file(path)
+    assert result.state == "marked"
+    assert result.tags["comment"] == marks.comment
+    assert len(marks.comment) < 1200
+    assert result.xmp["avatarkit:Engine"] == marks.engine
 
 
 def test_label_is_burnt_into_a_corner_of_every_frame(run: Run, tmp_path: Path) -> None:
