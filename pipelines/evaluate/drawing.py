@@ -152,7 +152,10 @@ def _unique(pairs: list[tuple[str, Path, Path]]) -> list[tuple[str, Path, Path]]
 
 
 def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: Path, output: Path) -> ReenactConfig:
-    """Self-reenactment shows the driver's own background and pose; else as a user gets it."""
+    """Self-reenactment shows the driver's own pose, over what the first frame shows behind the head; else as usual.
+
+    What a network draws around a head was never meant to be seen.
+    """
     own = config.kind == "self"
     return ReenactConfig(
         source,
@@ -160,7 +163,7 @@ def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: P
         output,
         motion=MotionConfig(mode="absolute" if own else "relative"),
         size=config.measured.size,
-        background="keep" if own else "plate",
+        background="keep" if own and not method.checkpoints else "plate",
         engine=method.engine,
         checkpoint=tuple(method.checkpoints),
         report=output.with_suffix(".json"),
