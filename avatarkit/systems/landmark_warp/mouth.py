@@ -28,6 +28,9 @@ WIDENED = 1.03
 """Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
 BARED = 0.02
 """The same where the lips are this much farther apart than in the source."""
+STRIP_SHADED = 0.9
+"""A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
+least this share of what teeth have in the picture's light."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -50,7 +53,10 @@ class MouthLayer:
         if float((bottom[:, 1] - top[:, 1]).max()) > PARTED_GAP:
             self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.gum)
             if self._own.teeth is not None:
-                self._colours = self._colours.with_teeth(self._own.teeth)
+                teeth = self._own.teeth
+                if not self._own.row:
+                    teeth = np.maximum(teeth, np.float32(STRIP_SHADED) * self._colours.teeth)
+                self._colours = self._colours.with_teeth(teeth)
                 self._edge = max(self._edge, self._own.edge)
         self._upper, self._lower = upper_row(self._colours), lower_row(self._colours)
 

@@ -52,7 +52,7 @@ class OwnMouth:
     Attributes:
         teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
         ends: how far the row is seen to either side, in the plane of the teeth.
-        open: whether the floor of the mouth is seen too.
+        open: whether the floor of the mouth is seen too. row: whether the teeth are seen over most of their height.
     """
 
     def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array, gum: Pixels) -> None:
@@ -68,7 +68,7 @@ class OwnMouth:
         lip, gap = heights(top, a[0]), np.maximum(heights(bottom, a[0]) - heights(top, a[0]), 1e-4)
         height = ((b - lip) / gap).astype(np.float32)
         self.teeth: Pixels | None = None
-        self._split, self._row = 0.5, False
+        self._split, self.row = 0.5, False
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
         light = np.where(cover > 0.5, self._inside.mean(2), 0.0).max(0)
@@ -107,7 +107,7 @@ class OwnMouth:
         chosen = middle & (tooth > 0.8) & (height < self._split)
         if np.count_nonzero(chosen) >= 8:
             self.teeth = np.asarray(np.percentile(self._inside[chosen], 60, axis=0), np.float32)
-        self._row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
+        self.row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
         # Gaps between teeth are dark, but no holes.
         between = np.ones((1, 2 * round(TOOTH_GAP * PER_UNIT / 2.0) + 1), np.uint8)
         tooth = np.asarray(cv2.morphologyEx(tooth, cv2.MORPH_CLOSE, between), np.float32)
@@ -149,7 +149,7 @@ class OwnMouth:
         if self.teeth is None:
             return 0.0
         # Where lips cut the row short and hide its ends, a wider mouth would show a piece of it.
-        return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self._row else STRIP_SERVES)))
+        return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self.row else STRIP_SERVES)))
 
     def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float | Pixels) -> None:
         """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place.

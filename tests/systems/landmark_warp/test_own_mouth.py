@@ -11,7 +11,9 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
+from avatarkit.systems.landmark_warp.openings import fill
 from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
+from avatarkit.systems.landmark_warp.skin import skin_colour
 from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
@@ -125,3 +127,29 @@ def test_a_mouth_as_it_is_in_the_source_stays_as_it_is(
     low, high = points[[61, 291, 0, 17], :2].min(0).astype(int), points[[61, 291, 0, 17], :2].max(0).astype(int)
     mouth = np.s_[low[1] : high[1], low[0] : high[0]]
     assert np.abs(frame[mouth].astype(int) - picture[mouth]).mean() < 3
+
+
+def test_teeth_that_come_out_of_the_shadow_of_the_lips_are_light(
+    grace_hopper: np.ndarray, hopper_landmarks: np.ndarray
+) -> None:
+    """Seen through parted lips they are dim; a wide mouth shows them as light as teeth are in that light."""
+
+    def parted(gap_px: float) -> np.ndarray:
+        points = np.asarray(hopper_landmarks, np.float64).copy()
+        for ring, share in ((lm.INNER_LIP_UPPER, -0.2), (lm.INNER_LIP_LOWER, 0.8)):
+            points[list(ring)[1:-1], 1] += share * gap_px * np.sin(np.linspace(0, np.pi, len(ring)))[1:-1]
+        return points
+
+    points, picture = parted(8.0), grace_hopper.copy()
+    outline = np.concatenate([points[list(lm.INNER_LIP_UPPER), :2], points[list(lm.INNER_LIP_LOWER), :2][::-1]])
+    inside = fill(outline, picture.shape[:2]) > 0
+    top = points[13, 1]
+    rows = np.arange(len(picture))[:, None]
+    picture[inside & (rows < top + 5)] = (105, 85, 85)
+    picture[inside & (rows >= top + 5)] = (40, 20, 20)
+    wide = parted(26.0)
+    frame = picture.copy()
+    MouthLayer(picture, points).draw(frame, DriveFrame(head_frame(wide), wide, np.ones(2), 0))
+    x, y = wide[13, :2].round().astype(int)
+    skin = float(skin_colour(picture, points).mean())
+    assert np.percentile(frame[y : y + 12, x - 10 : x + 10].mean(2), 80) > 0.75 * skin
