@@ -145,12 +145,13 @@ class MouthLayer:
         gap = np.maximum(above + below, 0.0)
         light = 0.66 + 0.34 * rise(above, 0.0, 0.05)
         light *= 0.75 + 0.25 * rise(gap, 0.02, 0.1)
-        if self._own is not None and (self._own.open or self._own.teeth is not None):
+        floor = self._own is not None and self._own.open
+        if self._own is not None and (floor or self._own.teeth is not None):
             # Its own shadow is in the source's picture where the lip still is.
             light = 0.5 + 0.5 * light
         colours *= light[..., None]
-        roll = np.maximum(
-            0.8 * rise(LOWER_ROLL - below, 0.0, LOWER_ROLL), 0.6 * rise(UPPER_ROLL - above, 0.0, UPPER_ROLL)
-        )
+        # The lower lip's turn lies in the source's picture too, where that shows what lies before it.
+        lower = 0.0 if floor else 0.8 * rise(LOWER_ROLL - below, 0.0, LOWER_ROLL)
+        roll = np.maximum(lower, 0.6 * rise(UPPER_ROLL - above, 0.0, UPPER_ROLL))
         roll *= rise(gap, 0.05, 0.15)
         colours += roll[..., None] * (self._colours.lip - colours)

@@ -153,3 +153,18 @@ def test_teeth_that_come_out_of_the_shadow_of_the_lips_are_light(
     x, y = wide[13, :2].round().astype(int)
     skin = float(skin_colour(picture, points).mean())
     assert np.percentile(frame[y : y + 12, x - 10 : x + 10].mean(2), 80) > 0.75 * skin
+
+
+def test_no_line_is_drawn_along_a_lip_before_a_floor_that_is_seen(
+    grace_hopper: np.ndarray, hopper_landmarks: np.ndarray
+) -> None:
+    def opened(gap_px: float) -> np.ndarray:
+        points = np.asarray(hopper_landmarks, np.float64).copy()
+        points[list(lm.INNER_LIP_LOWER)[1:-1], 1] += gap_px * np.sin(np.linspace(0, np.pi, 11))[1:-1]
+        return points
+
+    points, picture = opened(40.0), np.full_like(grace_hopper, (190, 110, 105))
+    frame, closing = picture.copy(), opened(24.0)
+    MouthLayer(picture, points).draw(frame, DriveFrame(head_frame(closing), closing, np.ones(2), 0))
+    x, y = closing[14, :2].round().astype(int)
+    assert frame[y - 8 : y + 2, x - 6 : x + 6].mean(2).min() > 0.85 * picture.mean()
