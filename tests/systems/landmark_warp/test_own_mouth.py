@@ -164,7 +164,9 @@ def test_no_line_is_drawn_along_a_lip_before_a_floor_that_is_seen(
         return points
 
     points, picture = opened(40.0), np.full_like(grace_hopper, (190, 110, 105))
+    top = points[13, 1].round().astype(int)
+    picture[top : top + 8] = TEETH
     frame, closing = picture.copy(), opened(24.0)
     MouthLayer(picture, points).draw(frame, DriveFrame(head_frame(closing), closing, np.ones(2), 0))
     x, y = closing[14, :2].round().astype(int)
-    assert frame[y - 8 : y + 2, x - 6 : x + 6].mean(2).min() > 0.85 * picture.mean()
+    assert frame[y - 8 : y + 2, x - 6 : x + 6].mean(2).min() > 0.85 * picture[-1].mean()
