@@ -1,6 +1,5 @@
 """How files of unknown origin are read: no link is followed, nothing special is opened, sizes and ranges are checked
-before anything is taken at its word. Every reader of a format of ours begins here.
-"""
+before anything is taken at its word. Every reader of a format of ours begins here."""
 
 from __future__ import annotations
 
@@ -139,11 +138,11 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
                     yield value
 
 
-def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+def read_array(path: Path, most: int | None = None, *, mapped: bool = False) -> NDArray[Any]:
     """The array of numbers in a .npy file; its size is that of the file before anything is allocated.
 
     Args:
-        path: the file. mapped: its numbers stay on the disk; the array is then read-only.
+        path: the file. most: its bytes. mapped: its numbers stay on the disk; the array is then read-only.
 
     Raises:
         FileNotFoundError: there is none. InputError: it cannot be read, or holds something else.
@@ -161,6 +160,8 @@ def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
             shape, by_columns, dtype = header(file)
             start, order = file.tell(), cast(Any, "F" if by_columns else "C")
             size = os.fstat(file.fileno()).st_size - start
+            if most is not None and size > most:
+                raise ValueError(f"{size} bytes, more than the {most} that are expected")
             if dtype.kind not in "biuf" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
                 raise ValueError(f"{dtype} {shape} in {size} bytes"[:80])
             if mapped and size:

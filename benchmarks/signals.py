@@ -159,15 +159,15 @@ def interrupted(case: Case, out: Path, number: signal.Signals, after_s: float) -
         return [] if (out / case.output).exists() else ["ended well without its output"], took_s, code
     faults = []
     # Before the program is loaded the signal ends Python itself, which a shell reports by the same number, or 1.
-    own = "avatarkit" in errors or code == 128 + number
+    own = "avatarkit/cli" in errors or code == 128 + number
     if code not in (128 + number, -number) and (own or (number, code) != (signal.SIGINT, 1)):
         faults.append(f"exit code {code} for {number.name}: {errors.strip()[-200:]}")
     if took_s > SOON_S and not case.saves:
         faults.append("slow")
     noise = [line for line in errors.splitlines() if any(word in line for word in NOISE)]
-    # Python's own start answers Ctrl-C by a traceback in which no line is ours.
+    # Python's own start answers Ctrl-C by a traceback in which no line is of the command, at most of what loads it.
     if noise and own:
-        faults.append("not quiet: " + noise[0][:100])
+        faults.append(f"not quiet: {noise[0][:100]} ... {' '.join(errors.split())[-200:]}")
     until = time.monotonic() + 2
     while any(map(alive, helpers)) and time.monotonic() < until:
         time.sleep(0.05)

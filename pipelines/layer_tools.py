@@ -107,7 +107,7 @@ class LayerTools:
             key = {"method": way, "inputs": [digest(array) for array in inputs]}
 
             def read(folder: Path) -> tuple[NDArray[Any], str, str]:
-                kept = _load(folder)
+                kept = _load(folder, 4 * inputs[0].size)
                 # Mattes are float32 (H, W), foregrounds and plates pictures, of the picture's size.
                 shape = inputs[0].shape[:2] if kind == "mattes" else inputs[0].shape
                 if kept[0].shape != shape or kept[0].dtype != (np.float32 if kind == "mattes" else np.uint8):
@@ -139,6 +139,6 @@ def _save(folder: Path, array: NDArray[Any], name: str, advice: str) -> None:
     (folder / ABOUT).write_text(json.dumps({"name": name, "advice": advice}), encoding="utf-8")
 
 
-def _load(folder: Path) -> tuple[NDArray[Any], str, str]:
+def _load(folder: Path, most: int) -> tuple[NDArray[Any], str, str]:
     about = read_json(folder / ABOUT)
-    return read_array(folder / ARRAY), check_text(about["name"], "name"), check_text(about["advice"], "advice")
+    return read_array(folder / ARRAY, most), check_text(about["name"], "name"), check_text(about["advice"], "advice")

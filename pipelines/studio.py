@@ -39,6 +39,8 @@ from avatarkit.systems.refined_warp import is_avatar
 from avatarkit.systems.registry import EngineInfo
 
 T = TypeVar("T")
+MOST_FACE = 1 << 16
+"""Bytes of landmarks."""
 MOTION, ABOUT, FACE = "driver.motion", "about.json", "landmarks.npy"
 
 
@@ -119,7 +121,8 @@ class Studio:
         def read(folder: Path) -> Portrait:
             about = read_json(folder / ABOUT)
             score, faces = check_number(about["score"], "score"), check_whole(about["faces"], "faces", 1)
-            return read_portrait(path, read_array(folder / FACE), score, faces, check_text(about["tracker"], "tracker"))
+            landmarks, tracker = read_array(folder / FACE, MOST_FACE), check_text(about["tracker"], "tracker")
+            return read_portrait(path, landmarks, score, faces, tracker)
 
         def get() -> Portrait:
             if self._cache is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from avatarkit.data.clip import ClipInfo
 from avatarkit.data.columns import FRAME_COLUMNS
 from avatarkit.data.pictures import decode_image, decode_matte
-from avatarkit.data.tables import Tables, text_attributes
+from avatarkit.data.tables import MOST_CLIPS, Tables, text_attributes
 from avatarkit.data.writer import FORMAT, STREAMS, VERSION
 from avatarkit.errors import InputError
 from avatarkit.reading import open_file, parse_json
@@ -224,6 +224,8 @@ def _attributes(path: Path, file: h5py.File) -> dict[str, str]:
 
 def _clips(tables: Tables) -> tuple[list[ClipInfo], NDArray[np.int64], int]:
     count = tables.rows("clips/info")
+    if count > MOST_CLIPS:
+        raise ValueError(f"it has {count} clips")
     texts = tables.read("clips/info", None, (count,)).tolist()
     clips = [ClipInfo.from_json(parse_json(text)) for text in texts]
     first, counts = (tables.read(f"clips/{name}", np.dtype(np.int64), (count,)) for name in ("first_frame", "frames"))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_ATTRIBUTES = 1000
 LONGEST_TEXT = 1 << 16
+MOST_BYTES = 64 << 20
+"""Of a table that is read as a whole; files with holes can declare any number of rows."""
+MOST_CLIPS = 1 << 18
 
 
 def text_attributes(file: h5py.File) -> dict[str, str]:
@@ -73,9 +76,11 @@ class Tables:
         return int(start)
 
     def read(self, path: str, dtype: np.dtype[Any] | None, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A whole table."""
+        """A whole table, of 64 MB at most."""
         start = self.place(path, dtype, shape)
         kind = dtype or self._table(path).dtype
+        if math.prod(shape) * kind.itemsize > MOST_BYTES:
+            raise ValueError(f"{path} is {kind} {shape}, which is more than a shard may have")
         self._handle.seek(start)
         data = self._handle.read(math.prod(shape) * kind.itemsize)
         return np.frombuffer(data, kind).reshape(shape)

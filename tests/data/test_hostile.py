@@ -24,7 +24,7 @@ from avatarkit.data.plan_file import read_plan
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import read_stats, shard_path
 from avatarkit.errors import InputError
-from avatarkit.runtime import sha256_file
+from avatarkit.runtime import peak_memory_bytes, sha256_file
 from tests.data.drawn_clips import drawn_clip, drawn_frame, drawn_matte, write_dataset
 
 SHARD = "train-00000"
@@ -241,6 +241,36 @@ def test_groups_and_attributes_that_are_not_plain(hostile: Path, tmp_path: Path)
         with h5py.File(path, "a") as file:
             file.attrs["size"] = value
         assert "attribute 'size' is no text" in refused(lambda: ShardReader(path))
+
+
+@pytest.mark.parametrize("table", ["image/offset", "clips/first_frame", "clips/info"])
+def test_tables_with_holes_take_no_memory(hostile: Path, table: str) -> None:
+    """A small file can declare any number of rows where its file system keeps no zeros."""
+    path, rows = shard_path(hostile, SHARD), 1 << 25
+    with h5py.File(path, "a") as file:
+        kind, group, name = file[table].dtype, *table.split("/")
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        info = json.loads(file["clips/info"][0])
+        del file[table]
+        space = h5py.h5s.create_simple((rows,))
+        h5py.h5d.create(file[group].id, name.encode(), h5py.h5t.py_create(kind), space, made)
+        if group == "image":
+            for key, value in (("info", json.dumps({**info, "frames": rows}).encode()), ("first_frame", 0),
+                               ("frames", rows)):  # fmt: skip
+                del file[f"clips/{key}"]
+                file[f"clips/{key}"] = np.array([value])
+            for key, column in list(file["columns"].items()):
+                kind, shape = column.dtype, (rows, *column.shape[1:])
+                del file[f"columns/{key}"]
+                space = h5py.h5s.create_simple(shape)
+                h5py.h5d.create(file["columns"].id, key.encode(), h5py.h5t.py_create(kind), space, made)
+    assert path.stat().st_blocks * 512 < 1 << 20 < path.stat().st_size
+    before, began = peak_memory_bytes(), time.monotonic()
+    assert any(word in refused(lambda: ShardReader(path)) for word in ("more than a shard may have", "clips"))
+    assert peak_memory_bytes() - before < 100 << 20
+    assert time.monotonic() - began < 1
 
 
 def other_formats(pixels: np.ndarray) -> dict[str, bytes]:
