@@ -23,6 +23,7 @@ _RADIUS = 3  # patches are 7 x 7 pixels of their level
 _COARSEST_PX, _FINEST_PX = 32, 224
 _ROUNDS = (12, 3)  # on the coarsest level and on the others
 _SEARCHES = 4  # random tries in each round, each half as far as the last
+_GUIDANCE = 0.7  # how much the smooth guess counts beside a patch's own pixels: plain areas are like anything blurred
 _SHARPNESS = 0.35  # of the mean: patches farther from their likest ones by this share of the usual count little
 
 
@@ -30,10 +31,12 @@ _SHARPNESS = 0.35  # of the mean: patches farther from their likest ones by this
 class _Level:
     """One size of the picture: its pixels, the centres of patches that touch the hole, and those that may be copied.
 
-    `targets` and `sources` hold flat indices; `nearest` is the likest source's index for every target.
+    `targets` and `sources` hold flat indices; `nearest` is the likest source's index for every target. `guide` holds
+    the smooth guess of all pixels, one after the other.
     """
 
     image: Array
+    guide: Array
     hole: Mask
     targets: Index
     allowed: Mask
@@ -84,6 +87,7 @@ def _at_size(image_rgb: NDArray[np.uint8], hole: Mask, start: Array, longest: in
     share = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     guess = np.where(hole[..., None], start, image_rgb.astype(np.float32)).astype(np.float32)
     image = np.asarray(cv2.resize(guess, size, interpolation=cv2.INTER_AREA), np.float32)
+    guide = np.asarray(cv2.resize(start, size, interpolation=cv2.INTER_AREA), np.float32).reshape(-1, 3)
     small = np.asarray(share > 0.02, bool)
     window = np.ones((2 * _RADIUS + 1, 2 * _RADIUS + 1), np.uint8)
     touched = cv2.dilate(small.astype(np.uint8), window).astype(bool)
@@ -93,7 +97,7 @@ def _at_size(image_rgb: NDArray[np.uint8], hole: Mask, start: Array, longest: in
     if not allowed.any():
         return None
     targets = np.flatnonzero(touched).astype(np.int32)
-    return _Level(image, small, targets, allowed, np.zeros_like(targets))
+    return _Level(image, guide, small, targets, allowed, np.zeros_like(targets))
 
 
 def _begun(level: _Level, coarser: _Level | None, rng: np.random.Generator) -> _Level:
@@ -141,14 +145,15 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
     place = np.full(height * width, -1, np.int32)
     place[level.targets] = np.arange(len(level.targets), dtype=np.int32)
     y, x = np.divmod(level.targets, width)
-    best = _distance(wanted, patches, level.nearest)
+    guide, aim = level.guide, level.guide[level.targets]
+    best = _distance(wanted, patches, level.nearest) + _astray(aim, guide[level.nearest])
 
     def attempt(rows: Index, from_y: Index, from_x: Index) -> None:
         inside = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
         rows, candidate = rows[inside], (from_y * width + from_x)[inside]
         allowed = level.allowed.ravel()[candidate]
         rows, candidate = rows[allowed], candidate[allowed]
-        result = _distance(wanted[rows], patches, candidate)
+        result = _distance(wanted[rows], patches, candidate) + _astray(aim[rows], guide[candidate])
         better = result < best[rows]
         best[rows[better]] = result[better]
         level.nearest[rows[better]] = candidate[better]
@@ -172,6 +177,12 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
 def _distance(wanted: NDArray[np.int16], patches: NDArray[np.int16], candidate: Index) -> Array:
     difference = (patches[candidate] - wanted).astype(np.float32)
     return np.asarray(np.einsum("nk,nk->n", difference, difference) / wanted.shape[1], np.float32)
+
+
+def _astray(aim: Array, guide: Array) -> Array:
+    """What patches from where the picture is of other colours than the guess (N x 3 each) are set back by."""
+    difference = guide - aim
+    return np.asarray(_GUIDANCE * np.einsum("nk,nk->n", difference, difference) / aim.shape[1], np.float32)
 
 
 def _vote(level: _Level, distance: Array) -> None:

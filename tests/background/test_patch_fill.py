@@ -49,3 +49,18 @@ def test_without_a_whole_known_patch_the_guess_is_taken() -> None:
     out = fill_patches(image, hole, np.full((40, 40, 3), 70, np.float32))
     assert np.array_equal(out[hole], np.full((int(hole.sum()), 3), 70))
     assert np.array_equal(out[~hole], image[~hole])
+
+
+def test_a_plain_area_elsewhere_does_not_take_the_hole_over() -> None:
+    """A blurred beginning is like anything plain; the colours around the hole decide."""
+    cells = np.random.default_rng(3).random((20, 20)) < 0.5
+    blocks = np.kron(cells, np.ones((8, 8)))[..., None]
+    wall = np.where(blocks > 0, [180.0, 60.0, 50.0], [90.0, 20.0, 20.0])
+    image = np.full((160, 160, 3), 128, np.uint8)
+    image[:, 80:] = wall[:, 80:]
+    hole = np.zeros((160, 160), bool)
+    hole[20:, 95:-8] = True
+    start = np.where(np.arange(160)[None, :, None] < 80, 128.0, wall.mean((0, 1))).astype(np.float32)
+    out = fill_patches(np.where(hole[..., None], np.uint8(0), image), hole, np.broadcast_to(start, image.shape).copy())
+    painted = out[hole].astype(int)
+    assert (painted[:, 0] - painted[:, 1] > 40).mean() > 0.95
