@@ -83,7 +83,7 @@ def files_of(text: str, option: str) -> list[Path]:
     if path.is_dir():
         result = [file for file in sorted(path.iterdir()) if _is_media(file)]
     elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
-        lines = _text(read_bytes(path, MOST_BYTES, links=True)).splitlines()
+        lines = table_text(read_bytes(path, MOST_BYTES, links=True)).splitlines()
         names = [line.strip().replace("\0", "\ufffd") for line in lines]
         result = [path.parent / name for name in names if name and not name.startswith("#")]
     elif path.is_file():
@@ -188,15 +188,16 @@ def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], l
         data = read_bytes(path, MOST_BYTES, links=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    text = _text(data)
-    rows = _json_rows(text) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(path, text)
+    text = table_text(data)
+    is_json = path.suffix.lower() in (".jsonl", ".ndjson")
+    rows = _json_rows(text) if is_json else csv_rows(path, text, ("source", "driver"))
     jobs, refused = [], []
     for number, row in rows:
         try:
             jobs.append(Job(_configured(row, path.parent, out, configure), number))
         except AvatarkitError as error:
             values = row if isinstance(row, dict) else {}
-            names = {key: _printable(str(values.get(key) or "")) for key in ("source", "driver", "output")}
+            names = {key: printable(str(values.get(key) or "")) for key in ("source", "driver", "output")}
             pair = names["output"] or f"row {number}"
             what = Refusal(pair, type(error).__name__, str(error), number, names["source"], names["driver"])
             refused.append(what)
@@ -205,14 +206,19 @@ def read_jobs(path: Path, out: Path, configure: Configure) -> tuple[list[Job], l
     return jobs, refused
 
 
-def _text(data: bytes) -> str:
-    """The file's text; bytes that are no UTF-8 stay visible as surrogates, so that they cost their rows alone."""
+def table_text(data: bytes) -> str:
+    """The text of a table or list; what is no UTF-8 stays visible as surrogates, so that it costs its rows alone."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     return data.decode("utf-8-sig", errors="surrogateescape")
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+def csv_rows(path: Path, text: str, needed: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Rows of a table with their numbers, as cells by column, "" for cells too many; a text for what is no csv.
+
+    Raises:
+        InputError: the first row does not name the columns that are needed.
+    """
     # Spreadsheets of many countries separate by semicolons.
     separator = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=False, delimiter=separator)
@@ -220,8 +226,9 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         columns = [(name or "").strip() for name in reader.fieldnames or []]
     except csv.Error as error:
         raise InputError(f"{path}: its first row is no csv: {error}") from error
-    if not {"source", "driver"} <= set(columns):
-        raise InputError(f"{path}: the first row must name the columns, source and driver among them")
+    if missing := [name for name in needed if name not in columns]:
+        names = f"the first row must name the columns, {' and '.join(needed)} among them"
+        raise InputError(f"{path}: has no column {missing[0]}; {names}")
     reader.fieldnames = columns
     number = 1
     while True:
@@ -252,8 +259,8 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
     for key, value in cells.items():
         if "\0" in value or len(value) > LONGEST_CELL:
             raise InputError(f"column {key[:40]}: holds a NUL, or more than {LONGEST_CELL} characters")
-        if _printable(value) != value:
-            raise InputError(f"column {key}: {_printable(value)} is not UTF-8; save the file as UTF-8")
+        if printable(value) != value:
+            raise InputError(f"column {key}: {printable(value)} is not UTF-8; save the file as UTF-8")
     source, driver, output = (cells.pop(key, "") for key in ("source", "driver", "output"))
     if not source or not driver:
         raise InputError("names no source or no driver")
@@ -276,7 +283,7 @@ def _check_place(name: str, what: str) -> str:
     return name
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text with what is no UTF-8 as escapes: bytes of the file, and halves of characters that json names."""
     text = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

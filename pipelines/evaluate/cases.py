@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.pipelines.batch.jobs import LONGEST_CELL, MOST_BYTES, files_of
+from avatarkit.pipelines.batch.jobs import (
+    LONGEST_CELL,
+    MOST_BYTES,
+    csv_rows,
+    files_of,
+    printable,
+    table_text,
+)
 from avatarkit.reading import read_bytes
 
 Item = TypeVar("Item")
@@ -74,37 +79,31 @@ def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:
         InputError: it cannot be read, or lacks a column.
     """
     try:
-        text = read_bytes(path, MOST_BYTES, links=True).decode("utf-8-sig")
+        text = table_text(read_bytes(path, MOST_BYTES, links=True))
     except FileNotFoundError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    rows = csv.DictReader(io.StringIO(text))
-    try:
-        missing = {"output", "driver"} - set(rows.fieldnames or ())
-    except csv.Error as error:
-        raise InputError(f"{path}: its first row is no csv: {error}") from error
-    if missing:
-        raise InputError(
-            f"{path}: has no column {sorted(missing)[0]}; it needs output and driver, and may have source, method, name"
-        )
     cases: list[Case] = []
     refused: list[Refused] = []
     seen: dict[tuple[str, str], int] = {}
-    try:
-        for number, row in enumerate(rows, start=2):
-            try:
-                cases.append(_row_case(path.parent, number, row, seen))
-            except (InputError, UsageError) as error:
-                method, name = row.get("method") or "videos", row.get("name") or row.get("output") or ""
-                refused.append(Refused(str(name)[:200], str(method)[:200], type(error).__name__, str(error), number))
-    except csv.Error as error:
-        raise InputError(f"{path}: line {rows.line_num} is no csv: {error}") from error
+    for number, row in csv_rows(path, text, ("output", "driver")):
+        try:
+            cases.append(_row_case(path.parent, number, row, seen))
+        except (InputError, UsageError) as error:
+            values = row if isinstance(row, dict) else {}
+            method, name = (
+                printable(str(text))[:200]
+                for text in (values.get("method") or "videos", values.get("name") or values.get("output") or "")
+            )
+            refused.append(Refused(name, method, type(error).__name__, str(error), number))
     return cases, refused
 
 
-def _row_case(folder: Path, number: int, row: Mapping[str, str | None], seen: dict[tuple[str, str], int]) -> Case:
-    if None in row or any(value and (len(value) > LONGEST_CELL or "\0" in value) for value in row.values()):
+def _row_case(folder: Path, number: int, row: Any, seen: dict[tuple[str, str], int]) -> Case:
+    if not isinstance(row, dict):
+        raise InputError(f"row {number}: is no csv")
+    if any(value and printable(str(value)) != value for value in row.values()):
+        raise InputError(f"row {number}: is not UTF-8; save the table as UTF-8")
+    if row.get("") or any(value and (len(value) > LONGEST_CELL or "\0" in value) for value in row.values()):
         raise InputError(f"row {number}: has more cells than the heading, or one that is far too long or holds a NUL")
     output, driver = ((row.get(key) or "").strip() for key in ("output", "driver"))
     if not output or not driver:

@@ -166,12 +166,25 @@ def test_results_measured_differently_are_not_compared(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("driver,source\n", "has no column output"), ("\xff", "is not UTF-8")],
+    [("driver,source\n", "has no column output"), ("\xff", "has no column output")],
 )
 def test_tables_that_cannot_be_read(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=message):
         read_pairs(tmp_path / "pairs.csv")
+
+
+def test_rows_that_cannot_be_read_are_refused_alone(tmp_path: Path) -> None:
+    """As in a jobs file, which is read by the same lines, with UTF-16 and semicolons of spreadsheets."""
+    (tmp_path / "o.mp4").touch()
+    long = b"x" * 200_000
+    rows = b"output,driver,method\no.mp4,o.mp4," + long + b"\no\xff.mp4,o.mp4,m\no.mp4,o\0.mp4,m\no.mp4,o.mp4,m\n"
+    (tmp_path / "pairs.csv").write_bytes(rows)
+    cases, refused = read_pairs(tmp_path / "pairs.csv")
+    assert [case.row for case in cases] == [5]
+    assert [item.row for item in refused] == [2, 3, 4]
+    (tmp_path / "pairs.csv").write_bytes("output;driver;method\no.mp4;o.mp4;m\n".encode("utf-16"))
+    assert len(read_pairs(tmp_path / "pairs.csv")[0]) == 1
 
 
 @pytest.mark.parametrize(
