@@ -40,14 +40,15 @@ class Interrupts:
         self.over = False
         """Set when the command has ended: a request that comes later changes nothing, and the process ends anyway."""
         self._previous: dict[int, object] = {}
-        self._hook = sys.unraisablehook
+        self._hooks = sys.unraisablehook, sys.excepthook
         self._ended = threading.Event()
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> Interrupts:
         forget_promises()
         if threading.current_thread() is threading.main_thread():
-            self._hook, sys.unraisablehook = sys.unraisablehook, _say_nothing_of_requests
+            self._hooks = sys.unraisablehook, sys.excepthook
+            sys.unraisablehook, sys.excepthook = _say_nothing_of_requests, _print_no_request
             self._pipe = os.pipe()
             os.set_blocking(self._pipe[1], False)
             threading.Thread(target=self._listen, args=(self._pipe[0],), name="signals", daemon=True).start()
@@ -65,7 +66,7 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_IGN if self._last else handler)  # type: ignore[arg-type]
         if self._pipe is not None:
-            sys.unraisablehook = self._hook
+            sys.unraisablehook, sys.excepthook = self._hooks
             signal.set_wakeup_fd(-1)
             os.close(self._pipe[1])
 
@@ -99,6 +100,12 @@ def _say_nothing_of_requests(event: sys.UnraisableHookArgs) -> None:
     """A request that came within a destructor or callback is lost there, and told by the thread that hears of each."""
     if event.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(event)
+
+
+def _print_no_request(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Native code prints what goes wrong while it imports another module, a request too, and goes on with an error."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 def leave(code: int, last: str = "") -> None:

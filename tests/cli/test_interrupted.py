@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +34,20 @@ def test_a_finished_output_is_called_complete(
     said = capsys.readouterr().err
     assert ("is complete" in said) == written
     assert ("nothing was written" in said) != written
+
+
+def test_native_code_that_was_importing_prints_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Extensions built on NumPy's interface print what ends their import of it, and raise an error of their own."""
+
+    def importing(*rest: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+            raise ImportError("numpy.core.multiarray failed to import") from None
+
+    monkeypatch.setattr("avatarkit.pipelines.reenact.reenact", importing)
+    assert run(["reenact", "a.png", "b.mp4", "-o", "o.mp4", "-q"]) == 143
+    assert capsys.readouterr().err == "interrupted: nothing was written\n"
