@@ -20,14 +20,14 @@ OUTWARDS, BACK = 0.5, 0.85
 RINGS = (0.8, 1.0)
 """Shares of the strip's length at which its points lie; it fades out from the first to the last."""
 _LEFT = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365)
-_LENGTHS = (0.0, 0.3, 0.6, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.7, 0.35, 0.1, 0.0)
+_LENGTHS = (0.0, 0.0, 0.1, 0.3, 0.55, 0.8, 1.0, 1.0, 0.9, 0.7, 0.35, 0.1, 0.0)
 _MIDDLE_Y = 0.15
 """Height of the middle of the face's oval in head coordinates."""
 
 _SIDE = len(_LEFT)
 OVAL = np.concatenate([_LEFT, MIRROR[list(_LEFT)]])
 """(26,) landmarks of the oval that the strips begin at: the person's left side, then the right one."""
-EARS = np.array([389, 356, 454, 323, 361]), MIRROR[[389, 356, 454, 323, 361]]
+EARS = np.array([356, 454, 323]), MIRROR[[356, 454, 323]]
 """Landmarks of the oval before the left and before the right ear."""
 NUMBER = len(OVAL) * len(RINGS)
 """Of the strips' own points; they are counted after the 468 landmarks of the mesh, ring by ring as `OVAL`."""

@@ -37,7 +37,7 @@ SIDE_APPEARS = (0.03, 0.1)
 """The same for the strips, which come from behind what the photo has before them."""
 SIDE_SEEN = (0.3, 0.45)
 """The photo shows a strip itself from the first cosine on; a frontal face shows both at the second."""
-BESIDE, HAIR = 0.15, (0.4, 0.7)
+BESIDE, HAIR = 0.08, (0.35, 0.6)
 """So it does where it shows hair or an ear this far beside the face, in head units, by the mean of its matte."""
 RIM = 0.04
 """No colours are taken from this close to the outline, in head units."""

@@ -171,7 +171,7 @@ def test_hair_beside_the_face_needs_no_second_ear(from_the_side: SourceLayers) -
     source = with_an_ear(from_the_side)
     outline = int(np.flatnonzero(from_the_side.alpha.any(0))[0])
     hair = np.zeros((SIZE, SIZE), bool)
-    hair[:, outline - round(0.19 * head_frame(source.landmarks).scale) : outline + 40] = True
+    hair[:, outline - round(0.15 * head_frame(source.landmarks).scale) : outline + 40] = True
     picture, alpha = source.picture.copy(), source.alpha.copy()
     hair &= alpha == 0.0
     picture[hair], alpha[hair] = (90, 80, 30), 1.0
