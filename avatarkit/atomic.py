@@ -96,7 +96,6 @@ def begun(path: Path, *, directory: bool = False) -> Iterator[Path]:
     """
     sweep(path.parent, left_over_of(temporary_name(path).name))
     temporary, lock = _made(path, directory)
-    _unfinished.add(temporary)
     try:
         yield temporary
     finally:
@@ -129,7 +128,8 @@ def settle(temporary: Path, target: Path) -> None:
 def discard_all() -> None:
     """Remove what this process has begun and not finished, just before it ends without leaving its blocks."""
     for temporary in list(_unfinished):
-        remove(temporary)
+        with contextlib.suppress(OSError):
+            remove(temporary)
 
 
 def own_folder(root: Path, *names: str) -> Path:
@@ -221,6 +221,7 @@ def _made(path: Path, directory: bool) -> tuple[Path, int]:
     """A new temporary file or folder, and the open descriptor that holds its lock."""
     while True:
         temporary = temporary_name(path)
+        _unfinished.add(temporary)  # before it is there: a request to end may come right after
         if directory:
             temporary.mkdir()
         else:

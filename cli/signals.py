@@ -91,7 +91,6 @@ class Interrupts:
             if self.over:
                 continue
             if signal.getsignal(number) in (self._heed, signal.SIG_IGN) and not self._ended.wait(GRACE_S):
-                discard_all()
                 leave(128 + self.number, line())
         os.close(pipe)
 
@@ -114,6 +113,7 @@ def leave(code: int, last: str = "") -> None:
     Not by Python's own end: threads that still draw would come back into an interpreter that is half gone, and abort.
     """
     end_children()
+    discard_all()  # a request between the making of a file and the block that removes it leaves that to us
     with contextlib.suppress(OSError, ValueError):
         if last:
             sys.stderr.write(last + "\n")

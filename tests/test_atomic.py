@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from avatarkit.atomic import begun, left_over_of, replaced, temporary_name, write_whole
+from avatarkit.atomic import begun, discard_all, left_over_of, replaced, temporary_name, write_whole
 
 
 def left_in(folder: Path) -> list[str]:
@@ -110,3 +110,18 @@ def test_umlauts_are_written_in_an_ascii_locale(tmp_path: Path) -> None:
     ascii_alone = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "größe.mp4")], check=True, env=ascii_alone)
     assert [path.name for path in tmp_path.iterdir()] == ["größe.mp4"]
+
+
+@pytest.mark.parametrize("directory", [True, False])
+def test_a_request_that_comes_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: bool
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("avatarkit.atomic.fcntl.flock", interrupted)
+    with pytest.raises(KeyboardInterrupt), begun(tmp_path / "o.mp4", directory=directory):
+        pass
+    assert len(list(tmp_path.iterdir())) == 1
+    discard_all()
+    assert list(tmp_path.iterdir()) == []
