@@ -32,6 +32,13 @@ def mediapipe() -> MediaPipeMatting:
         pytest.skip(str(error))
 
 
+@pytest.fixture
+def without_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MediaPipe without its older part. All of it is imported first: what fails half-way spoils the process."""
+    pytest.importorskip("mediapipe")
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
+
+
 @pytest.fixture(scope="module")
 def landmarks() -> LandmarkMatting:
     return LandmarkMatting()
@@ -76,16 +83,16 @@ def ellipse(center: tuple[float, float], size: tuple[float, float]) -> NDArray[n
 ASTRONAUT_FACE = ellipse((222, 122), (40, 55))
 
 
-def test_newer_mediapipe_has_none_and_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
+@pytest.mark.usefixtures("without_solutions")
+def test_newer_mediapipe_has_none_and_the_message_says_what_to_do() -> None:
     with pytest.raises(DependencyError, match="avatarkit weights fetch selfie-multiclass") as caught:
         MediaPipeMatting()
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("without_solutions")
 def test_auto_ends_with_the_landmarks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AVATARKIT_WEIGHTS", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
     choice = open_matting()
     assert choice.model.name == "landmarks"
     assert choice.advice is not None
