@@ -235,10 +235,10 @@ BASE: Mapping[str, BaseTrain] = {
     PAPER_256: BaseTrain(steps=200_000, batch=24, checkpointing=True),
     SMALL: _often(BaseTrain(steps=40_000, batch=16, loss=_BASE_PIXEL, cycle_from=20_000, cycle_ramp=5_000)),
     # So short a training draws expression only near its end: a cycle loss would make all codes one.
-    # At 64 pixels a mouth is ten pixels wide: without more weight it stays as the source's.
+    # At 64 pixels a mouth is ten pixels wide and an eye two high: without more weight they stay as the source's.
     TINY: _tiny(
         BaseTrain(
-            steps=6_000, batch=4, loss=replace(_BASE_PIXEL, cycle=0), mouth=12.0, eyes=8.0, optim=OptimConfig(lr=5e-4)
+            steps=6_000, batch=4, loss=replace(_BASE_PIXEL, cycle=0), mouth=12.0, eyes=16.0, optim=OptimConfig(lr=5e-4)
         )
     ),
 }

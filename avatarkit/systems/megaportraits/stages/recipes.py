@@ -163,7 +163,7 @@ _LOOKS: dict[str, Any] = {"frozen": _frozen, "missing": _missing}
 
 BASE = _recipe(
     "base",
-    SampleSpec(candidates=4),
+    SampleSpec(candidates=8),
     ("D, base",),
     config.BASE,
     build=_base,
