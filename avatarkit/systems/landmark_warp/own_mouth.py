@@ -22,10 +22,10 @@ WHOLE_CROWN = 0.06
 ROW_SERVES, STRIP_SERVES = (1.35, 1.55), (1.15, 1.35)
 """The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source: soon,
 since two rows that show through one another look like broken teeth."""
-LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.12, 1.4)
+LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.35, 1.55)
 """All of the source's mouth serves up to so many times its own opening, and none of it from the second on: without
 teeth it may be drawn out, and teeth that it does not show come late."""
-LEAST_WITH_TEETH = (0.7, 0.85)
+LEAST_WITH_TEETH = (0.45, 0.65)
 """With teeth it serves from so much of its own opening on: closing lips slide over teeth and do not press them."""
 GUM_FROM = 0.02
 """An upper lip that is raised by more than this above where the source shows teeth bares gum."""

@@ -96,11 +96,11 @@ def test_teeth_to_the_side_lie_farther_back(turn_deg: float) -> None:
     np.testing.assert_allclose(same, places[:, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("teeth", "at", "beyond"), [(0.7, 1.1, 1.5), (0.0, 1.15, 1.9)])
+@pytest.mark.parametrize(("teeth", "at", "beyond"), [(0.7, 1.3, 1.6), (0.0, 1.15, 1.9)])
 def test_all_that_a_source_shows_serves_a_mouth_like_its_own(teeth: float, at: float, beyond: float) -> None:
     own = smile(teeth)
     assert [own.likeness(0.12 * ratio) for ratio in (1.0, at, beyond)] == [1.0, 1.0, 0.0]
-    assert own.likeness(0.12 * 0.5) == (0.0 if own.teeth is not None else 1.0)
+    assert own.likeness(0.12 * 0.4) == (0.0 if own.teeth is not None else 1.0)
 
 
 def test_what_lies_between_the_lips_is_found_by_its_share_of_the_way() -> None:
