@@ -194,7 +194,9 @@ def _words(command: Any, name: str, value: str) -> list[str]:
 
     option = f"--{name.lstrip('-').replace('_', '-')}"
     known = {text: item for item in command.params for text in getattr(item, "opts", ())}
-    if option not in known or option in NOT_IN_ROWS:
+    if option in NOT_IN_ROWS:
+        raise UsageError(f"column {name}: rows cannot set {option}, which is for a whole batch; leave it out")
+    if option not in known:
         from difflib import get_close_matches
 
         near = get_close_matches(option, known, 1)

@@ -177,7 +177,8 @@ def test_killed_run_goes_on_and_leaves_nothing(inputs: Path, singles: dict[str, 
     words = [f"--sources={inputs}/s", f"--drivers={inputs}/d", "-o", str(out), "--workers", "2", *SIZE, "--no-gallery"]
     line = [sys.executable, str(Path(__file__).with_name("batch_driver.py")), *words]
     process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: out.is_dir() and bool(outputs(out)), process)
+    # Names of unfinished ones begin with a point, and may be gone before they are read.
+    wait_for(lambda: any(path.suffix in (".mp4", ".png") for path in out.glob("[!.]*")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     made = set(outputs(out))

@@ -66,8 +66,8 @@ def test_lost_node_costs_no_pair(
     (tmp_path / "single").mkdir()
     for number in (0, PAIRS - 1):
         single = configure_by(["--size", "64", "--strength", str(0.5 + number / 10)])(
-            grace_hopper_path, tmp_path / "d.motion", tmp_path / "single" / "a.mp4", {"overwrite": "yes"}
+            grace_hopper_path, tmp_path / "d.motion", tmp_path / "single" / f"{number}.mp4", {}
         )
         reenact(single, NullProgress())
-        assert (tmp_path / "single" / "a.mp4").read_bytes() == (out / f"{number}.mp4").read_bytes()
+        assert (tmp_path / "single" / f"{number}.mp4").read_bytes() == (out / f"{number}.mp4").read_bytes()
     assert sorted(path.name for path in out.glob("*.mp4")) == [f"{number}.mp4" for number in range(PAIRS)]
