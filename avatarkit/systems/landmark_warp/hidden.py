@@ -136,10 +136,7 @@ class HiddenSide:
             part.image(part.interpolated(shown[mesh.triangles])), self._colours(part, mesh.triangles)[..., :3]
         )
         under = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0) * (1.0 - mask)
-        share = (mask / np.maximum(mask + under, 1e-6))[..., None]
-        below = frame[part.window].astype(np.float32)
-        frame[part.window] = np.round(below + share * (colours - below)).astype(np.uint8)
-        alpha[part.window] = np.round(255.0 * (mask + under)).astype(np.uint8)
+        _add(frame[part.window], alpha[part.window], under, colours, mask)
 
     def _draw_strip(
         self,
@@ -160,11 +157,7 @@ class HiddenSide:
         before = alpha[part.window].astype(np.float32) * scale
         edge = np.concatenate([np.ones(lm.MESH), head_side.FULL]).astype(np.float32)
         mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * (scale * np.float32(opaque))
-        mask *= 1.0 - before
-        share = (mask / np.maximum(mask + before, 1e-6))[..., None]
-        above = frame[part.window].astype(np.float32)
-        frame[part.window] = np.round(above + share * (colours[..., :3] - above)).astype(np.uint8)
-        alpha[part.window] = np.round(255.0 * (mask + before)).astype(np.uint8)
+        _add(frame[part.window], alpha[part.window], before, colours[..., :3], mask * (1.0 - before))
 
     def _colours(self, part: FacePixels, triangles: NDArray[Any]) -> Map:
         """RGBA (h, w, 4), 0 to 255, of pixels of a frame that triangles (T, 3) of the points cover."""
@@ -201,6 +194,14 @@ def _sides(
 def _gain(normals: Array, turn: Array) -> Array:
     """By how much the cosine of normals (..., 3) to the viewer rises in a turn (3, 3)."""
     return np.asarray(normals @ turn[2] - normals[..., 2], np.float64)
+
+
+def _add(frame: NDArray[np.uint8], alpha: NDArray[np.uint8], kept: Map, colours: Map, mask: Map) -> None:
+    """Join colours (h, w, 3) that are seen by a mask (h, w) to a part of a frame that is seen by `kept`, in place."""
+    share = (mask / np.maximum(mask + kept, 1e-6))[..., None]
+    before = frame.astype(np.float32)
+    frame[:] = np.round(before + share * (colours - before))
+    alpha[:] = np.round(255.0 * (mask + kept))
 
 
 def _with_rim(mask: Map, colours: Map) -> tuple[Map, Map]:

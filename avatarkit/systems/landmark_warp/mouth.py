@@ -76,15 +76,17 @@ class MouthLayer:
         s, d = skull.places(region)
         top, bottom = self._lips_in_skull(motion.landmarks, motion.pose)
         above, below = d - heights(top, s), heights(bottom, s) - d
-        jaw = skull.place(motion.landmarks[14, :2])
-        wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
-        colours = self._drawn(skull, s, d, jaw, above, below, wide)
-        self._shade(colours, above, below)
         alike = 0.0 if self._own is None else self._own.likeness(float((bottom[:, 1] - top[:, 1]).max()))
+        if alike < 1.0:
+            jaw = skull.place(motion.landmarks[14, :2])
+            wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
+            colours = self._drawn(skull, s, d, jaw, above, below, wide)
+            self._shade(colours, above, below)
         if self._own is not None and alike > 0.0:
             across = (s - np.float32(top[0, 0])) / np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
             down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
-            colours += np.float32(alike) * (self._own.whole(across, down) - colours)
+            own = self._own.whole(across, down)
+            colours = own if alike >= 1.0 else colours + np.float32(alike) * (own - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
     def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
