@@ -15,7 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from personal import open_lpips
 
@@ -64,14 +63,8 @@ def measured(driver: Path, results: list[Path], every: int, net: LPIPS) -> list[
             for result, other in zip(sums, others, strict=True):
                 for region, pictures in squares(other, points).items():
                     pairs = zip(pictures, wanted[region], strict=True)
-                    result[region].append(float(np.mean([_distance(net, *pair) for pair in pairs])))
+                    result[region].append(float(np.mean([net.of_pictures(*pair) for pair in pairs])))
     return [{region: float(np.mean(values)) for region, values in result.items()} for result in sums]
-
-
-def _distance(net: LPIPS, one: Picture, other: Picture) -> float:
-    pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (one, other)]
-    with torch.no_grad():
-        return float(net(*pair))
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,6 +88,12 @@ class LPIPS(nn.Module):
         for head, a, b in zip(self.heads, self._features(one), self._features(other), strict=True):
             total = total + torch.einsum("c,bchw->b", head, (a - b).square()) / (a.shape[-1] * a.shape[-2])
         return total
+
+    def of_pictures(self, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+        """Distance of two pictures RGB uint8 (H, W, 3); raises as `forward`."""
+        pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (one, other)]
+        with torch.no_grad():
+            return float(self(*pair))
 
     def _features(self, image: Tensor) -> list[Tensor]:
         x = (2 * image - 1 - self.get_buffer("mean")) / self.get_buffer("std")

@@ -209,7 +209,7 @@ class Measurer:
             "l1": pixels.l1(output, target),
         }
         if self._nets.lpips is not None:
-            row["lpips"] = self._nets.perceived(output, target)
+            row["lpips"] = self._nets.lpips.of_pictures(output, target)
         if self.options.masked:
             mask = masks.mask(now.number, target, points)
             if mask.any():

@@ -81,15 +81,6 @@ class Networks:
         faces = self.tracker.detect(picture)
         return max(faces, key=lambda face: face.extent_px).landmarks.astype(np.float64) if faces else None
 
-    def perceived(self, output: Picture, target: Picture) -> float:
-        """LPIPS of two pictures."""
-        import torch
-
-        assert self.lpips is not None
-        pair = [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].float() / 255 for item in (output, target)]
-        with torch.no_grad():
-            return float(self.lpips(*pair))
-
     def person(self, picture: Picture) -> NDArray[np.float32]:
         """Matte of the person at the picture's size, as the segmenter sees it; no snapping to edges steadies it."""
         import cv2

@@ -109,3 +109,12 @@ def test_equal_pictures_have_no_distance_and_others_do() -> None:
             net(*pair)
     with pytest.raises(WrongFile):
         net.load({}, {})
+
+
+def test_lpips_of_pictures_is_that_of_their_values() -> None:
+    torch.manual_seed(0)
+    net = LPIPS()
+    one, other = np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3), np.uint8)
+    tensors = (torch.from_numpy(item).permute(2, 0, 1)[None].float() / 255 for item in (one, other))
+    assert net.of_pictures(one, other) == float(net(*tensors))
+    assert net.of_pictures(one, one) == 0
