@@ -63,3 +63,8 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def at_least_single(values: torch.Tensor) -> torch.Tensor:
+    """Half-precision values as float32, others as they are: coordinates and small differences need the digits."""
+    return values.float() if values.element_size() < 4 else values

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from avatarkit.losses.foreground import at_least_single, check_same, foreground
+from avatarkit.devices import at_least_single
+from avatarkit.losses.foreground import check_same, foreground
 from avatarkit.nets.convs import decay_groups
 
 __all__ = [

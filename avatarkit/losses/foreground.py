@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from avatarkit.devices import at_least_single
 from avatarkit.errors import UsageError
 
-__all__ = ["at_least_single", "check_same", "foreground", "l1", "weighted_l1"]
+__all__ = ["check_same", "foreground", "l1", "weighted_l1"]
 
 
 def foreground(prediction: Tensor, target: Tensor, matte: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -54,8 +55,3 @@ def check_same(one: Tensor, other: Tensor, name: str, other_name: str) -> None:
     if one.shape != other.shape:
         shapes = f"{name} {tuple(one.shape)} and {other_name} {tuple(other.shape)}"
         raise UsageError(f"{shapes} differ; give them one shape")
-
-
-def at_least_single(values: Tensor) -> Tensor:
-    """Half-precision values as float32, others as they are: means of small differences need the digits."""
-    return values.float() if values.element_size() < 4 else values

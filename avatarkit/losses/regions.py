@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avatarkit.losses.foreground import at_least_single, check_same
+from avatarkit.devices import at_least_single
+from avatarkit.losses.foreground import check_same
 
 __all__ = ["cosface", "identity_loss", "region_loss", "style_loss"]
 

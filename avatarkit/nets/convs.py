@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avatarkit.devices import full_precision
+from avatarkit.devices import at_least_single, full_precision
 from avatarkit.errors import UsageError
 
 __all__ = ["Conv2d", "Conv3d", "Spectral", "Style", "advance_norms", "decay_groups", "fold_weights", "standardised"]
@@ -65,9 +65,9 @@ class Spectral(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight, outputs first, with norm 1, and the gradient of the division."""
         with full_precision(weight.device):
-            matrix = weight.float().flatten(1)
+            matrix = at_least_single(weight).flatten(1)
             # The next iteration works in place, and a graph that is still needed may hold this one.
-            norm = torch.linalg.vector_norm(matrix.T @ self.u.float().clone()).clamp(min=_EPS)
+            norm = torch.linalg.vector_norm(matrix.T @ at_least_single(self.u).clone()).clamp(min=_EPS)
             divided: Tensor = weight / norm
             return divided
 
@@ -75,7 +75,7 @@ class Spectral(nn.Module):
     def iterate(self, matrix: Tensor, times: int) -> None:
         """Improve the estimate of the left singular vector."""
         for _ in range(times):
-            self.u.copy_(F.normalize(matrix @ (matrix.T @ self.u.float()), dim=0, eps=_EPS))
+            self.u.copy_(F.normalize(matrix @ (matrix.T @ at_least_single(self.u)), dim=0, eps=_EPS))
 
 
 def decay_groups(net: nn.Module) -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ class _Normalised(nn.Module):
         if self.spectral is not None:
             weight = standardised(self.weight) if self.standardise else self.weight
             with full_precision(weight.device):
-                self.spectral.iterate(weight.float().flatten(1), 1)
+                self.spectral.iterate(at_least_single(weight).flatten(1), 1)
 
     def used_weight(self) -> Tensor:
         """The weight that convolves."""

@@ -111,7 +111,8 @@ class Trainer:
             # Part by part: whole stages draw their augmentation by plain numbers, which change from step to step.
             adversaries = [] if self._adversary is None else [self._adversary.discriminator]
             for part in [*stage.compiled_parts(), *adversaries]:
-                part.compile()
+                # Shapes are those of the first step for good; torch would take a second one for a sign of many.
+                part.compile(dynamic=False)
         self._model = accelerator.prepare_model(stage)
         self.step = 0
         self._saved_step = -1

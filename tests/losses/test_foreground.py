@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from avatarkit.losses.foreground import at_least_single, foreground, l1, weighted_l1
+from avatarkit.devices import at_least_single
+from avatarkit.losses.foreground import foreground, l1, weighted_l1
 
 from .conftest import PictureLossSuite
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avatarkit.devices import chosen
+from avatarkit.devices import at_least_single, chosen
 from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import UPPER_LIDS
 from avatarkit.head.face_crop import eye_crops
-from avatarkit.losses.foreground import at_least_single, check_same, foreground, l1, weighted_l1
+from avatarkit.losses.foreground import check_same, foreground, l1, weighted_l1
 from avatarkit.losses.perceptual import LAYER_WEIGHTS
 from avatarkit.nets.features.vgg import FeatureNet
 

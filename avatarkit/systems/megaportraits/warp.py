@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avatarkit.devices import full_precision
+from avatarkit.devices import at_least_single, full_precision
 
 __all__ = ["driver_grid", "identity_grid", "inverse", "move", "sample", "source_grid"]
 
@@ -40,7 +40,8 @@ def identity_grid(shape: Sequence[int], device: torch.device | str | None = None
 def move(head_B44: Tensor, points: Tensor) -> Tensor:
     """Points (..., 3), or B x ... x 3, taken through transforms B x 4 x 4: B x ... x 3 float32."""
     with full_precision(head_B44.device):
-        head, points = head_B44.float(), points.float()
+        head, points = at_least_single(head_B44), at_least_single(points)
+        head = head.to(points.dtype)
         batched = points if points.dim() == 5 else points.expand(len(head), *points.shape)
         flat = batched.reshape(len(head), -1, 3)
         moved = torch.baddbmm(head[:, None, :3, 3], flat, head[:, :3, :3].mT)
@@ -50,7 +51,7 @@ def move(head_B44: Tensor, points: Tensor) -> Tensor:
 def inverse(head_B44: Tensor) -> Tensor:
     """Inverse transforms, float32."""
     # inv_ex does not wait for the device to report singular matrices; a head's scale is positive.
-    back: Tensor = torch.linalg.inv_ex(head_B44.float()).inverse
+    back: Tensor = torch.linalg.inv_ex(at_least_single(head_B44)).inverse
     return back
 
 
@@ -64,7 +65,7 @@ def source_grid(head_B44: Tensor, offset_B3DHW: Tensor) -> Tensor:
     Returns:
         B x D x H x W x 3 float32.
     """
-    offset = offset_B3DHW.float().permute(0, 2, 3, 4, 1)
+    offset = at_least_single(offset_B3DHW).permute(0, 2, 3, 4, 1)
     return move(head_B44, identity_grid(offset_B3DHW.shape[2:], offset.device) + offset)
 
 
@@ -80,14 +81,14 @@ def driver_grid(head_B44: Tensor, offset_B3DHW: Tensor) -> Tensor:
         B x D x H x W x 3 float32.
     """
     undone = move(inverse(head_B44), identity_grid(offset_B3DHW.shape[2:], offset_B3DHW.device))
-    offset = sample(offset_B3DHW.float(), undone, beyond="border")
+    offset = sample(at_least_single(offset_B3DHW), undone, beyond="border")
     return undone + offset.permute(0, 2, 3, 4, 1)
 
 
 def sample(volume_BCDHW: Tensor, grid_BDHW3: Tensor, beyond: str = "zeros") -> Tensor:
     """Read a volume at a grid by trilinear interpolation, in float32; "zeros" or "border" lie beyond it."""
     with full_precision(volume_BCDHW.device):
-        read = F.grid_sample(
-            volume_BCDHW.float(), grid_BDHW3.float(), mode="bilinear", padding_mode=beyond, align_corners=False
-        )
+        volume = at_least_single(volume_BCDHW)
+        grid = grid_BDHW3.to(volume.dtype)
+        read = F.grid_sample(volume, grid, mode="bilinear", padding_mode=beyond, align_corners=False)
     return read.to(volume_BCDHW.dtype)
