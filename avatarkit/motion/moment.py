@@ -1,12 +1,14 @@
 """The driver at one moment: its pose, its landmarks, and what the source's own face stands for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.geometry.similarity import Similarity
-from avatarkit.head.coordinates import head_frame
+from avatarkit.face import landmarks as lm
+from avatarkit.geometry.similarity import Similarity, fit
+from avatarkit.head.coordinates import eye_opening, gaze, head_frame
 from avatarkit.motion.columns import Motion
 
 Array = NDArray[np.float64]
@@ -63,3 +65,15 @@ def moment(motion: Motion, index: int) -> Reference:
         np.asarray(motion.eye_opening[index], np.float64),
         np.asarray(motion.gaze[index], np.float64),
     )
+
+
+def still_moment(landmarks: NDArray[np.floating[Any]], identity: NDArray[np.floating[Any]]) -> Reference:
+    """A still of the driver's own person, as the reference for its frames.
+
+    Args:
+        landmarks: (478, 3) of the still, in its pixels. identity: (478, 3) the mean face of a shot, see `Motion`.
+    """
+    points, rigid = np.asarray(landmarks, np.float64), list(lm.RIGID)
+    pose = fit(np.asarray(identity, np.float64)[rigid], points[rigid])
+    shape = pose.apply_inverse(points)
+    return Reference(pose, head_frame(points), shape - identity, eye_opening(shape), gaze(points))

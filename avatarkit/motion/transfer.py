@@ -15,7 +15,7 @@ from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.head.square import Square
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
-from avatarkit.motion.moment import Reference, moment, pose_of
+from avatarkit.motion.moment import Reference, moment, pose_of, still_moment
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (
     ALL_THE_WAY,
@@ -121,6 +121,8 @@ class Transfer:
         config: see `MotionConfig`.
         framing: where the driver's picture lies in the drawn one; used by absolute motion alone.
         covered: what of the source's face is covered, and stays as it is.
+        same_person: the source is the driver itself: its face stands for its own expression, not for that of a frame
+            of the driver that is like it.
     """
 
     def __init__(
@@ -130,6 +132,8 @@ class Transfer:
         config: MotionConfig,
         framing: Framing,
         covered: Covered = NOTHING,
+        *,
+        same_person: bool = False,
     ) -> None:
         self._covered = covered
         self._motion, self._config, self._framing = motion, check(config), framing
@@ -167,6 +171,9 @@ class Transfer:
             self._moments = [self._moment_of_source(self._proportions[0])]
             widths = list(SCALE_RATIO_RANGE[1:])
             self._lips_closing = [np.zeros_like(self._shape)]
+        if same_person:
+            self._moments = [still_moment(self._source, identity) for identity in motion.identity]
+            self._proportions, widths = [np.ones(3)] * len(motion.identity), [1.0] * len(motion.identity)
         self._stretch = [
             p + self._mouth[:, None] * (np.minimum(p, w) - p) for p, w in zip(self._proportions, widths, strict=True)
         ]

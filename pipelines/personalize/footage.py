@@ -115,7 +115,10 @@ def moves(source: Source, motion: Motion) -> tuple[Transfer, Framing]:
     left, top = (own.translation - scale * place)[:2]
     framing = Framing(scale, float(left), float(top))
     config = MotionConfig(mode="absolute")
-    return Transfer(motion, source.layers.landmarks, config, framing, source.portrait.covered), framing
+    transfer = Transfer(
+        motion, source.layers.landmarks, config, framing, source.portrait.covered, same_person=True
+    )
+    return transfer, framing
 
 
 class Drawer:
