@@ -231,12 +231,14 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _driven(samples: ClipPairs) -> list[dict[str, Any]]:
-    """The first frame of each clip as source, every fifth one as driver."""
+    """The first frame of each clip as source, every fifth one as driver, and the next clip's as another driver."""
     result = []
     for clip, info in enumerate(samples.clips):
+        other = (clip + 1) % len(samples.clips)
         for index in range(EVERY, info.frames, EVERY):
-            source, driver = samples.frame(clip, 0), samples.frame(clip, index)
-            result.append({"source": source, "driver": driver, "clip": torch.tensor(clip)})
+            frames = {"source": samples.frame(clip, 0), "driver": samples.frame(clip, index)}
+            frames["other_driver"] = samples.frame(other, index % samples.clips[other].frames)
+            result.append({**frames, "clip": torch.tensor(clip)})
     return result
 
 
