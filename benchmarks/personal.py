@@ -4,7 +4,8 @@
     python -m benchmarks.personal cross OUT DRIVER... [--limit 20]
 
 `self` makes OUT/NAME.avatar of the first 80 % of each video (the shortest one's) and measures the rest: both engines
-draw the avatar's own source frame, driven by what is held out, at 1024 px; compared is the face at 256 px. `cross`
+draw the avatar's own source frame, driven by what is held out, at 1024 px; compared is the face, forehead to chin and
+ear to ear, at 256 px. `cross`
 drives the avatars in OUT by other people. OUT/NAME.png shows mouths and eyes, truth over warp over avatar.
 """
 
@@ -49,11 +50,14 @@ from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Engine
 from avatarkit.systems.refined_warp.engine import open_avatar
+from avatarkit.systems.refined_warp.patches import FACE as FACE_PATCH
 from avatarkit.systems.refined_warp.patches import Patch, patches
 
 Picture = NDArray[np.uint8]
 LEARNED = 0.8
 SIZE, FACE = 1024, 256
+FACE_UNITS = 1.7
+"""Side of what is compared, in head units: the face without hair, neck and background, which neither engine learns."""
 LIPS_PX, EYES_PX = 5, 3
 """What the boxes of the regions leave around lips and lids, at 256 px (as MetaPortrait's losses)."""
 LIPS = [*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]
@@ -159,7 +163,7 @@ def held_out(
                 tracks[name].append(found)  # type: ignore[arg-type]
             # Where the warp eases the head's way, the drawn head is compared, not its place.
             eased = warp.eased(frame)
-            patch, shown_at = (patches(one.landmarks, one.pose)[0] for one in (frame, eased))
+            patch, shown_at = (_face(one) for one in (frame, eased))
             faces = {name: shown_at.cut(drawn, (FACE, FACE)) for name, drawn in pictures.items()}
             faces["truth"] = patch.cut(pictures["truth"], (FACE, FACE))
             own = marks["truth"]
@@ -182,6 +186,11 @@ def held_out(
             means[key] = correlation(one, other) or float("nan")
         figures[name] = means
     return figures, sheet
+
+
+def _face(frame: DriveFrame) -> Patch:
+    whole = patches(frame.landmarks, frame.pose)[0]
+    return Patch(whole.matrix * [FACE_UNITS / FACE_PATCH[0], FACE_UNITS / FACE_PATCH[1], 1.0])
 
 
 def compared(

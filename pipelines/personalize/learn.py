@@ -36,7 +36,8 @@ KEPT_EVERY_S = 60.0
 LOOKS = 12
 """Times that the held-out part is looked at in all."""
 PATIENCE = 5
-"""Looks without getting better after which learning stops."""
+"""Looks without getting better after which learning stops, in its second half: in the first the discriminator has only
+begun to bring back the detail that the other losses cost."""
 LEAST_SPREAD = 0.02
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -62,7 +63,7 @@ def learn(
     progress.advance(min(round(run.seconds), round(total)))
     shown, kept, looked = run.seconds, run.seconds, run.seconds
     try:
-        while run.seconds < total and run.worse < PATIENCE:
+        while run.seconds < total and (run.worse < PATIENCE or run.seconds < total / 2):
             run.step(run.seconds / total)
             if run.seconds - looked >= total / LOOKS:
                 looked = run.seconds

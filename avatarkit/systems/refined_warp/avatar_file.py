@@ -33,7 +33,7 @@ from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 __all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
 
-FORMAT, VERSION = "avatarkit-avatar", 1
+FORMAT, VERSION = "avatarkit-avatar", 2
 MOST_BYTES = 512 << 20
 SIDES = (64, 8192)
 _KEY = "avatarkit"

@@ -25,7 +25,8 @@ __all__ = ["FaceNet", "PartNet", "Refinement", "RefinementConfig", "detail"]
 MOST_SHIFT = 0.06
 """The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
 MOST_GAIN = 2.0
-"""Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution."""
+"""Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution. It is never
+weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.4
 """Of detail before any training: about what sampling between pixels takes."""
 _SLOPE = 0.2
@@ -107,14 +108,14 @@ class FaceNet(nn.Module):
         self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
         self.colours = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
         assert self.colours.bias is not None
-        self.colours.bias.data[3] = math.atanh(START_GAIN / MOST_GAIN)
+        self.colours.bias.data[3] = math.log(START_GAIN / (MOST_GAIN - START_GAIN))
 
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """The shift in halves of the patch; what is added to colours in [0, 1], and the gain of detail."""
         fine, coarse = self.trunk(x, pose)
         shift = MOST_SHIFT * torch.tanh(self.shift(coarse))
         colours = _smooth(self.colours(fine))
-        colours = torch.cat([colours[:, :3], MOST_GAIN * torch.tanh(colours[:, 3:])], dim=1)
+        colours = torch.cat([colours[:, :3], MOST_GAIN * torch.sigmoid(colours[:, 3:])], dim=1)
         return shift * _window(shift), colours * _window(fine)
 
 
