@@ -1,4 +1,4 @@
-"""Eyes and mouth of a source under a driver's motion: gaze, whites, closed lips."""
+"""Eyes and mouth of a source under a driver's motion: gaze, whites, closed lips; footage of the source itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import eye_axes, gaze, head_frame
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MotionConfig
+from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import GAZE_GAIN, WHITE_BELOW, Framing, Transfer
 
-from .conftest import STILL, driven, motion_of, with_gaze, with_mouth
+from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_gaze, with_mouth
 
 Posed = Callable[..., list[np.ndarray]]
 # A driver in blocks of eight frames: neutral, looking aside.
@@ -105,3 +106,16 @@ def test_what_is_covered_stays(posed: Posed, frontal: np.ndarray, source: np.nda
         look_moved = np.abs(gaze(moved) - gaze(neutral)).max()
         assert bool(lips_moved < 0.005) == covered.mouth
         assert bool(look_moved < 0.005) == covered.eyes
+
+
+def test_the_same_persons_footage_needs_no_frame_like_the_still(posed: Posed, frontal: np.ndarray) -> None:
+    """Every frame has an open mouth, and the mean face of such a take lies elsewhere in the head."""
+    still = posed([STILL], [frontal])[0]
+    turned = Pose(yaw_deg=-16, pitch_deg=6, roll_deg=5, dx=12, dy=-8, scale=1.2)
+    faces = posed([STILL, turned] * 8, [with_mouth(frontal, 0.2)] * 16)
+    motion = motion_of(faces)
+    frames = [Transfer(motion, still, MotionConfig(mode="absolute"), IDENTITY, same_person=True).frame(3)]
+    frames += [Transfer(motion, still, MotionConfig(mode="absolute"), IDENTITY).frame(3)]
+    apart = [np.abs(frame.landmarks[: lm.MESH, :2] - landmarks_of(motion, 3)[: lm.MESH, :2]).max() for frame in frames]
+    assert apart[0] < 2.0
+    assert apart[1] > 5.0
