@@ -160,10 +160,10 @@ class Transfer:
             (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
         ]
         if config.close_mouth:
-            self._lips_closing = [lips_closer(self._shape, ALL_THE_WAY, self._mouth)] * len(openings)
+            self._lips_closing = [lips_closer(self._shape, ALL_THE_WAY)] * len(openings)
         else:
             self._lips_closing = [
-                closing_lips(self._shape, opening if relative else self._shape, self._mouth) for opening in openings
+                closing_lips(self._shape, opening if relative else self._shape) for opening in openings
             ]
         if len(motion) == 1:
             # A photo has no neutral frame to compare with: its pose and expression are compared with the source's.

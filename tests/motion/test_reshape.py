@@ -47,32 +47,43 @@ def gap(shape: np.ndarray) -> float:
 
 
 def test_open_lips_close_when_the_drivers_are_closed(face: np.ndarray) -> None:
-    mouth, _ = region_weights(face)
     source = opened(face, 0.1)
-    closed = source + closing_lips(source, face, mouth)
+    closed = source + closing_lips(source, face)
     assert gap(closed) == pytest.approx(0.0, abs=1e-9)
     # Nothing but the mouth's region moves: the eyes stay where they are.
     assert np.array_equal(closed[list(lm.UPPER_LIDS[0])], source[list(lm.UPPER_LIDS[0])])
 
 
 def test_lips_keep_the_opening_that_the_driver_has_too(face: np.ndarray) -> None:
-    mouth, _ = region_weights(face)
     source = opened(face, 0.1)
-    assert not closing_lips(source, opened(face, 0.12), mouth).any()
-    half = source + closing_lips(source, opened(face, 0.04), mouth)
+    assert not closing_lips(source, opened(face, 0.12)).any()
+    half = source + closing_lips(source, opened(face, 0.04))
     assert gap(half) == pytest.approx(0.04, abs=1e-9)
 
 
 def test_a_scream_closes_only_as_far_as_the_picture_allows(face: np.ndarray) -> None:
-    mouth, _ = region_weights(face)
     source = opened(face, 0.5)
-    assert gap(source + closing_lips(source, face, mouth)) == pytest.approx(0.5 - MOST_CLOSING, abs=1e-9)
+    assert gap(source + closing_lips(source, face)) == pytest.approx(0.5 - MOST_CLOSING, abs=1e-9)
 
 
 def test_lips_closer_without_limit_closes_a_scream(face: np.ndarray) -> None:
-    mouth, _ = region_weights(face)
     source = opened(face, 0.5)
-    assert gap(source + lips_closer(source, 1.0, mouth)) == pytest.approx(0.0, abs=1e-9)
+    assert gap(source + lips_closer(source, 1.0)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_jaw_closes_as_a_whole(face: np.ndarray) -> None:
+    """The chin comes up with its sides: skin that stays beside skin that moves would show as a step."""
+    source = face.copy()
+    jaw = np.clip((face[:, 1] - face[LOWER, 1].mean()) / 0.05, 0.0, 1.0) * np.cos(np.clip(2.0 * face[:, 0], -1.5, 1.5))
+    source[:, 1] += 0.4 * jaw
+    source[LOWER, 1] += 0.4 * np.sin(np.linspace(0.0, np.pi, len(LOWER)))
+    up = -lips_closer(source, 1.0)[:, 1]
+    chin, sides = up[152], up[[176, 400]]
+    assert 0.2 < chin < 0.3
+    assert (sides > 0.6 * chin).all()
+    assert (up[[58, 288]] < 0.3 * chin).all()
+    corners = up[[UPPER[0], UPPER[-1]]]
+    assert (corners < up[LOWER].max() / 2).all()
 
 
 def mouth_width(shape: np.ndarray) -> float:
