@@ -42,7 +42,7 @@ from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, DriverPart, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
-from avatarkit.pipelines.personalize.footage import moves
+from avatarkit.pipelines.personalize.footage import in_drawn, moves
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.source import Source, avatar_portrait
 from avatarkit.runtime import NullProgress, cpu_threads
@@ -113,20 +113,6 @@ def boxes(points: NDArray[np.float64]) -> dict[str, list[tuple[slice, slice]]]:
 
     eyes = [[*upper, *lower] for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True)]
     return {"mouth": [box(LIPS, LIPS_PX)], "eyes": [box(eye, EYES_PX) for eye in eyes]}
-
-
-def in_drawn(picture: Picture, framing: Framing) -> Picture:
-    """A driver's picture in the coordinates of the drawn one."""
-    scale = framing.scale
-    if scale < 1.0:
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        offset = (framing.offset_x - 0.5 * scale + 0.5, framing.offset_y - 0.5 * scale + 0.5)
-        scale = 1.0
-    else:
-        offset = framing.offset_x, framing.offset_y
-    matrix = np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]])
-    return np.asarray(cv2.warpAffine(picture, matrix, (SIZE, SIZE), flags=cv2.INTER_CUBIC), np.uint8)
 
 
 def track(tracker: FaceTracker, picture: Picture) -> NDArray[np.float64] | None:

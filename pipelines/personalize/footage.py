@@ -121,6 +121,24 @@ def moves(source: Source, motion: Motion) -> tuple[Transfer, Framing]:
     return transfer, framing
 
 
+def in_drawn(picture: Picture, framing: Framing) -> Picture:
+    """A driver's picture in the coordinates of the drawn one (`USUAL_SIZE`).
+
+    It is enlarged as a source is: detail that no enlarged frame has cannot be asked of a drawn one.
+    """
+    import cv2
+
+    scale = framing.scale
+    offset = framing.offset_x, framing.offset_y
+    if scale < 1.0:
+        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        offset = (offset[0] - 0.5 * scale + 0.5, offset[1] - 0.5 * scale + 0.5)
+        scale = 1.0
+    matrix = np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]])
+    return np.asarray(cv2.warpAffine(picture, matrix, (USUAL_SIZE, USUAL_SIZE), flags=cv2.INTER_CUBIC), np.uint8)
+
+
 class Drawer:
     """Draws the person's footage again by the warp alone, from one frame of it."""
 
@@ -140,10 +158,5 @@ class Drawer:
         asked = transfer.frame(number)
         shown = self._engine.eased(asked)
         drawn = Drawn(*self._engine.draw(asked, shown))
-        back = 1.0 / framing.scale
-        places = tuple(
-            patch.moved(back, (-back * framing.offset_x, -back * framing.offset_y))
-            for patch in patches(asked.landmarks, asked.pose)
-        )
-        return sample(self._config, drawn, shown, truth, places)
+        return sample(self._config, drawn, shown, in_drawn(truth, framing), patches(asked.landmarks, asked.pose))
 

@@ -163,11 +163,9 @@ class _Run:
         net.load_state_dict(self._best)
         net.eval().requires_grad_(False)
         errors = self._errors
-        for part, names in (("mouth", ("mouth",)), ("eye", ("right_eye", "left_eye"))):
+        for part, names in (("face", ("face",)), ("mouth", ("mouth",)), ("eye", ("right_eye", "left_eye"))):
             if any(_ratio(errors, names, kind) > 1.0 for kind in ("l1", "perceptual")):
-                colours = getattr(net, part).colours
-                colours.weight.zero_()
-                colours.bias.zero_()
+                net.silence(part)
         errors, _ = held_out_errors(net, self._pairs, self._held, self._perceptual)
         return Learned(net, errors, self.seconds, self._learner.steps)
 

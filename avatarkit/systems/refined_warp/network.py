@@ -27,8 +27,10 @@ MOST_SHIFT = 0.06
 MOST_GAIN = 2.0
 """Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution. It is never
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
-START_GAIN = 0.4
-"""Of detail before any training: about what sampling between pixels takes."""
+START_GAIN = 0.05
+"""Of detail before any training: hardly any, so that a network that learns nothing changes nothing."""
+_NO_GAIN = -20.0
+"""Before its sigmoid."""
 _SLOPE = 0.2
 _POSE_RANGE = 2.0
 """Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
@@ -155,6 +157,16 @@ class Refinement(nn.Module):
         self.eye = PartNet(config)
         self.register_buffer("pose_mean", torch.zeros(3))
         self.register_buffer("pose_spread", torch.ones(3))
+
+    @torch.no_grad()
+    def silence(self, part: str) -> None:
+        """Let "face", "mouth" or "eye" change nothing from now on."""
+        net = getattr(self, part)
+        for layer in (net.shift, net.colours) if part == "face" else (net.colours,):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        if part == "face":
+            self.face.colours.bias[3] = _NO_GAIN
 
     def pose(self, pose: Tensor) -> Tensor:
         """Poses (B, 3), rotation vectors, in units of what was learned."""

@@ -52,12 +52,6 @@ class Patch:
         """The matrix (3, 3), for joining and inverting."""
         return np.vstack([self.matrix, [0.0, 0.0, 1.0]])
 
-    def moved(self, scale: float, offset: tuple[float, float]) -> Patch:
-        """The same part where the picture's pixels p are those of another one, `p * scale + offset`."""
-        place = self.matrix * scale
-        place[:, 2] += offset
-        return Patch(place)
-
     def local(self, points: Array) -> Array:
         """Patch coordinates (N, 2) of points (N, 2) in pixels."""
         linear = np.linalg.inv(self.matrix[:, :2])
