@@ -20,7 +20,7 @@ from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
-from avatarkit.systems.refined_warp.avatar_file import read_avatar
+from avatarkit.systems.refined_warp.avatar_file import read_avatar, write_avatar
 from avatarkit.systems.refined_warp.network import RefinementConfig
 
 from .conftest import FRAMES, Notices, frames_of
@@ -116,16 +116,21 @@ def test_the_file_says_how_it_was_made(made: tuple[Path, Notices], driver: Path)
 
 
 def test_it_is_driven(made: tuple[Path, Notices], driver: Path, tmp_path: Path) -> None:
-    outputs = []
+    outputs, redder = [], tmp_path / "me.avatar"
+    # In so few steps nothing need have been learned.
+    avatar = read_avatar(made[0])
+    with torch.no_grad():
+        avatar.net.face.colours.bias[:3] += torch.tensor([0.1, 0.0, 0.0])
+    write_avatar(redder, avatar)
     for engine in ("auto", "warp"):
         output, report = tmp_path / f"{engine}.mp4", tmp_path / f"{engine}.json"
         options = {"size": 256, "engine": engine, "report": report, "part": DriverPart(0.0, 0.3)}
-        reenact(ReenactConfig(made[0], driver, output, **options), NullProgress())
+        reenact(ReenactConfig(redder, driver, output, **options), NullProgress())
         outputs.append((json.loads(report.read_text())["engine"], frames_of(output), output))
     assert outputs[0][0].startswith("avatar me.avatar")
     assert outputs[1][0].startswith("warp")
-    difference = np.abs(np.stack(outputs[0][1]).astype(int) - np.stack(outputs[1][1]))
-    assert 0.05 < difference.mean() < 12.0
+    difference = np.stack(outputs[0][1]).astype(int) - np.stack(outputs[1][1])
+    assert 0.5 < difference[..., 0].mean() < 12.0
     assert b"agreed" in outputs[0][2].read_bytes()
     assert b"agreed" not in outputs[1][2].read_bytes()
 
