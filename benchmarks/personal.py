@@ -46,10 +46,10 @@ from avatarkit.pipelines.personalize.footage import in_drawn, moves
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.source import Source, avatar_portrait
 from avatarkit.runtime import NullProgress, cpu_threads
+from avatarkit.systems.avatar import open_avatar
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Engine
-from avatarkit.systems.refined_warp.engine import open_avatar
 from avatarkit.systems.refined_warp.patches import FACE as FACE_PATCH
 from avatarkit.systems.refined_warp.patches import Patch, patches
 

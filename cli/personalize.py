@@ -21,6 +21,14 @@ Consent = Annotated[
 Minutes = Annotated[
     float, typer.Option("--minutes", metavar="M", help="Learn at most so long; ends earlier where nothing is gained.")
 ]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="RUN",
+        help="Start from a portrait of train metaportrait/meta or /portrait; without one from nothing, over the warp.",
+    ),
+]
 Start = Annotated[float, typer.Option("--start", min=0.0, metavar="S", help="Use each video from here on, seconds.")]
 End = Annotated[float | None, typer.Option("--end", metavar="S", help="Use each video up to here.")]
 FaceNumber = Annotated[
@@ -35,6 +43,7 @@ def personalize(
     output: Output,
     consent: Consent = False,
     minutes: Minutes = 20.0,
+    checkpoint: Checkpoint = None,
     start: Start = 0.0,
     end: End = None,
     face: FaceNumber = None,
@@ -59,6 +68,7 @@ def personalize(
         tracker=tracker,
         matting=matting,
         overwrite=overwrite,
+        checkpoint=checkpoint,
     )
     with Console(quiet=quiet) as console:
         console.summary(run(config, console).summary_lines())

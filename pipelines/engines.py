@@ -67,7 +67,7 @@ def given_for(config: ReenactConfig) -> dict[str, Checkpoint | Path]:
 
 def consent_of(avatar: Path) -> str:
     """What an avatar's file records of the consent of the person shown."""
-    from avatarkit.systems.refined_warp.avatar_file import read_about
+    from avatarkit.systems.avatar_file import read_about
 
     return str(read_about(avatar).get("consent", ""))
 

@@ -74,20 +74,26 @@ def framing(motion: Motion, portrait: Portrait, drawn: Crop, config: ReenactConf
     return Framing(window.scale, float(corner[0]), float(corner[1]))
 
 
-def drawn_square(portrait: Portrait, size: int, config: ReenactConfig) -> tuple[Square, Crop]:
-    """The source's head as networks see it, `size` pixels a side, and the part of the picture that it shows.
+def head_square(portrait: Portrait, size: int, where: str) -> tuple[Square, Crop]:
+    """A head as networks see it, `size` pixels a side, and where in the picture that square lies.
 
     Raises:
-        InputError: the picture has no room for a square with the face inside.
+        InputError: the picture, named by `where`, has no room for a square with the face inside.
     """
-    square, result = portrait_square(portrait.picture, portrait.face.landmarks, size)
+    square, crop = portrait_square(portrait.picture, portrait.face.landmarks, size)
     face = square.landmarks[:MESH, :2]
     inside = float(((face > -0.5) & (face < size - 0.5)).all(axis=1).mean())
     if inside < LEAST_INSIDE:
         raise InputError(
-            f"{config.source}: the head cannot be framed, the picture's edge cuts the face; use a picture with room"
+            f"{where}: the head cannot be framed, the picture's edge cuts the face; use a picture with room"
             " around the head"
         )
+    return square, crop
+
+
+def drawn_square(portrait: Portrait, size: int, config: ReenactConfig) -> tuple[Square, Crop]:
+    """The source's `head_square`, and the part of the picture that is drawn. Raises as it."""
+    square, result = head_square(portrait, size, str(config.source))
     width, height = portrait.size
     side = float(int(result.width))
     left, top = min(round(result.left), width - side), min(round(result.top), height - side)

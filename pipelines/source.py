@@ -96,7 +96,7 @@ def read_portrait(path: Path, landmarks: NDArray[Any], score: float, faces: int,
 
 def avatar_portrait(path: Path) -> Portrait:
     """The source that an avatar's file holds. Raises InputError where it is none."""
-    from avatarkit.systems.refined_warp.avatar_file import read_avatar
+    from avatarkit.systems.avatar_file import read_avatar
 
     avatar = read_avatar(path)
     tracker = str(avatar.about.get("tracker", "unknown"))

@@ -68,10 +68,15 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class System:
-    """What a published system offers."""
+    """What a published system offers.
+
+    avatar: "module:function" that opens a personal avatar of it, from the file's name, its net
+    (`avatar_file.StoredNet`) and `options.EngineOptions`; "" where it makes none.
+    """
 
     stages: tuple[StageInfo, ...] = ()
     engines: tuple[EngineInfo, ...] = ()
+    avatar: str = ""
 
 
 def systems() -> dict[str, System]:

@@ -24,7 +24,8 @@ class PersonalizeConfig:
 
     footage: videos of one person. output: the avatar's file. consent: whether the person agreed, which is asked and
     recorded. minutes: of learning, at most. part: of every video that is used. face: which person is meant.
-    overwrite: replace an avatar that exists. seed: of everything drawn by lot.
+    overwrite: replace an avatar that exists. seed: of everything drawn by lot. checkpoint: or run, of a trained
+    portrait that is adapted to the person; None learns from nothing, over the warp.
     """
 
     footage: tuple[Path, ...]
@@ -37,6 +38,7 @@ class PersonalizeConfig:
     matting: str = "auto"
     overwrite: bool = False
     seed: int = 0
+    checkpoint: Path | None = None
 
     @property
     def work(self) -> Path:

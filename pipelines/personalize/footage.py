@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.spec import BackgroundSpec
 from avatarkit.errors import InputError
+from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice
 from avatarkit.geometry.crop import head_crop
@@ -21,8 +22,9 @@ from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.reference import not_neutral
 from avatarkit.motion.transfer import Framing, Transfer
-from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, DriverPart, load_driver
+from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
+from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig
 from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Portrait, Source
 from avatarkit.runtime import Progress
@@ -34,6 +36,11 @@ from avatarkit.systems.refined_warp.samples import Sample, sample
 
 Picture = NDArray[np.uint8]
 LEAST_FACE_PX = 80
+HELD_OUT = 0.12
+"""Share of each video, its end, that is not learned from."""
+SEEN_OPEN, SEEN_CLOSED = 0.12, 0.6
+"""Openness of a mouth that is seen open, and share of the usual lids' distance in an eye that is seen closing."""
+
 
 @dataclass(frozen=True)
 class Take:
@@ -64,13 +71,47 @@ class Take:
             return next(iter(reader))
 
 
+@dataclass(frozen=True)
+class Footage:
+    """All videos of the person, tracked, and the most neutral frame as a source.
+
+    number, frame: the take and the frame that it is. others: faces of other people in that frame.
+    """
+
+    takes: Sequence[Take]
+    number: int
+    frame: int
+    portrait: Portrait
+    others: Sequence[Face]
+
+
+def followed(config: PersonalizeConfig, progress: Progress, squares_px: int | None = None) -> Footage:
+    """Track the footage, say what it lacks, and choose the source.
+
+    Args:
+        squares_px: side of the heads' squares that are to be kept; None keeps none.
+
+    Raises:
+        InputError: footage that is no video, shows no face, or too little of it.
+    """
+    with closing(open_tracker(config.tracker)) as tracker:
+        takes = track_takes(config, tracker, progress, squares_px)
+        for line in _judged(takes):
+            progress.notice(line)
+        number, frame = neutral_frame(takes)
+        portrait, others = portrait_of(takes[number], frame, tracker)
+    if others and config.face == FaceChoice():
+        progress.notice(f"{len(others) + 1} people in the footage: the largest face is meant; --face chooses another")
+    return Footage(takes, number, frame, portrait, others)
+
+
 def track_takes(
-    paths: Sequence[Path], part: DriverPart, face: FaceChoice, tracker: FaceTracker, progress: Progress
+    config: PersonalizeConfig, tracker: FaceTracker, progress: Progress, squares_px: int | None
 ) -> list[Take]:
     """Track all footage. Raises InputError for what is no video, or shows no face."""
     takes = []
-    for path in paths:
-        driver = load_driver(path, tracker, face, "hold", progress, part)
+    for path in config.footage:
+        driver = load_driver(path, tracker, config.face, "hold", progress, config.part, squares_px)
         if driver.kind != "video":
             raise InputError(
                 f"{path}: is no video; what a person's teeth, lids and sides look like is learned from"
@@ -78,6 +119,42 @@ def track_takes(
             )
         takes.append(Take(driver))
     return takes
+
+
+def _judged(takes: Sequence[Take]) -> Iterator[str]:
+    """What the footage lacks, a line each; InputError where there is too little of it."""
+    seconds = sum(len(take.usable) / float(take.motion.rate) for take in takes)
+    if seconds < LEAST_SECONDS:
+        raise InputError(
+            f"{takes[0].driver.path}: shows the face for {seconds:.1f} s; at least {LEAST_SECONDS:.0f} s are needed,"
+            f" better a minute"
+        )
+    if seconds < USUAL_SECONDS:
+        yield f"{seconds:.0f} s of footage: short; a minute shows more of what the face does"
+    cuts = sum(len(take.motion.cuts) for take in takes)
+    if cuts:
+        yield f"{cuts} cuts in the footage: every shot is used, its light too"
+    mouth = np.concatenate([take.motion.mouth_opening[take.usable] for take in takes])
+    lids = np.concatenate([take.motion.eye_opening[take.usable].mean(axis=1) for take in takes])
+    if float(np.percentile(mouth, 98)) < SEEN_OPEN:
+        yield "the mouth never opens in this footage: the avatar will not know the person's teeth"
+    open_eyes = float(np.percentile(lids, 80))
+    if open_eyes < 0.12:
+        yield "the eyes are closed throughout this footage: the avatar will not know them"
+    elif float(np.percentile(lids, 0.5)) > SEEN_CLOSED * open_eyes:
+        yield "the eyes never close in this footage: the avatar will not know the person's lids"
+
+
+def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """So many of the rows at most, evenly over all."""
+    if len(rows) <= most:
+        return rows
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))], np.int64)
+
+
+def first_held_out(rows: NDArray[np.int64]) -> int:
+    """The frame from which on a video is not learned from, of those that are used."""
+    return int(rows[min(len(rows) - 1, int((1.0 - HELD_OUT) * len(rows)))]) if len(rows) else 0
 
 
 def neutral_frame(takes: Sequence[Take]) -> tuple[int, int]:

@@ -6,10 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-import avatarkit
 from avatarkit.atomic import left_over_of, own_folder, write_whole
 from avatarkit.checkpoint import FOLDER
 from avatarkit.errors import AvatarkitError, InputError, OutputError
-from avatarkit.face.open import open_tracker
-from avatarkit.face.types import LANDMARKS, Face, FaceChoice
-from avatarkit.geometry.crop import head_crop
+from avatarkit.face.types import LANDMARKS
 from avatarkit.pipelines.layer_tools import LayerTools
-from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig, checked
-from avatarkit.pipelines.personalize.footage import Drawer, Take, neutral_frame, portrait_of, track_takes
+from avatarkit.pipelines.personalize.adapted import adapted_from
+from avatarkit.pipelines.personalize.config import PersonalizeConfig, checked
+from avatarkit.pipelines.personalize.footage import Drawer, Take, evenly, first_held_out, followed
+from avatarkit.pipelines.personalize.keep import PersonalizeReport, kept_source, making
 from avatarkit.pipelines.personalize.learn import SHEET, Learned, described, learn
 from avatarkit.pipelines.personalize.pairs import ABOUT, ROWS, Pairs, PairWriter, read_pairs
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.render import overlapped
-from avatarkit.pipelines.source import Portrait
 from avatarkit.reading import read_arrays
 from avatarkit.runtime import Progress, cpu_threads, sha256_file
-from avatarkit.systems.refined_warp.avatar_file import Avatar, write_avatar
+from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
 from avatarkit.systems.refined_warp.losses import Perceptual, pyramid_loss
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
@@ -44,33 +40,7 @@ from avatarkit.weights.load import present
 SOURCE = "source.safetensors"
 MOST_SOURCE = 2 << 30
 """Bytes: a picture of 300 megapixels, its matte and landmarks."""
-HELD_OUT = 0.12
-"""Share of each video, its end, that is not learned from."""
 MOST_FRAMES = 1500
-HIDDEN = 0.3
-"""Other people's faces are blurred with so much around them, in shares of their sides."""
-KEPT_MARGIN = 3.2
-"""Side of the picture that an avatar keeps of its source, in heights of the face."""
-SEEN_OPEN, SEEN_CLOSED = 0.12, 0.6
-"""Openness of a mouth that is seen open, and share of the usual lids' distance in an eye that is seen closing."""
-
-
-@dataclass(frozen=True)
-class PersonalizeReport:
-    """A finished avatar. about: what its file says of itself."""
-
-    output: Path
-    about: Mapping[str, Any]
-
-    def summary_lines(self) -> list[str]:
-        """What a person wants to know, a line each."""
-        learned = self.about["learned"]
-        return [
-            f"{self.output}: {self.output.stat().st_size / 1e6:.1f} MB, learned from {learned['frames']} frames in"
-            f" {learned['seconds'] / 60:.1f} minutes",
-            f"held-out error against the warp's: {described(learned['errors'])}",
-            f"avatarkit reenact {self.output} DRIVER -o out.mp4",
-        ]
 
 
 def personalize(
@@ -79,17 +49,19 @@ def personalize(
     perceptual: Perceptual | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> PersonalizeReport:
-    """Make an avatar; the same call after an interruption goes on where it was.
+    """Make an avatar; without a checkpoint the same call after an interruption goes on where it was.
 
     Args:
         perceptual: how far two pictures are apart to the eye; None: LPIPS where its weights are here.
         clock: tells the seconds that count as learning.
 
     Raises:
-        UsageError: no consent, or options that cannot be. InputError: footage that cannot be used. OutputError: a
-            place that cannot be written.
+        UsageError: no consent, or options that cannot be. InputError: footage or a checkpoint that cannot be used.
+            OutputError: a place that cannot be written.
     """
     checked(config)
+    if config.checkpoint is not None:
+        return adapted_from(config.checkpoint, config, progress, clock)
     sizes = RefinementConfig()
     hashes = {path.name: sha256_file(path) for path in config.footage}
     key = _key(config, hashes)
@@ -114,10 +86,9 @@ def personalize(
     judge, name = (perceptual, "given") if perceptual is not None else _perceptual(progress)
     learned = learn(pairs, sizes, config.work, config.minutes, judge, config.seed, progress, clock)
     made = {**about["made"], "learned": _figures(learned, pairs, name)}
-    avatar = Avatar(source["picture"], source["alpha"], source["landmarks"], learned.net, made)
-    write_avatar(config.output, avatar)
+    write_avatar(config.output, Avatar(**source, net=StoredNet.of("refined-warp", learned.net), about=made))
     shutil.rmtree(config.work, ignore_errors=True)
-    return PersonalizeReport(config.output, made)
+    return PersonalizeReport(config.output, made, f"against the warp's: {described(learned.errors)}")
 
 
 def _empty(work: Path) -> None:
@@ -139,74 +110,19 @@ def _prepare(
     config: PersonalizeConfig, sizes: RefinementConfig, key: str, hashes: Mapping[str, str], progress: Progress
 ) -> None:
     """Track the footage, choose the source, and write the pairs."""
-    with closing(open_tracker(config.tracker)) as tracker:
-        takes = track_takes(config.footage, config.part, config.face, tracker, progress)
-        for line in _judged(takes):
-            progress.notice(line)
-        number, frame = neutral_frame(takes)
-        portrait, others = portrait_of(takes[number], frame, tracker)
-        name = tracker.name
-    if others and config.face == FaceChoice():
-        progress.notice(f"{len(others) + 1} people in the footage: the largest face is meant; --face chooses another")
-    tools = LayerTools(config.matting)
-    drawer = Drawer(portrait, sizes, tools)
-    chosen = [_chosen(take, len(takes)) for take in takes]
+    footage = followed(config, progress)
+    takes, tools = footage.takes, LayerTools(config.matting)
+    drawer = Drawer(footage.portrait, sizes, tools)
+    chosen = [evenly(take.usable, MOST_FRAMES // len(takes)) for take in takes]
     writer = PairWriter(config.work, sum(map(len, chosen)), sizes)
     progress.stage("draw", sum(map(len, chosen)))
     for take, rows in zip(takes, chosen, strict=True):
-        first = _first_held_out(rows)
+        first = first_held_out(rows)
         for row, one in _samples(drawer, take, rows):
             writer.add(one, held_out=row >= first)
             progress.advance()
-    _keep_source(config.work / SOURCE, portrait, others, tools)
-    source = {"video": takes[number].driver.path.name, "frame": frame}
-    about = {
-        "consent": "confirmed with --consent that the person shown agreed",
-        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "program": f"avatarkit {avatarkit.__version__}",
-        "start": "from nothing",
-        "footage": [{"name": path, "sha256": digest} for path, digest in hashes.items()],
-        "source": source,
-        "tracker": name,
-    }
-    writer.finish({"key": key, "made": about})
-
-
-def _judged(takes: Sequence[Take]) -> Iterator[str]:
-    """What the footage lacks, a line each; InputError where there is too little of it."""
-    seconds = sum(len(take.usable) / float(take.motion.rate) for take in takes)
-    if seconds < LEAST_SECONDS:
-        raise InputError(
-            f"{takes[0].driver.path}: shows the face for {seconds:.1f} s; at least {LEAST_SECONDS:.0f} s are needed,"
-            f" better a minute"
-        )
-    if seconds < USUAL_SECONDS:
-        yield f"{seconds:.0f} s of footage: short; a minute shows more of what the face does"
-    cuts = sum(len(take.motion.cuts) for take in takes)
-    if cuts:
-        yield f"{cuts} cuts in the footage: every shot is used, its light too"
-    mouth = np.concatenate([take.motion.mouth_opening[take.usable] for take in takes])
-    lids = np.concatenate([take.motion.eye_opening[take.usable].mean(axis=1) for take in takes])
-    if float(np.percentile(mouth, 98)) < SEEN_OPEN:
-        yield "the mouth never opens in this footage: the avatar will not know the person's teeth"
-    open_eyes = float(np.percentile(lids, 80))
-    if open_eyes < 0.12:
-        yield "the eyes are closed throughout this footage: the avatar will not know them"
-    elif float(np.percentile(lids, 0.5)) > SEEN_CLOSED * open_eyes:
-        yield "the eyes never close in this footage: the avatar will not know the person's lids"
-
-
-def _chosen(take: Take, takes: int) -> NDArray[np.int64]:
-    """The frames of a video that are used."""
-    rows = take.usable
-    most = MOST_FRAMES // takes
-    if len(rows) <= most:
-        return rows
-    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))], np.int64)
-
-
-def _first_held_out(rows: NDArray[np.int64]) -> int:
-    return int(rows[min(len(rows) - 1, int((1.0 - HELD_OUT) * len(rows)))]) if len(rows) else 0
+    write_whole(config.work / SOURCE, save(kept_source(footage, tools)))
+    writer.finish({"key": key, "made": making(footage, hashes, "from nothing")})
 
 
 def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tuple[int, Sample]]:
@@ -220,18 +136,6 @@ def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tu
     yield from overlapped(draw, frames, cpu_threads())
 
 
-def _keep_source(path: Path, portrait: Portrait, others: Sequence[Face], tools: LayerTools) -> None:
-    """The part of the source that the avatar keeps: head and shoulders, and nobody else's face."""
-    width, height = portrait.size
-    crop = head_crop(portrait.face.landmarks, width, height, 64, margin=KEPT_MARGIN)
-    window = crop.window
-    picture = without_faces(portrait.picture, others)[window].copy()
-    landmarks = portrait.face.landmarks.copy()
-    landmarks[:, :2] -= (window[1].start, window[0].start)
-    alpha, _ = tools.matte(picture, landmarks.astype(np.float64))
-    write_whole(path, save({"picture": picture, "alpha": alpha, "landmarks": landmarks}))
-
-
 def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:
     """What `_keep_source` wrote; None where nothing is, or something else."""
     try:
@@ -243,21 +147,6 @@ def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:
     kinds = {"picture": "uint8", "alpha": "float32", "landmarks": "float32"}
     sound = {name: array.shape for name, array in source.items()} == wanted
     return source if sound and {name: array.dtype.name for name, array in source.items()} == kinds else None
-
-
-def without_faces(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) with faces blurred until nobody can be told."""
-    import cv2
-
-    result = picture.copy()
-    for face in faces:
-        left, top, right, bottom = face.box
-        x, y = HIDDEN * (right - left), HIDDEN * (bottom - top)
-        rows = slice(max(0, int(top - y)), max(0, int(bottom + y)))
-        columns = slice(max(0, int(left - x)), max(0, int(right + x)))
-        if result[rows, columns].size:
-            result[rows, columns] = cv2.GaussianBlur(result[rows, columns], (0, 0), 0.25 * face.extent_px)
-    return result
 
 
 def _perceptual(progress: Progress) -> tuple[Perceptual, str]:

@@ -30,11 +30,11 @@ from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
 from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import NullProgress
+from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.config import PRESETS
 from avatarkit.systems.metaportrait import build as meta_build
 from avatarkit.systems.metaportrait.config import PRESETS as META_PRESETS
-from avatarkit.systems.refined_warp.avatar_file import Avatar, write_avatar
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 Run = Callable[..., ReenactReport]
@@ -89,7 +89,8 @@ def avatar(
     away = [(place - (a + b) / 2) / (b - a) for place, a, b in zip((x, y), low, high, strict=True)]
     alpha = np.clip(12 * (1 - np.hypot(*away)), 0, 1).astype(np.float32)
     path = tmp_path_factory.mktemp("avatars") / "me.avatar"
-    write_avatar(path, Avatar(grace_hopper, alpha, hopper_landmarks.astype(np.float32), net, {"consent": "confirmed"}))
+    stored, about = StoredNet.of("refined-warp", net), {"consent": "confirmed"}
+    write_avatar(path, Avatar(grace_hopper, alpha, hopper_landmarks.astype(np.float32), stored, about))
     return path
 
 

@@ -16,11 +16,12 @@ from avatarkit.face.types import Face
 from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
+from avatarkit.pipelines.personalize.keep import without_faces
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
-from avatarkit.systems.refined_warp.avatar_file import read_avatar, write_avatar
+from avatarkit.systems.avatar_file import read_avatar, write_avatar
 from avatarkit.systems.refined_warp.network import RefinementConfig
 
 from .conftest import FRAMES, Notices, frames_of
@@ -32,7 +33,7 @@ SMALL = RefinementConfig(face=64, mouth=64, eye=(48, 32), widths=(8, 8, 8))
 def small() -> pytest.MonkeyPatch:
     """A second of footage is enough, and small nets learn from it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "LEAST_SECONDS", 0.5)
+        patch.setattr(footage, "LEAST_SECONDS", 0.5)
         patch.setattr(run, "RefinementConfig", lambda: SMALL)
         patch.setattr(footage, "USUAL_SIZE", 256)
         before = torch.get_num_threads()
@@ -119,8 +120,7 @@ def test_it_is_driven(made: tuple[Path, Notices], driver: Path, tmp_path: Path) 
     outputs, redder = [], tmp_path / "me.avatar"
     # In so few steps nothing need have been learned.
     avatar = read_avatar(made[0])
-    with torch.no_grad():
-        avatar.net.face.colours.bias[:3] += torch.tensor([0.1, 0.0, 0.0])
+    avatar.net.weights["face.colours.bias"][0] += 0.1
     write_avatar(redder, avatar)
     for engine in ("auto", "warp"):
         output, report = tmp_path / f"{engine}.mp4", tmp_path / f"{engine}.json"
@@ -141,7 +141,7 @@ def test_an_avatar_that_exists_is_kept(made: tuple[Path, Notices], driver: Path)
 
 
 def test_refusals(driver: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "LEAST_SECONDS", 10.0)
+    monkeypatch.setattr(footage, "LEAST_SECONDS", 10.0)
     me = tmp_path / "me.avatar"
     with pytest.raises(UsageError, match="--consent"):
         personalize(PersonalizeConfig((driver,), me, False), NullProgress())
@@ -165,7 +165,7 @@ def test_a_damaged_avatar_is_refused(driver: Path, tmp_path: Path) -> None:
 
 def test_nobody_else_is_kept(astronaut: np.ndarray) -> None:
     face = Face(np.zeros((478, 3), np.float32), (60.0, 40.0, 120.0, 110.0), 1.0)
-    hidden = run.without_faces(astronaut, [face])
+    hidden = without_faces(astronaut, [face])
     inside = np.s_[50:100, 70:110]
     assert np.abs(np.diff(hidden[inside].astype(int), axis=0)).mean() < 2.5
     assert hidden[200:].tobytes() == astronaut[200:].tobytes()

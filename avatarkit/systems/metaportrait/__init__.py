@@ -40,4 +40,5 @@ SYSTEM = System(
             instead=("metaportrait/meta",),
         ),
     ),
+    avatar="avatarkit.systems.metaportrait.engine:own_engine",
 )

@@ -13,9 +13,11 @@ from avatarkit.nets.identity import Identity, IdentityConfig
 from avatarkit.systems.metaportrait.config import EnhancerConfig, FlowConfig, PortraitConfig
 from avatarkit.systems.metaportrait.enhancer import Enhancer
 from avatarkit.systems.metaportrait.flow import Flow
-from avatarkit.systems.metaportrait.portrait import Portrait
+from avatarkit.systems.metaportrait.portrait import KnownIdentity, Portrait
 
-__all__ = ["build_discriminator", "build_enhancer", "build_flow", "build_identity", "build_portrait"]
+__all__ = [
+    "build_discriminator", "build_enhancer", "build_flow", "build_identity", "build_own_portrait", "build_portrait",
+]  # fmt: skip
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -28,6 +30,11 @@ def build_flow(config: FlowConfig, seed: int) -> Flow:
 def build_portrait(config: PortraitConfig, seed: int) -> Portrait:
     """All networks of a frame; the recogniser with random weights."""
     return _seeded(lambda: Portrait(config), seed)
+
+
+def build_own_portrait(config: PortraitConfig, seed: int) -> Portrait:
+    """A portrait of one person, without a recogniser; the identity vector is zeros until one is loaded."""
+    return _seeded(lambda: Portrait(config, KnownIdentity(torch.zeros(1, config.identity.code))), seed)
 
 
 def build_identity(config: IdentityConfig, seed: int) -> Identity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,13 +17,16 @@ from avatarkit.head.landmark_picture import draw_landmarks, landmark_lines
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.inference import Inference, frames_at_once, open_inference
+from avatarkit.systems.avatar_file import StoredNet
+from avatarkit.systems.metaportrait.build import build_own_portrait
+from avatarkit.systems.metaportrait.config import PortraitConfig, check_lines
 from avatarkit.systems.metaportrait.enhancer import Enhancer
 from avatarkit.systems.metaportrait.load import load_enhancer, load_portrait
 from avatarkit.systems.metaportrait.portrait import Driven, Portrait, SourceCode
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 
-__all__ = ["PortraitEngine", "open_portrait"]
+__all__ = ["META", "PORTRAIT", "PortraitEngine", "open_portrait", "own_engine"]
 
 PORTRAIT, META = "metaportrait/portrait", "metaportrait/meta"
 ENHANCER, TEMPORAL = "metaportrait/enhancer", "metaportrait/temporal"
@@ -170,6 +174,22 @@ def open_portrait(options: EngineOptions) -> PortraitEngine:
         )
     label = " + ".join(_label(checkpoint) for checkpoint in (drawing, growing) if checkpoint is not None)
     return PortraitEngine(portrait, enhancer, inference, label)
+
+
+def own_engine(path: Path, net: StoredNet, options: EngineOptions) -> PortraitEngine:
+    """The engine of a personal avatar.
+
+    Raises:
+        InputError: a net that is damaged, or knows other landmark pictures. DependencyError: as `open_portrait`.
+    """
+
+    def make(config: PortraitConfig) -> Portrait:
+        check_lines(config.flow.lines, str(path))
+        return build_own_portrait(config, 0)
+
+    portrait = net.built(PortraitConfig, make, path)
+    inference = open_inference(options.device, options.precision, options.compile)
+    return PortraitEngine(portrait, None, inference, f"avatar {path.name}")
 
 
 def _only(options: EngineOptions, stages: Sequence[str], what: str) -> Checkpoint | None:

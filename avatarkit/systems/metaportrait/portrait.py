@@ -27,7 +27,9 @@ from avatarkit.nets.sizes import doublings
 from avatarkit.systems.metaportrait.config import PortraitConfig
 from avatarkit.systems.metaportrait.flow import Flow, Moved, initialise, warp
 
-__all__ = ["Driven", "FusedNorm", "Generator", "Portrait", "SourceCode", "SourceEncoder", "conditions"]
+__all__ = [
+    "Driven", "FusedNorm", "Generator", "KnownIdentity", "Portrait", "SourceCode", "SourceEncoder", "conditions",
+]  # fmt: skip
 
 _START = 4
 _CONDITIONS = 17
@@ -180,15 +182,34 @@ class Driven(NamedTuple):
     moved: Moved
 
 
+class KnownIdentity(nn.Module):
+    """In a recogniser's place where a portrait draws one person alone: that person's identity vector."""
+
+    z_id: Tensor
+
+    def __init__(self, z_id: Tensor) -> None:
+        """Take the vector, 1 x code."""
+        super().__init__()
+        self.register_buffer("z_id", z_id)
+
+    def forward(self, image_B3HW: Tensor, landmarks: Tensor) -> Tensor:
+        """Return it for each picture, B x code."""
+        return self.z_id.expand(len(image_B3HW), -1)
+
+
 class Portrait(nn.Module):
     """All networks of a frame.
 
     Attributes:
-        config: their sizes. identity: the recogniser, frozen.
+        config: their sizes. identity: the recogniser, frozen, or what stands for it.
     """
 
-    def __init__(self, config: PortraitConfig) -> None:
-        """Build them with random weights; `build.build_portrait` does so from a seed."""
+    def __init__(self, config: PortraitConfig, known: KnownIdentity | None = None) -> None:
+        """Build them with random weights; `build.build_portrait` does so from a seed.
+
+        Args:
+            known: in the recogniser's place, which is then not built.
+        """
         super().__init__()
         self.config = config
         self.flow = Flow(config.flow)
@@ -199,7 +220,7 @@ class Portrait(nn.Module):
         for module in self.generator.modules():
             if isinstance(module, FusedNorm):
                 module.start()
-        self.identity = Identity(config.identity).eval().requires_grad_(False)
+        self.identity: nn.Module = (known or Identity(config.identity)).eval().requires_grad_(False)
 
     def encode_source(
         self, image_B3HW: Tensor, lines_B3HW: Tensor, landmarks: Tensor, z_id: Tensor | None = None

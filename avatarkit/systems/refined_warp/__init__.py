@@ -32,8 +32,9 @@ SYSTEM = System(
         EngineInfo(
             "avatar",
             "draws a personal avatar (.avatar) of avatarkit personalize",
-            "avatarkit.systems.refined_warp.engine:open_avatar",
+            "avatarkit.systems.avatar:open_avatar",
             checkpoints=("avatar",),
         ),
     ),
+    avatar="avatarkit.systems.refined_warp.engine:own_engine",
 )

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from avatarkit.errors import AvatarkitError, UsageError
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.trained import config_of, trained
+from avatarkit.systems.avatar_file import StoredNet
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
-from avatarkit.systems.refined_warp.avatar_file import read_avatar
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.samples import source_parts
 
-__all__ = ["NET", "STAGE", "RefinedEngine", "open_avatar", "open_refined"]
+__all__ = ["NET", "STAGE", "RefinedEngine", "open_refined", "own_engine"]
 
 STAGE, NET = "refined-warp/refine", "refine"
 
@@ -77,9 +78,6 @@ def open_refined(options: EngineOptions) -> RefinedEngine:
     return RefinedEngine(net.eval(), f"refined-warp {checkpoint.sha256[:12]}")
 
 
-def open_avatar(options: EngineOptions) -> RefinedEngine:
-    """The engine of an avatar's file. Raises UsageError without one, InputError for one that is damaged."""
-    if options.exported is None:
-        raise UsageError("--engine avatar: give an avatar made by avatarkit personalize in place of the portrait")
-    avatar = read_avatar(options.exported)
-    return RefinedEngine(avatar.net, f"avatar {options.exported.name}")
+def own_engine(path: Path, net: StoredNet, options: EngineOptions) -> RefinedEngine:
+    """The engine of an avatar's file. Raises InputError for a net that is damaged."""
+    return RefinedEngine(net.built(RefinementConfig, Refinement, path), f"avatar {path.name}")

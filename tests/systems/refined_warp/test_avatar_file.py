@@ -14,8 +14,10 @@ from safetensors.torch import load, save
 
 from avatarkit.errors import InputError, OutputError
 from avatarkit.runtime import peak_memory_bytes
+from avatarkit.systems.avatar import open_avatar
+from avatarkit.systems.avatar_file import Avatar, StoredNet, read_about, read_avatar, write_avatar
+from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import SourceLayers
-from avatarkit.systems.refined_warp.avatar_file import Avatar, read_about, read_avatar, write_avatar
 
 from .conftest import random_net
 
@@ -23,7 +25,8 @@ from .conftest import random_net
 @pytest.fixture(scope="module")
 def avatar(source: SourceLayers) -> Avatar:
     about = {"consent": "confirmed", "footage": [{"name": "me.mp4", "sha256": "00"}]}
-    return Avatar(source.picture, source.alpha, source.landmarks.astype(np.float32), random_net(), about)
+    net = StoredNet.of("refined-warp", random_net())
+    return Avatar(source.picture, source.alpha, source.landmarks.astype(np.float32), net, about)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,10 @@ def test_round_trip(avatar: Avatar, written: Path) -> None:
     np.testing.assert_array_equal(result.picture, avatar.picture)
     assert np.abs(result.alpha - avatar.alpha).max() <= 0.5 / 255.0 + 1e-6
     np.testing.assert_array_equal(result.landmarks, avatar.landmarks)
-    assert result.net.config == avatar.net.config
-    for name, tensor in avatar.net.state_dict().items():
-        torch.testing.assert_close(result.net.state_dict()[name], tensor)
+    assert (result.net.system, result.net.config) == (avatar.net.system, avatar.net.config)
+    assert set(result.net.weights) == set(avatar.net.weights)
+    for name, tensor in avatar.net.weights.items():
+        torch.testing.assert_close(result.net.weights[name], tensor, atol=0, rtol=0)
     assert dict(result.about) == dict(avatar.about) == read_about(written)
 
 
@@ -107,6 +111,18 @@ def other_type(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> No
     tensors["net.mouth.colours.bias"] = tensors["net.mouth.colours.bias"].int()
 
 
+def other_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["system"] = "megaportraits"
+
+
+def another_portrait(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["system"] = "metaportrait"
+
+
+def no_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["system"] = ["refined-warp"]
+
+
 def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
     """A gigabyte of weights, if it were laid out with memory."""
     about["config"] = {"face": 64, "mouth": 64, "eye": [48, 32], "widths": [512, 512, 512], "extra": 0}
@@ -119,6 +135,7 @@ def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
         (other_type, "int32"), (wider, "is not net net's state dict"),
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
         (foreign, "no avatar"), (huge_sizes, "no size of a network"), (large_sizes, "patches of"),
+        (other_system, "is drawn by 'megaportraits'"), (another_portrait, "config: "), (no_system, "damaged"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(
@@ -128,7 +145,7 @@ def test_what_cannot_be_meant_is_refused(
     path.write_bytes(changed(written.read_bytes(), change))
     before = peak_memory_bytes()
     with pytest.raises(InputError, match=said) as error:
-        read_avatar(path)
+        open_avatar(EngineOptions(exported=path))
     assert peak_memory_bytes() - before < 100_000_000
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)

@@ -71,6 +71,14 @@ def inner_steps(
     return seen
 
 
+def inner_loss(
+    portrait: Portrait, source: Frames, driver: Frames, vgg: VGGFeatures | None, config: MetaTrain
+) -> Tensor:
+    """The loss of an inner step: sources drawn with drivers of the same person."""
+    _, terms = drawn_terms(portrait, source, driver, vgg, config.loss, squared=config.squared_regions)
+    return weighted(terms, config.loss)
+
+
 def adaptable(portrait: Portrait) -> Portrait:
     """A copy of the trained parts; the recogniser is shared."""
     made = copy.deepcopy(portrait, {id(portrait.identity): portrait.identity})
@@ -132,10 +140,7 @@ class MetaStage(Stage):
         )
 
     def _loss(self, portrait: Portrait, frames: Frames, chosen: list[int]) -> Tensor:
-        config = self._config
-        source, driver = each(frames, [0] * len(chosen)), each(frames, chosen)
-        _, terms = drawn_terms(portrait, source, driver, self.vgg, config.loss, squared=config.squared_regions)
-        return weighted(terms, config.loss)
+        return inner_loss(portrait, each(frames, [0] * len(chosen)), each(frames, chosen), self.vgg, self._config)
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
         """The held-out frame before and after the inner steps."""

@@ -89,7 +89,7 @@ def _recognise(portrait: Portrait, own: Identity | None, registered: FaceEmbeddi
     if own is not None:
         portrait.identity.load_state_dict(own.state_dict())
     elif registered is not None:
-        portrait.identity.net.load_state_dict(registered.net.state_dict())
+        portrait.identity.get_submodule("net").load_state_dict(registered.net.state_dict())
 
 
 def _meta(config: MetaTrain, given: Ingredients) -> Stage:

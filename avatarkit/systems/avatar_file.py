@@ -3,67 +3,104 @@
     picture    uint8 (H, W, 3)   the source, RGB: head and shoulders
     alpha      uint8 (H, W)      its matte
     landmarks  float32 (478, 3)  in its pixels
-    net.*      float32           the refinement's weights
+    net.*      float32           the weights of the network that draws
 
-Its metadata holds one entry, `avatarkit`: json with format, version, the network's sizes, and `about`: consent, footage
-(names and hashes), figures. It holds no other person's picture.
+Its metadata holds one entry, `avatarkit`: json with format, version, `system`, whose network it is, the network's
+sizes, and `about`: consent, footage (names and hashes), figures. It holds no other person's picture or identity vector.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import nn
 
 from avatarkit.atomic import write_whole
 from avatarkit.errors import InputError, OutputError
 from avatarkit.face.types import check_landmarks
 from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.nets.trained import filled
-from avatarkit.reading import check_table, open_file, parse_json, read_tensors, shown, tensor_header
-from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
+from avatarkit.reading import check_table, check_text, open_file, parse_json, read_tensors, shown, tensor_header
 
-__all__ = ["Avatar", "read_about", "read_avatar", "write_avatar"]
+__all__ = ["Avatar", "StoredNet", "read_about", "read_avatar", "write_avatar"]
 
 FORMAT, VERSION = "avatarkit-avatar", 2
-MOST_BYTES = 512 << 20
+MOST_BYTES = 1 << 30
+"""The largest published portrait takes half of it."""
 SIDES = (64, 8192)
 _KEY = "avatarkit"
+_REFINED = "refined-warp"
+"""The system of files that name none."""
+
+Config = TypeVar("Config")
+Net = TypeVar("Net", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class StoredNet:
+    """A network as plain values. system: whose it is, a name of `registry.SYSTEMS`. config: its sizes; weights."""
+
+    system: str
+    config: Mapping[str, Any]
+    weights: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, system: str, net: nn.Module) -> StoredNet:
+        """Of a network that has a `config`."""
+        weights = {name: tensor.detach().cpu().float().contiguous() for name, tensor in net.state_dict().items()}
+        return cls(system, to_plain(net.config), weights)
+
+    def built(self, kind: type[Config], make: Callable[[Config], Net], path: Path) -> Net:
+        """The network, frozen, ready for evaluation.
+
+        Args:
+            kind: its configuration's dataclass. make: builds it from that. path: of the file, for errors.
+
+        Raises:
+            InputError: sizes that cannot be, or weights that are others, or no numbers.
+        """
+        config = from_plain(kind, self.config, f"{path}: config")
+        return filled(lambda: make(config), self.weights, path, "net")
 
 
 @dataclass(frozen=True)
 class Avatar:
     """What a file holds. picture: RGB uint8 (H, W, 3). alpha: float32 (H, W) in [0, 1]. landmarks: float32 (478, 3).
 
-    about: how it was made, plain values; `consent` says who confirmed what.
+    net: draws it; not checked before it is built. about: how it was made, plain values; `consent` says who confirmed
+    what.
     """
 
     picture: NDArray[np.uint8]
     alpha: NDArray[np.float32]
     landmarks: NDArray[np.float32]
-    net: Refinement
+    net: StoredNet
     about: Mapping[str, Any]
 
 
 def write_avatar(path: Path, avatar: Avatar) -> None:
     """Write it; the file appears whole or not at all. Raises OutputError where it cannot be written."""
-    config = avatar.net.config
-    about = {"format": FORMAT, "version": VERSION, "config": to_plain(config), "about": dict(avatar.about)}
+    net = avatar.net
+    about = {
+        "format": FORMAT, "version": VERSION, "system": net.system, "config": dict(net.config),
+        "about": dict(avatar.about),
+    }  # fmt: skip
     tensors = {
         "picture": torch.from_numpy(np.ascontiguousarray(avatar.picture)),
         "alpha": torch.from_numpy(np.round(avatar.alpha * 255.0).astype(np.uint8)),
         "landmarks": torch.from_numpy(np.ascontiguousarray(avatar.landmarks, np.float32)),
     }
-    for name, tensor in avatar.net.state_dict().items():
-        tensors[f"net.{name}"] = tensor.detach().cpu().float().contiguous()
+    for name, tensor in net.weights.items():
+        tensors[f"net.{name}"] = tensor
     data = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
     try:
         write_whole(path, data)
@@ -81,14 +118,13 @@ def read_avatar(path: Path) -> Avatar:
         about = _about(header)
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
+        system = check_text(about.get("system", _REFINED), "system")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{path}: is damaged, or no avatar: {str(error)[:200]}; make it again") from error
-    config = from_plain(RefinementConfig, about.get("config"), f"{path}: config")
     weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
-    net = filled(lambda: Refinement(config), weights, path, "net")
-    return Avatar(picture, alpha, landmarks, net, about["about"])
+    return Avatar(picture, alpha, landmarks, StoredNet(system, about.get("config", {}), weights), about["about"])
 
 
 def read_about(path: Path) -> dict[str, Any]:
