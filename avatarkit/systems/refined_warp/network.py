@@ -166,6 +166,7 @@ class Refinement(nn.Module):
             layer.weight.zero_()
             layer.bias.zero_()
         if part == "face":
+            assert self.face.colours.bias is not None
             self.face.colours.bias[3] = _NO_GAIN
 
     def pose(self, pose: Tensor) -> Tensor:

@@ -53,6 +53,12 @@ def test_the_same_avatar_gives_the_same_bytes(avatar: Avatar, written: Path, tmp
     assert (tmp_path / "again.avatar").read_bytes() == written.read_bytes()
 
 
+def test_a_file_that_names_no_system_is_refined_warps(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "me.avatar"
+    path.write_bytes(changed(written.read_bytes(), lambda tensors, about: about.pop("system")))
+    assert read_avatar(path).net.system == read_avatar(written).net.system == "refined-warp"
+
+
 def test_a_place_that_cannot_be_written(avatar: Avatar, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_avatar(tmp_path / "no" / "me.avatar", avatar)
