@@ -102,8 +102,9 @@ def part_errors(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
         truth = guide[:, 2:] * refined.truth[name]
         for label, pictures in (("", refined.result), ("warp/", refined.warp)):
             result = guide[:, 2:] * pictures[name].clamp(0.0, 1.0)
-            errors[f"{label}{name}/l1"] = (result - truth).abs().mean(dim=(1, 2, 3))
-            errors[f"{label}{name}/perceptual"] = perceptual(*_looked_at(name, guide, result, truth))
+            seen = _looked_at(name, guide, result, truth)
+            errors[f"{label}{name}/l1"] = (seen[0] - seen[1]).abs().mean(dim=(1, 2, 3))
+            errors[f"{label}{name}/perceptual"] = perceptual(*seen)
             strengths = [detail(picture).square().mean(dim=(1, 2, 3)) for picture in (result, truth)]
             errors[f"{label}{name}/detail"] = strengths[0] / (strengths[1] + 1e-9)
     return errors
