@@ -5,8 +5,8 @@
 
 `self` makes OUT/NAME.avatar of the first 80 % of each video (the shortest one's) and measures the rest: both engines
 draw the avatar's own source frame, driven by what is held out, at 1024 px; compared is the face, forehead to chin and
-ear to ear, at 256 px. `cross`
-drives the avatars in OUT by other people. OUT/NAME.png shows mouths and eyes, truth over warp over avatar.
+ear to ear, at 256 px. `cross` drives the avatars in OUT by other people. OUT/NAME.png shows mouths and eyes, truth over
+warp over avatar.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.footage import in_drawn, moves
 from avatarkit.pipelines.personalize.run import personalize
+from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Source, avatar_portrait
 from avatarkit.runtime import NullProgress, cpu_threads
 from avatarkit.systems.avatar import open_avatar
@@ -55,7 +56,7 @@ from avatarkit.systems.refined_warp.patches import Patch, patches
 
 Picture = NDArray[np.uint8]
 LEARNED = 0.8
-SIZE, FACE = 1024, 256
+SIZE, FACE = USUAL_SIZE, 256
 FACE_UNITS = 1.7
 """Side of what is compared, in head units: the face without hair, neck and background, which neither engine learns."""
 LIPS_PX, EYES_PX = 5, 3

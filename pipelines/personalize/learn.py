@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from avatarkit.atomic import write_whole
 from avatarkit.checkpoint import TRAINER, Meta, list_checkpoints, open_checkpoint, prune, write_checkpoint
 from avatarkit.errors import InputError
+from avatarkit.pipelines.personalize.footage import evenly
 from avatarkit.pipelines.personalize.pairs import Pairs, chunks
 from avatarkit.reading import check_number, check_table, check_whole
 from avatarkit.runtime import Progress
@@ -97,8 +98,7 @@ class _Run:
             net = Refinement(config)
         self._pairs, self._perceptual, self._folder, self._clock = pairs, perceptual, folder, clock
         self._learned_from = np.flatnonzero(~pairs.held_out)
-        held = np.flatnonzero(pairs.held_out)
-        self._held = held[np.unique(np.linspace(0, len(held) - 1, LOOKED_AT).round().astype(int))]
+        self._held = evenly(np.flatnonzero(pairs.held_out), LOOKED_AT)
         poses = torch.from_numpy(pairs.poses[self._learned_from])
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))

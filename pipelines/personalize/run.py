@@ -137,7 +137,7 @@ def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tu
 
 
 def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:
-    """What `_keep_source` wrote; None where nothing is, or something else."""
+    """The `kept_source` that `_prepare` wrote; None where nothing is, or something else."""
     try:
         source = read_arrays(path, MOST_SOURCE)
     except (FileNotFoundError, InputError):

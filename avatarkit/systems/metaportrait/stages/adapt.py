@@ -13,11 +13,10 @@ from avatarkit.errors import InputError, UsageError
 from avatarkit.nets.features.vgg import VGGFeatures
 from avatarkit.systems.metaportrait.portrait import KnownIdentity, Portrait
 from avatarkit.systems.metaportrait.stages.config import META, SMALL, MetaTrain, PortraitTrain
-from avatarkit.systems.metaportrait.stages.frames import Frames, drive, each, prepared
+from avatarkit.systems.metaportrait.stages.frames import Frames, compared, drive, each, prepared
 from avatarkit.systems.metaportrait.stages.meta import adaptable, inner_loss, inner_steps
 from avatarkit.systems.metaportrait.stages.portrait import rated_groups
 from avatarkit.training.config import TrainConfig, check
-from avatarkit.training.figures import face_mask, l1
 from avatarkit.training.resolve import from_mapping
 
 __all__ = ["STAGES", "Adapted", "adapt", "inner_settings", "own_portrait", "pixels_alone"]
@@ -135,8 +134,7 @@ def _error(portrait: Portrait, source: Frames, held_out: Frames) -> float:
     for first in range(0, len(held_out["image"]), LOOKED_AT_ONCE):
         driver = prepared(each(held_out, slice(first, first + LOOKED_AT_ONCE)))
         drawn, _ = drive(portrait, _repeated(source, len(driver["image"])), driver)
-        face = face_mask(driver["landmarks"], *driver["image"].shape[-2:])
-        found.append(l1(drawn.image, driver["image"], face))
+        found.append(compared(drawn.image, driver)["face_l1"])
     return float(torch.cat(found).mean())
 
 
