@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,8 @@ PATIENCE = 5
 begun to bring back the detail that the other losses cost."""
 LEAST_SPREAD = 0.02
 """Poses whose spread is less than this (radians) count as if they had it."""
+GROUPS = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
+"""Nets of a refinement, and the patches that each corrects."""
 
 
 @dataclass(frozen=True)
@@ -158,16 +162,33 @@ class _Run:
             raise InputError(f"{where}: is damaged: {error}; delete {self._folder}") from error
 
     def result(self) -> Learned:
-        """The best network, without the parts that it draws worse than the warp."""
+        """The best network, see `best_parts`."""
         net = Refinement(self._learner.net.config)
         net.load_state_dict(self._best)
         net.eval().requires_grad_(False)
-        errors = self._errors
-        for part, names in (("face", ("face",)), ("mouth", ("mouth",)), ("eye", ("right_eye", "left_eye"))):
-            if any(_ratio(errors, names, kind) > 1.0 for kind in ("l1", "perceptual")):
-                net.silence(part)
-        errors, _ = held_out_errors(net, self._pairs, self._held, self._perceptual)
+        net, errors = best_parts(net, lambda some: held_out_errors(some, self._pairs, self._held, self._perceptual)[0])
         return Learned(net, errors, self.seconds, self._learner.steps)
+
+
+def best_parts(
+    net: Refinement, errors_of: Callable[[Refinement], Mapping[str, float]]
+) -> tuple[Refinement, Mapping[str, float]]:
+    """The network, silent but for those nets with which it is best and worse than the warp in nothing; its errors.
+
+    The face net reaches mouth and eyes as well, so nets are judged together: one that mends the face's light and
+    spoils the mouth is left out unless the mouth net makes good for it.
+    """
+    found: list[tuple[Refinement, Mapping[str, float]]] = []
+    for kept in product((True, False), repeat=len(GROUPS)):
+        some = copy.deepcopy(net)
+        for part, use in zip(GROUPS, kept, strict=True):
+            if not use:
+                some.silence(part)
+        errors = errors_of(some)
+        # Without any of them it is the warp.
+        if not any(kept) or max(_ratios(errors)) <= 1.0:
+            found.append((some, errors))
+    return min(found, key=lambda one: score_of(one[1]))
 
 
 def held_out_errors(
@@ -187,20 +208,22 @@ def _ratio(errors: Mapping[str, float], names: tuple[str, ...], kind: str) -> fl
     return ours / max(sum(errors[f"warp/{name}/{kind}"] for name in names), 1e-9)
 
 
+def _ratios(errors: Mapping[str, float]) -> list[float]:
+    return [_ratio(errors, names, kind) for names in GROUPS.values() for kind in ("l1", "perceptual")]
+
+
 def score_of(errors: Mapping[str, float]) -> float:
     """One number, lower is better: the mean ratio to the warp's errors, and what detail is missing."""
-    groups = (("face",), ("mouth",), ("right_eye", "left_eye"))
-    ratios = [_ratio(errors, names, kind) for names in groups for kind in ("l1", "perceptual")]
-    missing = [max(0.0, 0.9 - float(np.mean([errors[f"{name}/detail"] for name in names]))) for names in groups]
-    return float(np.mean(ratios)) + 0.5 * float(np.mean(missing))
+    details = (float(np.mean([errors[f"{name}/detail"] for name in names])) for names in GROUPS.values())
+    missing = [max(0.0, 0.9 - found) for found in details]
+    return float(np.mean(_ratios(errors))) + 0.5 * float(np.mean(missing))
 
 
 def described(errors: Mapping[str, float]) -> str:
     """The errors in a line."""
-    parts = (("face", ("face",)), ("mouth", ("mouth",)), ("eyes", ("right_eye", "left_eye")))
     return ", ".join(
         f"{title} {_ratio(errors, names, 'l1') - 1:+.0%} (to the eye {_ratio(errors, names, 'perceptual') - 1:+.0%})"
-        for title, names in parts
+        for title, names in GROUPS.items()
     )
 
 
@@ -218,5 +241,3 @@ def _sheet(refined: Refined) -> bytes:
     data = io.BytesIO()
     Image.fromarray(whole).save(data, "PNG")
     return data.getvalue()
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.keep import without_faces
+from avatarkit.pipelines.personalize.learn import best_parts
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 from avatarkit.systems.avatar_file import read_avatar, write_avatar
-from avatarkit.systems.refined_warp.network import RefinementConfig
+from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
 from .conftest import FRAMES, Notices, frames_of
 
@@ -161,11 +163,33 @@ def test_a_damaged_avatar_is_refused(driver: Path, tmp_path: Path) -> None:
         reenact(ReenactConfig(path, driver, tmp_path / "out.mp4"), NullProgress())
 
 
-
-
 def test_nobody_else_is_kept(astronaut: np.ndarray) -> None:
     face = Face(np.zeros((478, 3), np.float32), (60.0, 40.0, 120.0, 110.0), 1.0)
     hidden = without_faces(astronaut, [face])
     inside = np.s_[50:100, 70:110]
     assert np.abs(np.diff(hidden[inside].astype(int), axis=0)).mean() < 2.5
     assert hidden[200:].tobytes() == astronaut[200:].tobytes()
+
+
+def _judged(spoils: bool) -> Callable[[Refinement], dict[str, float]]:
+    """Errors of a net whose face net mends the face and spoils the mouth, which the mouth net mends if it may."""
+
+    def errors_of(net: Refinement) -> dict[str, float]:
+        face, mouth = (bool(layer.weight.any()) for layer in (net.face.colours, net.mouth.colours))
+        values = {"face": 0.7 if face else 1.0, "mouth": 1.0 + 0.2 * face - (-0.1 if spoils else 0.4) * mouth}
+        values |= {"right_eye": 0.9 if net.eye.colours.weight.any() else 1.0, "left_eye": 1.0}
+        errors = {f"warp/{name}/{kind}": 1.0 for name in values for kind in ("l1", "perceptual")}
+        errors |= {f"{name}/{kind}": value for name, value in values.items() for kind in ("l1", "perceptual")}
+        return errors | {f"{name}/detail": 1.0 for name in values}
+
+    return errors_of
+
+
+@pytest.mark.parametrize(("spoils", "expected"), [(False, [True, True, True]), (True, [False, False, True])])
+def test_nothing_is_worse_than_the_warp(spoils: bool, expected: list[bool]) -> None:
+    net = Refinement(SMALL)
+    for part in (net.face, net.mouth, net.eye):
+        part.colours.weight.data.fill_(0.1)
+    best, errors = best_parts(net, _judged(spoils))
+    assert [bool(part.colours.weight.any()) for part in (best.face, best.mouth, best.eye)] == expected
+    assert max(errors.values()) <= 1.0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avatarkit.systems.refined_warp.network import Refinement, detail
+from avatarkit.systems.refined_warp.network import Refinement, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
 
@@ -101,11 +101,11 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, brief: torch.autocast)
             with brief:
                 changes[name] = part(_inputs(x, batch, name, ready=True), pose)
             changes[name] = changes[name].float()
-            result[name] = corrected + changes[name]
+            result[name] = changed(corrected, changes[name])
     for number, name in enumerate(NAMES):
         if name in PARTS:
             at = _places(torch.linalg.inv(patch[:, number]) @ face, sizes["face"])
-            result["face"] = result["face"] + _sampled(changes[name], at, padding="zeros")
+            result["face"] = changed(result["face"], _sampled(changes[name], at, padding="zeros"))
     return Refined(
         {name: view[:, CHANNELS["warp"]] for name, view in views.items()},
         result,

@@ -56,7 +56,7 @@ class Corrector:
             eyes = ["right_eye", "left_eye"]
             both = self._net.eye(self._inputs(eyes, own, frame, alpha, shown), pose.expand(2, -1))
         for name, change in zip(["mouth", *eyes], [mouth[0], *both], strict=True):
-            _add(frame, own[name], change.numpy())
+            _change(frame, own[name], change.numpy())
 
     def _inputs(
         self, names: Sequence[str], own: dict[str, Patch], frame: Picture, alpha: Picture, shown: DriveFrame
@@ -71,9 +71,7 @@ class Corrector:
         return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255.0
 
 
-def _face(
-    frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, colours: Map, side: int
-) -> Picture:
+def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, colours: Map, side: int) -> Picture:
     """The face's part of a frame, shifted, its colours and its detail changed; maps are (C, h, w)."""
     import cv2
 
@@ -95,14 +93,17 @@ def _face(
     return np.asarray(cv2.add(part, cv2.accumulateProduct(gain, fine, change), dtype=cv2.CV_8U), np.uint8)
 
 
-def _add(frame: Picture, patch: Patch, change: Map) -> None:
-    """Add a part's change (3, h, w) to a frame, in place."""
+def _change(frame: Picture, patch: Patch, answer: Map) -> None:
+    """Change a part of a frame, in place, as `network.changed` by an answer (4, h, w)."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
-    frame[window] = cv2.add(frame[window], _spread(255.0 * change, patch, window), dtype=cv2.CV_8U)
+    # The share three times over, as all channels lose it.
+    added, share = (_spread(values, patch, window) for values in (255.0 * answer[:3], answer[[3, 3, 3]]))
+    part = frame[window]
+    frame[window] = cv2.add(cv2.accumulateProduct(part.astype(np.float32), 1.0 - share, added), 0.0, dtype=cv2.CV_8U)
 
 
 def _spread(values: Map, patch: Patch, window: tuple[slice, slice]) -> Map:

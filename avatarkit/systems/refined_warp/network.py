@@ -3,8 +3,9 @@
 A face net sees the whole face and gives a smooth shift, a smooth change of colours (light, folds, hidden sides) and how
 much of the detail that resampling took is to be given back. As all are smooth, the warp's own detail stays. Then a
 mouth net and an eye net, each at its part's own resolution, give changes of colour under a mask of their own: teeth,
-tongue, lids, irises. All end in layers that start at zero: before any training the warp passes unchanged, but for a
-little of its detail.
+tongue, lids, irises. Within openings they also say how much of what was drawn there is to be calmed first: seams
+between drawn teeth are finer than the part's pixels, and no change of colour could take them away. All end in layers
+that start at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 
-__all__ = ["FaceNet", "PartNet", "Refinement", "RefinementConfig", "detail"]
+__all__ = ["FaceNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
 
 MOST_SHIFT = 0.06
 """The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
@@ -29,8 +30,12 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.05
 """Of detail before any training: hardly any, so that a network that learns nothing changes nothing."""
-_NO_GAIN = -20.0
-"""Before its sigmoid."""
+START_CALM = 0.02
+"""Share of openings that is calmed before any training."""
+_CALM_REACH = 4
+"""Colours are calmed over so many pixels around, twice."""
+_NONE = -20.0
+"""Before a sigmoid: nothing."""
 _SLOPE = 0.2
 _POSE_RANGE = 2.0
 """Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
@@ -122,20 +127,31 @@ class FaceNet(nn.Module):
 
 
 class PartNet(nn.Module):
-    """What is added to the colours of a part, B x 3 x h x w."""
+    """How a part's colours change: by B x 4 x h x w, see `changed`."""
 
     def __init__(self, config: RefinementConfig) -> None:
-        """Build it; its answer is zero."""
+        """Build it; its answer is next to nothing."""
         super().__init__()
         self.trunk = _Trunk(6 + config.extra, config.widths)
         self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
+        self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
+        assert self.calm.bias is not None
+        self.calm.bias.data.fill_(math.log(START_CALM / (1.0 - START_CALM)))
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The change, nothing at the patch's edges."""
+        """What is added to the colours, and the share of them that goes first; nothing at the patch's edges."""
         fine, _ = self.trunk(x, pose)
-        change = F.pixel_shuffle(self.colours(fine), 2)
-        return change * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2)) * _window(change)
+        change = F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
+        opening = x[:, 3:4]
+        share = opening * torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
+        answer = torch.cat([change + share * _calmed(x[:, :3], opening), share], dim=1)
+        return answer * _window(answer)
+
+
+def changed(colours: Tensor, answer: Tensor) -> Tensor:
+    """Colours B x 3 x h x w after the answer of a `PartNet` at the same places."""
+    return colours * (1.0 - answer[:, 3:]) + answer[:, :3]
 
 
 class Refinement(nn.Module):
@@ -162,12 +178,14 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        for layer in (net.shift, net.colours) if part == "face" else (net.colours,):
+        for layer in (net.shift, net.colours) if part == "face" else (net.colours, net.calm):
             layer.weight.zero_()
             layer.bias.zero_()
+        # What a sigmoid follows.
         if part == "face":
-            assert self.face.colours.bias is not None
-            self.face.colours.bias[3] = _NO_GAIN
+            net.colours.bias[3] = _NONE
+        else:
+            net.calm.bias.fill_(_NONE)
 
     def pose(self, pose: Tensor) -> Tensor:
         """Poses (B, 3), rotation vectors, in units of what was learned."""
@@ -192,6 +210,14 @@ def _smooth(x: Tensor) -> Tensor:
     padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
     rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
     return F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
+
+
+def _calmed(colours: Tensor, opening: Tensor) -> Tensor:
+    """Colours B x 3 x h x w blurred within an opening B x 1 x h x w, nothing of its surroundings among them."""
+    both = torch.cat([colours * opening, opening], dim=1)
+    for _ in range(2):
+        both = F.avg_pool2d(both, 2 * _CALM_REACH + 1, stride=1, padding=_CALM_REACH)
+    return both[:, :3] / (both[:, 3:] + 1e-3)
 
 
 def _window(x: Tensor) -> Tensor:

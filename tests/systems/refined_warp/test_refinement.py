@@ -10,7 +10,7 @@ from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.losses import detail_loss, part_errors, pyramid_loss
-from avatarkit.systems.refined_warp.network import START_GAIN, Refinement, RefinementConfig, detail
+from avatarkit.systems.refined_warp.network import START_GAIN, Refinement, RefinementConfig, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES, patches
 from avatarkit.systems.refined_warp.samples import Sample
 from avatarkit.systems.refined_warp.training import Learner
@@ -89,6 +89,31 @@ def test_blur_costs_detail_and_perception() -> None:
     assert float(pyramid_loss(blurred, picture)) > float(pyramid_loss(picture + 0.01, picture))
 
 
+def test_silent_it_is_the_warp(samples: list[Sample]) -> None:
+    net = random_net()
+    for part in ("face", "mouth", "eye"):
+        net.silence(part)
+    refined = refine(net, batch_of(samples), jitter(4, None))
+    for name in ("mouth", "right_eye"):
+        torch.testing.assert_close(refined.result[name], refined.warp[name], atol=1e-4, rtol=0)
+
+
+def test_openings_alone_are_calmed() -> None:
+    net = Refinement(SMALL).mouth
+    assert net.calm.bias is not None
+    net.calm.bias.data.fill_(20.0)
+    stripes = (torch.arange(64) % 4 < 2).float().expand(1, 3, 64, 64).clone()
+    opening = torch.zeros(1, 1, 64, 64)
+    opening[..., 24:40, 16:48] = 1.0
+    stripes[:, 0] = torch.where(opening[:, 0] > 0, stripes[:, 0], 1.0)  # red around it, which must not come in
+    x = torch.cat([stripes, opening, torch.zeros(1, 2, 64, 64)], dim=1)
+    result = changed(stripes, net(x, torch.zeros(1, 3)))
+    inside = result[..., 26:38, 20:44]
+    torch.testing.assert_close(inside, torch.full_like(inside, 0.5), atol=0.07, rtol=0)
+    outside = (opening == 0).expand_as(result)
+    torch.testing.assert_close(result[outside], stripes[outside])
+
+
 def test_poses_count_within_what_was_learned() -> None:
     net = Refinement(SMALL)
     net.pose_mean.fill_(1.0)
@@ -101,5 +126,3 @@ def test_poses_count_within_what_was_learned() -> None:
 def test_sizes_that_cannot_be_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         RefinementConfig(**options)  # type: ignore[arg-type]
-
-
