@@ -103,7 +103,8 @@ def _change(frame: Picture, patch: Patch, answer: Map) -> None:
     # The share three times over, as all channels lose it.
     added, share = (_spread(values, patch, window) for values in (255.0 * answer[:3], answer[[3, 3, 3]]))
     part = frame[window]
-    frame[window] = cv2.add(cv2.accumulateProduct(part.astype(np.float32), 1.0 - share, added), 0.0, dtype=cv2.CV_8U)
+    change = cv2.subtract(added, cv2.multiply(part.astype(np.float32), share))
+    frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
 
 
 def _spread(values: Map, patch: Patch, window: tuple[slice, slice]) -> Map:
