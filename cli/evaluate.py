@@ -27,6 +27,13 @@ _EVERY = Annotated[int, typer.Option(min=1, metavar="N", help="Measure every Nth
 _MASKED = Annotated[bool, typer.Option("--masked/--raw", help="Also in face, ears and hair alone.")]
 _LIMIT = Annotated[int | None, typer.Option(min=1, metavar="N", show_default="all", help="Clips or pairs at most.")]
 _SEED = Annotated[int, typer.Option(help="Draws clips for --limit, and the bootstrap.")]
+_FRAMING = Annotated[
+    Literal["auto", "portrait", "head"],
+    typer.Option(
+        help="What all engines show: head and shoulders, or the head's square.",
+        show_default="head where an engine draws no more, else portrait",
+    ),
+]
 _PROTOCOL = Annotated[
     str | None, typer.Option(metavar="NAME", help="A published way to measure, such as megaportraits-self-512.")
 ]
@@ -52,6 +59,7 @@ def self_reenactment(
     size: _SIZE = 512,
     every: _EVERY = 1,
     masked: _MASKED = True,
+    framing: _FRAMING = "auto",
     limit: _LIMIT = None,
     seed: _SEED = 0,
     protocol: _PROTOCOL = None,
@@ -61,8 +69,8 @@ def self_reenactment(
 ) -> None:
     """Draw clips from their own first frames, and compare them with the clips."""
     _run(
-        "self", output, quiet, engine, clips=clips, split=split, size=size, every=every, masked=masked, limit=limit,
-        seed=seed, protocol=protocol, workers=workers, runner=runner,
+        "self", output, quiet, engine, clips=clips, split=split, size=size, every=every, masked=masked, framing=framing,
+        limit=limit, seed=seed, protocol=protocol, workers=workers, runner=runner,
     )  # fmt: skip
 
 
@@ -74,6 +82,7 @@ def cross_reenactment(
     size: _SIZE = 512,
     every: _EVERY = 1,
     fid: _FID = False,
+    framing: _FRAMING = "auto",
     limit: _LIMIT = None,
     seed: _SEED = 0,
     protocol: _PROTOCOL = None,
@@ -83,8 +92,8 @@ def cross_reenactment(
 ) -> None:
     """Draw all sources by all drivers, and measure identity, motion and what flickers."""
     _run(
-        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, fid=fid, limit=limit,
-        seed=seed, protocol=protocol, workers=workers, runner=runner,
+        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, fid=fid,
+        framing=framing, limit=limit, seed=seed, protocol=protocol, workers=workers, runner=runner,
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def reenact(
     inpaint: options.Inpaint = "auto",
     tracker: options.Tracker = "auto",
     size: options.Size = None,
+    framing: options.Framing = "auto",
     crop_scale: options.CropScale = 2.4,
     crop_offset: options.CropOffset = "0,0",
     head_room: options.HeadRoom = None,

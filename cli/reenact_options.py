@@ -222,6 +222,14 @@ Size = Annotated[
         rich_help_panel=PICTURE,
     ),
 ]
+Framing = Annotated[
+    Literal["auto", "portrait", "head"],
+    typer.Option(
+        help="portrait: head and shoulders; head: the square that networks draw, with any engine.",
+        show_default="portrait; head with networks",
+        rich_help_panel=PICTURE,
+    ),
+]
 CropScale = Annotated[
     float,
     typer.Option(

@@ -132,6 +132,7 @@ def check_filmed(config: ReenactConfig) -> None:
         f"--motion {motion.mode}": motion.mode != "relative",
         f"--region {motion.region}": motion.region == "pose",
         "--size": config.size is not None,
+        f"--framing {config.framing}": config.framing != AUTO,
         "--turntable": config.turntable is not None,
         "--preview": config.preview,
         "--layers": config.layers is not None,

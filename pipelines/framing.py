@@ -1,19 +1,24 @@
 """Which part of the source is drawn, and where the driver's picture lies in it."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import InputError
+from avatarkit.errors import InputError, UsageError
 from avatarkit.face.landmarks import MESH
 from avatarkit.geometry.crop import Crop, head_crop, union, with_head_room
+from avatarkit.head.coordinates import head_frame
+from avatarkit.head.framing import inside, wanted
 from avatarkit.head.square import Square, portrait_square
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer
-from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.reenact_config import HEAD, PORTRAIT, ReenactConfig
 from avatarkit.pipelines.source import Portrait
+from avatarkit.systems.protocol import Needs
 
 LEAST_INSIDE = 0.95
 """Share of the face's landmarks that must lie in the square that networks see."""
@@ -23,12 +28,35 @@ HEAD_BOX = np.array([[x, y, 0.0] for x in (-1.6, 1.6) for y in (-2.6, 1.5)])
 """Corners of a head with hair or a hat, in head coordinates."""
 
 
+def chosen_framing(config: ReenactConfig, needs: Needs) -> str:
+    """`PORTRAIT` or `HEAD`, as asked for, else as the engine with these needs draws.
+
+    Raises:
+        UsageError: a framing that the engine cannot have, or options that place another one.
+    """
+    if needs.square_px is None and config.framing != HEAD:
+        return PORTRAIT
+    if config.framing == PORTRAIT:
+        raise UsageError(
+            "--framing portrait: this engine draws the head's square alone; leave it out (--framing head shows the same"
+            " with any engine), or use --paste-back"
+        )
+    usual = ReenactConfig(None, None, config.output)
+    for field in ("crop_scale", "crop_offset", "head_room"):
+        if getattr(config, field) != getattr(usual, field):
+            option = f"--{field.replace('_', '-')}"
+            raise UsageError(f"{option}: the head's square has its own place and size; leave it out")
+    return HEAD
+
+
 def drawn_part(portrait: Portrait, motion: Motion | None, config: ReenactConfig) -> Crop:
-    """The part of the picture that is drawn: head and shoulders, with paste-back all that the head passes over.
+    """The part of the picture that is drawn, by the framing; with paste-back all that the head passes over.
 
     `motion` is the driver's; it is needed with paste-back alone.
     """
     width, height = portrait.size
+    if config.framing == HEAD:
+        return head_part(portrait.face.landmarks, width, height, None if config.paste_back else config.side)
     crop = head_crop(
         portrait.face.landmarks, width, height, config.side, margin=config.crop_scale, offset=config.crop_offset
     )
@@ -38,6 +66,13 @@ def drawn_part(portrait: Portrait, motion: Motion | None, config: ReenactConfig)
     path = Transfer(motion, portrait.landmarks, config.motion, framing(motion, portrait, whole, config))
     corners = np.concatenate([path.pose(i).apply(HEAD_BOX)[:, :2] for i in range(len(path))])
     return union(crop, corners, width, height)
+
+
+def part_around(square: Crop, portrait: Portrait, motion: Motion | None, config: ReenactConfig) -> Crop:
+    """With paste-back, what an engine draws that is not bound to the head's square; the square lies inside."""
+    wider = drawn_part(portrait, motion, replace(config, framing=PORTRAIT))
+    far = (square.left + square.width, square.top + square.height)
+    return union(wider, np.array([(square.left, square.top), far]), *portrait.size)
 
 
 def with_room(
@@ -69,18 +104,27 @@ def framing(motion: Motion, portrait: Portrait, drawn: Crop, config: ReenactConf
         left, top = (width - scale * motion.width) / 2.0, (height - scale * motion.height) / 2.0
         half = (scale - 1.0) / 2.0
         return Framing(scale, left + half - drawn.left, top + half - drawn.top)
-    window = head_crop(landmarks_of(motion, 0), motion.width, motion.height, max(drawn.shown))
+    part = head_part if config.framing == HEAD else head_crop
+    window = part(landmarks_of(motion, 0), motion.width, motion.height, max(drawn.shown))
     corner = window.to_crop(np.zeros((1, 2)))[0]
     return Framing(window.scale, float(corner[0]), float(corner[1]))
 
 
-def head_square(portrait: Portrait, size: int, where: str) -> tuple[Square, Crop]:
-    """A head as networks see it, `size` pixels a side, and where in the picture that square lies.
+def head_part(landmarks: NDArray[np.floating[Any]], width: int, height: int, size: int | None) -> Crop:
+    """The square of a head in a picture of that size, of whole pixels, shown at `size`; None as it is."""
+    window = inside(wanted(head_frame(landmarks)), 0.0, 0.0, width, height)
+    side = int(window.side)
+    left, top = min(round(window.left), width - side), min(round(window.top), height - side)
+    return Crop.square(float(left), float(top), float(side), size or side)
+
+
+def head_square(portrait: Portrait, size: int, where: str) -> Square:
+    """A head as networks see it, `size` pixels a side.
 
     Raises:
         InputError: the picture, named by `where`, has no room for a square with the face inside.
     """
-    square, crop = portrait_square(portrait.picture, portrait.face.landmarks, size)
+    square, _ = portrait_square(portrait.picture, portrait.face.landmarks, size)
     face = square.landmarks[:MESH, :2]
     inside = float(((face > -0.5) & (face < size - 0.5)).all(axis=1).mean())
     if inside < LEAST_INSIDE:
@@ -88,14 +132,4 @@ def head_square(portrait: Portrait, size: int, where: str) -> tuple[Square, Crop
             f"{where}: the head cannot be framed, the picture's edge cuts the face; use a picture with room"
             " around the head"
         )
-    return square, crop
-
-
-def drawn_square(portrait: Portrait, size: int, config: ReenactConfig) -> tuple[Square, Crop]:
-    """The source's `head_square`, and the part of the picture that is drawn. Raises as it."""
-    square, result = head_square(portrait, size, str(config.source))
-    width, height = portrait.size
-    side = float(int(result.width))
-    left, top = min(round(result.left), width - side), min(round(result.top), height - side)
-    shown = int(side) if config.paste_back else config.side
-    return square, Crop.square(left, top, side, shown)
+    return square

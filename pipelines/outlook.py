@@ -10,7 +10,7 @@ from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.head.coordinates import eye_opening, head_frame, mouth_opening
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.transfer import Transfer
-from avatarkit.pipelines.reenact_config import ReenactConfig
+from avatarkit.pipelines.reenact_config import HEAD, ReenactConfig
 from avatarkit.pipelines.source import Portrait, Source
 from avatarkit.systems.protocol import SourceLayers
 
@@ -94,7 +94,10 @@ def about_layers(source: Source, config: ReenactConfig) -> Iterator[str]:
         return
     crop, width = source.crop, source.portrait.size[0]
     inside = {"top": crop.top > 0, "left": crop.left > 0, "right": crop.left + crop.width < width}
-    what = "a larger --crop-scale" if all(inside[side] for side in sides) else "a picture with room around the head"
+    beyond = all(inside[side] for side in sides)
+    if beyond and config.framing == HEAD:
+        return
+    what = "a larger --crop-scale" if beyond else "a picture with room around the head"
     yield (
         f"{config.source_name}: the head reaches the {' and the '.join(sides)} of what is drawn, and what lies beyond"
         f" is missing when it moves; use {what}, or less motion (--strength 0.5)"

@@ -24,7 +24,7 @@ from avatarkit.pipelines.engines import (
     given_for,
 )
 from avatarkit.pipelines.filmed import FilmedSource, check_filmed, is_film
-from avatarkit.pipelines.framing import drawn_part, drawn_square, framing
+from avatarkit.pipelines.framing import chosen_framing, drawn_part, framing
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -91,12 +91,13 @@ def make_ready(
     if is_film(config.source):
         check_filmed(config)
         return _filmed(config, opened, studio, progress, timer)
-    config, square_px = _sized(config, opened), opened.needs.square_px
+    config, square_px = _settled(config, opened), opened.needs.square_px
     with timer.stage("source"):
         progress.stage("source", None)
         portrait = None if config.source is None else studio.portrait(config)
-        for line in _about_portrait(portrait, square_px, config):
-            progress.notice(line)
+        if portrait is not None:
+            for line in about_source(portrait, drawn_part(portrait, None, config), config):
+                progress.notice(line)
     # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
     with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
         early = None
@@ -134,7 +135,7 @@ def get_ready(part: str, config: ReenactConfig, studio: Studio, progress: Progre
     if part == "driver":
         _driver(studio, None, engine, config, progress)
         return
-    config = _sized(config, engine)
+    config = _settled(config, engine)
     portrait = None if config.source is None else studio.portrait(config)
     if not config.paste_back:
         studio.source(config, portrait, None, parse_background(config.background), engine.needs.square_px)
@@ -156,15 +157,10 @@ def _filmed(
     return ReadyPair(config, source, driver, engine, source.shots[0].transfer, Render(), ())
 
 
-def _sized(config: ReenactConfig, engine: Engine) -> ReenactConfig:
-    """The configuration with the size of its output, the engine's own where none is asked for."""
-    return config if config.size is not None else replace(config, size=engine.needs.drawn_px or config.side)
-
-
-def _about_portrait(portrait: Portrait | None, square_px: int | None, config: ReenactConfig) -> Iterator[str]:
-    if portrait is not None:
-        framed = None if square_px is None else drawn_square(portrait, square_px, config)[1]
-        yield from about_source(portrait, framed or drawn_part(portrait, None, config), config)
+def _settled(config: ReenactConfig, engine: Engine) -> ReenactConfig:
+    """The configuration with size and framing of its output, the engine's own where none are asked for."""
+    size = config.size or engine.needs.drawn_px or config.side
+    return replace(config, size=size, framing=chosen_framing(config, engine.needs))
 
 
 def _driver(

@@ -22,6 +22,9 @@ CROP_SCALES = (1.2, 8.0)
 """Least and largest side of the drawn square, in heights of the face."""
 MOST_HEAD_ROOM = 0.4
 """Of the drawn square's side; more would leave no place for the face."""
+PORTRAIT, HEAD = "portrait", "head"
+FRAMINGS = (AUTO, PORTRAIT, HEAD)
+"""What finished frames show: head and shoulders, or the square of the head that networks see."""
 MOST_OFFSET = 0.5
 """Furthest that the face is moved from its usual place, in sides of the drawn square."""
 
@@ -37,7 +40,7 @@ class ReenactConfig:
     crf: the encoder's quality, None for its usual one. crop_scale: side of the drawn square in heights of the face.
     crop_offset: how far the face is moved from its usual place in the square, to the right and down, in sides of the
     square. head_room: least space above the hair, in sides of the square, None for any. audio: sound to use instead of
-    the driver's.
+    the driver's. framing: see `FRAMINGS`; "auto" for head and shoulders, with networks the square that they draw.
     label: a visible mark in every frame. sign: certificate and key of a C2PA manifest, PEM; tsa: address of its time
     stamps. cache: a folder where what is made of sources and drivers is kept; None keeps nothing.
     preview: write one picture of a few frames instead of the video. checkpoint, avatar, device, precision, compile: of
@@ -55,6 +58,7 @@ class ReenactConfig:
     on_missing: str = "interpolate"
     part: DriverPart = field(default_factory=DriverPart)
     size: int | None = None
+    framing: str = AUTO
     crop_scale: float = 2.4
     crop_offset: tuple[float, float] = (0.0, 0.0)
     head_room: float | None = None
@@ -138,6 +142,10 @@ def checked_look(config: ReenactConfig) -> BackgroundSpec:
         raise UsageError(f"--on-missing {config.on_missing}: use one of {', '.join(ON_MISSING)}")
     if not 64 <= config.side <= 8192 or config.side % 2:
         raise UsageError(f"--size {config.size}: use an even number from 64 to 8192")
+    if config.framing not in FRAMINGS:
+        raise UsageError(f"--framing {config.framing}: use one of {', '.join(FRAMINGS)}")
+    if config.framing != AUTO and config.paste_back:
+        raise UsageError("--framing: --paste-back shows the whole picture; leave one of them out")
     if not CROP_SCALES[0] <= config.crop_scale <= CROP_SCALES[1]:
         raise UsageError(f"--crop-scale {config.crop_scale:g}: use a number from {CROP_SCALES[0]} to {CROP_SCALES[1]}")
     if max(map(abs, config.crop_offset)) > MOST_OFFSET:

@@ -81,7 +81,7 @@ def rendered(
         if cuts_out:
             assert alpha is not None
             frame = foreground_colors(frame, alpha.astype(np.float32) / np.float32(255.0))
-        apart = laid_over(frame, alpha, None, source.frame_size, True) if render.apart else None
+        apart = laid_over(frame, alpha, None, source.layer_size, True) if render.apart else None
         return Finished(source.finish(frame, alpha), apart)
 
     batches = batched(order, engine.needs.at_once)

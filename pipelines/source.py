@@ -118,6 +118,7 @@ class Source:
         background: what stands behind the subject.
         tools: matting and inpainting, used where the background asks for them.
         square: the head as networks see it, for engines that ask for it.
+        around: with paste-back, a larger part whose matte and plate are made; None for the crop's own.
 
     Attributes `matting` and `inpainting` name what ran, or "none"; `advice` says what would be better.
     """
@@ -131,6 +132,7 @@ class Source:
         *,
         paste_back: bool = False,
         square: Square | None = None,
+        around: Crop | None = None,
     ) -> None:
         self.portrait, self.crop = portrait, crop
         self._paste_back, self._kind = paste_back, background.kind
@@ -138,30 +140,30 @@ class Source:
         picture = portrait.picture
         # With paste-back the matte must reach beyond the crop wherever the background is exchanged.
         whole = paste_back and self._kind in ("color", "image", "transparent")
+        # What networks draw comes with surroundings of its own, which "keep" keeps.
+        kept = self._kind == "keep" and square is not None
         # Without it the drawn part moves on its own, and shows what lies around it in the picture.
-        wide = not paste_back and square is None
-        outer = crop.grown(WIDER, portrait.size) if wide else crop
+        wide = not paste_back and not kept
+        outer = crop.grown(WIDER, portrait.size) if wide else around or crop
         inside = crop.window if whole else crop.within(outer)
         part = picture if whole else cut(picture, outer)
         if wide:
             part[inside] = cut(picture, crop)
         marks = portrait.landmarks if whole else outer.to_crop(portrait.landmarks)
-        # What networks draw comes with surroundings of its own, which "keep" keeps.
-        kept = self._kind == "keep" and square is not None
         if kept:
             alpha = np.ones(part.shape[:2], np.float32)
         else:
             alpha = self._matte(part, marks, None if whole else outer, tools)
         if kept:
-            foreground, around = part, alpha
+            foreground, taken = part, alpha
         elif self._kind == "keep":
             # The subject takes a soft rim of its surroundings along, so that no outline is cut; all else stays.
-            foreground, around = part, with_rim(alpha, self._plate_margin, round(RIM * max(crop.shown)))
+            foreground, taken = part, with_rim(alpha, self._plate_margin, round(RIM * max(crop.shown)))
         else:
-            foreground, around = tools.foreground(part, alpha), alpha
+            foreground, taken = tools.foreground(part, alpha), alpha
         seen = inside if wide else np.s_[:, :]
         behind = None if kept else self._background(background, part[seen], alpha[seen], tools)
-        alpha = around
+        alpha = taken
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         self.background = behind if behind is None or wide else behind[inside]
         self.advice = tuple(tools.advice)
@@ -185,6 +187,11 @@ class Source:
     def frame_size(self) -> tuple[int, int]:
         """Width and height of finished frames."""
         return self.portrait.size if self._paste_back else self.crop.shown
+
+    @property
+    def layer_size(self) -> tuple[int, int]:
+        """Width and height of what is drawn, and of the plate behind it, as shown."""
+        return self.crop.shown
 
     @property
     def frame_side(self) -> int:
@@ -264,7 +271,8 @@ class Unseen:
     advice: tuple[str, ...] = ()
 
     def __init__(self, size: int, background: BackgroundSpec) -> None:
-        self.frame_size, self.frame_side = (size, size), size
+        self.frame_size = self.layer_size = size, size
+        self.frame_side = size
         self.transparent = background.kind == "transparent"
         self.background = load_background(background, size, size, read_image)
         self.shown = np.zeros((size, size, 3), np.uint8)

@@ -28,7 +28,7 @@ from avatarkit.motion.file import read_motion, write_motion
 from avatarkit.motion.squares import Squares
 from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_driver
 from avatarkit.pipelines.engines import AVATAR, Given, checkpoint_hashes, open_engine
-from avatarkit.pipelines.framing import drawn_part, drawn_square, with_room
+from avatarkit.pipelines.framing import drawn_part, head_square, part_around, with_room
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.source import Portrait, Source, Unseen, avatar_portrait, open_portrait, read_portrait
@@ -197,17 +197,19 @@ class Studio:
             return Unseen(config.side, background)
 
         def get() -> Source:
-            tools, square, crop = self.tools(config), None, None
+            tools, square = self.tools(config), None
             if square_px is not None:
-                square, crop = drawn_square(portrait, square_px, config)
+                square = head_square(portrait, square_px, str(config.source))
                 # As datasets have it: networks see a source without its background.
                 square = replace(square, matte=levels(tools.frame_matting.matte(square.picture, square.landmarks)))
-            crop = crop or drawn_part(portrait, motion, config)
-            if config.head_room is not None and square is None:
+            crop = drawn_part(portrait, motion, config)
+            if config.head_room is not None:
                 crop = with_room(
                     crop, portrait, config.head_room, lambda picture: tools.matte(picture, portrait.landmarks)[0]
                 )
-            return Source(portrait, crop, background, tools, paste_back=config.paste_back, square=square)
+            # The plate is that of any other engine, which draws more of the picture.
+            around = part_around(crop, portrait, motion, config) if config.paste_back and square is not None else None
+            return Source(portrait, crop, background, tools, paste_back=config.paste_back, square=square, around=around)
 
         key = self._look(config, background, square_px)
         return get() if config.paste_back else self._remembered("source", key, get)
@@ -241,7 +243,7 @@ class Studio:
         """All that decides a source's layers, and the preparation of an engine without networks."""
         assert config.source is not None
         behind = self.digest(background.image) if background.image else config.background
-        drawn = (config.side, config.crop_scale, config.crop_offset, config.head_room, square_px)
+        drawn = (config.side, config.framing, config.crop_scale, config.crop_offset, config.head_room, square_px)
         tools = (config.tracker, config.matting, config.inpaint)
         return (self.digest(config.source), config.face, behind, drawn, tools)
 

@@ -189,7 +189,7 @@ def input_key(part: str, config: ReenactConfig) -> str:
     if part == "driver":
         values = (config.driver, config.driver_face, config.part, config.on_missing, config.tracker)
     else:
-        framed = (config.size, config.crop_scale, config.crop_offset, config.head_room)
+        framed = (config.size, config.framing, config.crop_scale, config.crop_offset, config.head_room)
         drawn = (*framed, config.background, config.paste_back)
         values = (config.source, config.face, config.tracker, config.matting, config.inpaint, *drawn)
     return digest_of({"part": part, "values": [str(value) for value in values]})[:32]

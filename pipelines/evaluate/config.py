@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatarkit.data.clip import Split
-from avatarkit.errors import UsageError
+from avatarkit.errors import AvatarkitError, UsageError
+from avatarkit.pipelines.engines import choose_engine, given_checkpoints
 from avatarkit.pipelines.evaluate.cases import SIZES
 from avatarkit.pipelines.evaluate.measure import MeasureOptions
 from avatarkit.pipelines.evaluate.protocols import PROTOCOLS, Kind
+from avatarkit.pipelines.reenact_config import FRAMINGS, HEAD
+from avatarkit.weights.choice import AUTO
 from avatarkit.work.task import Runner
 
 WORK = ".evaluate"
@@ -23,6 +26,14 @@ class Method:
     name: str
     engine: str
     checkpoints: tuple[Path, ...] = ()
+
+    @property
+    def draws_squares(self) -> bool:
+        """Whether it draws the squares of heads alone; False where it cannot draw at all."""
+        try:
+            return choose_engine(self.engine, given_checkpoints(self.checkpoints)).pixels
+        except AvatarkitError:
+            return False
 
     @staticmethod
     def read(text: str) -> Method:
@@ -43,6 +54,7 @@ class EvaluateConfig:
     `stored_clips`. sources, drivers: of `cross`. pairs: of `videos`. methods: what draws.
     protocol: sets size, every, fid and, where none is given, limit. masked: also in face, ears and hair. fid: also FID,
     of cross-reenactment and videos.
+    framing: what all methods show, see `reenact_config.FRAMINGS`; by itself the head where one of them draws no more.
     limit: clips or pairs at most, drawn by the seed. workers: processes. runner: where they run.
     """
 
@@ -59,6 +71,7 @@ class EvaluateConfig:
     every: int = 1
     masked: bool = True
     fid: bool = False
+    framing: str = AUTO
     limit: int | None = None
     seed: int = 0
     workers: int = 1
@@ -72,6 +85,8 @@ class EvaluateConfig:
             raise UsageError(f"--protocol {self.protocol}: belongs to evaluate {PROTOCOLS[self.protocol].kind}")
         if not SIZES[0] <= self.size <= SIZES[1] or self.size % 2:
             raise UsageError(f"--size {self.size}: use an even number from {SIZES[0]} to {SIZES[1]}")
+        if self.framing not in FRAMINGS:
+            raise UsageError(f"--framing {self.framing}: use one of {', '.join(FRAMINGS)}")
         if self.every < 1 or self.workers < 1 or (self.limit is not None and self.limit < 1):
             raise UsageError("--every, --workers and --limit: use numbers from 1 up")
         if self.fid and self.kind == "self":
@@ -79,6 +94,11 @@ class EvaluateConfig:
         names = [method.name for method in self.methods]
         if len(set(names)) != len(names):
             raise UsageError(f"--engine: two are called {names[0]}; name them: NAME=ENGINE:CHECKPOINT")
+
+    @property
+    def shown(self) -> str:
+        """The framing of all methods: their figures are of the same part of a picture."""
+        return HEAD if self.framing == AUTO and any(method.draws_squares for method in self.methods) else self.framing
 
     @property
     def most(self) -> int | None:

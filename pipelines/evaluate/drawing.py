@@ -163,6 +163,7 @@ def _reenactment(config: EvaluateConfig, method: Method, source: Path, driver: P
         output,
         motion=MotionConfig(mode="absolute" if own else "relative"),
         size=config.measured.size,
+        framing=config.shown,
         background="keep" if own and not method.checkpoints else "plate",
         engine=method.engine,
         checkpoint=tuple(method.checkpoints),

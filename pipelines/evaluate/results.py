@@ -80,7 +80,7 @@ def results_of(config: EvaluateConfig, given: Given, clips: Sequence[Mapping[str
         "version": VERSION,
         "kind": config.kind,
         "protocol": asdict(protocol) if protocol else None,
-        "options": asdict(config.measured),
+        "options": {**asdict(config.measured), "framing": config.shown},
         "seed": config.seed,
         "choices": dict(clips[0]["choices"]) if clips else {},
         "versions": {name: version for name, version in versions().items() if name in ("avatarkit", "python", "numpy")},

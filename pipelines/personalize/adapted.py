@@ -132,7 +132,7 @@ def _source_square(kept: Mapping[str, NDArray[Any]], footage: Footage, size: int
     """The square that engines will cut from what the avatar keeps."""
     where = f"frame {footage.frame} of {footage.takes[footage.number].driver.path}"
     face = face_from_landmarks(kept["landmarks"], 1.0)
-    return head_square(Portrait(kept["picture"], kept["alpha"], face, 1, footage.portrait.tracker), size, where)[0]
+    return head_square(Portrait(kept["picture"], kept["alpha"], face, 1, footage.portrait.tracker), size, where)
 
 
 def _squares(takes: Sequence[Take], *, held_out: bool) -> Iterator[Square]:

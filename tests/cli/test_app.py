@@ -113,6 +113,7 @@ def test_defaults(reenacted: list[SimpleNamespace], capsys: pytest.CaptureFixtur
         "on_missing": "interpolate",
         "part": DriverPart(),
         "size": None,
+        "framing": "auto",
         "crop_scale": 2.4,
         "crop_offset": (0.0, 0.0),
         "head_room": None,

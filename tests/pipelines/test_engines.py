@@ -12,24 +12,27 @@ import numpy as np
 import pytest
 import torch
 
+from avatarkit.background.spec import parse_background
 from avatarkit.checkpoint import Checkpoint, Meta, write_checkpoint
 from avatarkit.errors import AvatarkitError, InputError, UsageError
 from avatarkit.media.decode import FrameReader
-from avatarkit.media.image import read_image
+from avatarkit.media.image import read_image, write_image
 from avatarkit.media.probe import probe
 from avatarkit.motion.config import MotionConfig
 from avatarkit.nets.plain import to_plain
 from avatarkit.pipelines.batch import BatchOptions, Job
 from avatarkit.pipelines.batch.plan import make_plan
+from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.export import export
 from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.provenance.inspection import inspect_file
-from avatarkit.pipelines.ready import get_ready
+from avatarkit.pipelines.ready import get_ready, make_ready
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.report import ReenactReport
+from avatarkit.pipelines.source import Source
 from avatarkit.pipelines.studio import Studio
-from avatarkit.runtime import NullProgress
+from avatarkit.runtime import NullProgress, StageTimer
 from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
 from avatarkit.systems.megaportraits import build
 from avatarkit.systems.megaportraits.config import PRESETS
@@ -127,38 +130,65 @@ def known() -> dict[str, Result]:
     return {}
 
 
-@pytest.mark.parametrize("name", ["enhanced", "student", "exported", "portrait", "windows", "avatar"])
+@pytest.mark.parametrize(
+    "name", ["base", "enhanced", "student", "exported", "portrait", "windows", "avatar", "avatar, wider"]
+)
 def test_each_engine_keeps_frames_rate_sound_and_background(
     run: Run, tmp_path: Path, checkpoints: dict[str, Checkpoint], avatar: Path, known: dict[str, Result], name: str
 ) -> None:
-    """Those of the warp engine; where networks draw, their square is what is seen of the plate, the same for all."""
+    """Those of the warp engine in the same framing, the background pixel for pixel where neither draws anyone."""
     engines: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {
-        "warp": ((), {}),
+        "warp": ((), {"framing": "head"}),
         "base": (("base",), {}),
         "enhanced": (("base", "enhancer"), {}),
         "student": (("student",), {"avatar": "ann"}),
         "exported": ((), {"checkpoint": (tmp_path / "ann.onnx",)}),
         "portrait": (("meta",), {}),
         "windows": (("meta", "temporal"), {}),
-        "avatar": ((), {"source": avatar}),
-        "avatar, warped": ((), {"source": avatar, "engine": "warp"}),
+        "avatar": ((), {"source": avatar, "framing": "head"}),
+        "avatar, wider": ((), {"source": avatar}),
+        "warp, wider": ((), {"source": avatar, "engine": "warp"}),
+        "warp, avatar": ((), {"source": avatar, "engine": "warp", "framing": "head"}),
     }
     if name == "exported":
         export(checkpoints["student"].folder, tmp_path / "ann.onnx", ("ann",))
-    beside = "avatar, warped" if name == "avatar" else "base"
-    for other in ("warp", beside, name):
+    beside = {"avatar": "warp, avatar", "avatar, wider": "warp, wider"}.get(name, "warp")
+    for other in (beside, name):
         if other not in known:
             stages, options = engines[other]
             known[other] = result(run, tmp_path / other, stages, **options)
     found, same = known[name], known[beside]
-    assert found.facts == same.facts == known["warp"].facts
+    assert found.facts == same.facts
     assert found.facts["frames"] == 25
     np.testing.assert_array_equal(found.plate, same.plate)
     behind = found.behind & same.behind
     if name not in ("portrait", "windows"):  # untrained, they draw what the matting takes for a person all over
         assert behind.sum() > 500
         assert np.abs(found.frames.astype(int) - same.frames)[:, behind].mean() < 1  # the codec's
-    assert found.drawn_px == {"enhanced": 128, "windows": 128, "avatar": None}.get(name, 64)
+    assert found.drawn_px == {"enhanced": 128, "windows": 128}.get(name, None if beside != "warp" else 64)
+
+
+def test_paste_back_has_one_background_whatever_draws(
+    grace_hopper_path: Path, driver: Path, checkpoints: dict[str, Checkpoint], tmp_path: Path
+) -> None:
+    """Networks draw less of the picture than the warp engine; the plate behind them is a part of the same one."""
+    small = np.ascontiguousarray(read_image(grace_hopper_path)[::2, ::2])
+    write_image(tmp_path / "small.png", small)
+    part = DriverPart(0.0, 0.3)
+    config = ReenactConfig(tmp_path / "small.png", driver, tmp_path / "o.mp4", paste_back=True, part=part, device="cpu")
+    whole = []
+    with Studio(keep=2) as studio:
+        for stages in ((), ("base",)):
+            given = replace(config, checkpoint=tuple(checkpoints[stage].folder for stage in stages))
+            pair = make_ready(given, parse_background("plate"), studio, NullProgress(), StageTimer())
+            assert isinstance(pair.source, Source)
+            assert pair.source.background is not None
+            crop = pair.source.crop
+            assert pair.source.layer_size == crop.shown == pair.source.background.shape[1::-1]
+            whole.append(small.copy())
+            whole[-1][crop.window] = pair.source.background
+    np.testing.assert_array_equal(whole[0][crop.window], whole[1][crop.window])
+    assert (whole[1] != small).any()
 
 
 def test_the_summary_says_what_was_drawn_and_what_enlarged(run: Run) -> None:
@@ -290,6 +320,11 @@ def test_what_cannot_be_is_refused_in_a_line(
         (InputError, "is a motion file and holds no pictures", ("base",), {"driver": motion_file}),
         (UsageError, "give a portrait and a driver", ("base",), {"source": None}),
         (UsageError, "leave out", (), {"turntable": 15.0}),
+        (UsageError, "--framing portrait: this engine draws the head's square", ("base",), {"framing": "portrait"}),
+        (UsageError, "--crop-scale: the head's square has its own place", ("base",), {"crop_scale": 2.0}),
+        (UsageError, "--head-room: the head's square has its own place", (), {"framing": "head", "head_room": 0.1}),
+        (UsageError, "--framing: --paste-back shows", (), {"framing": "head", "paste_back": True}),
+        (UsageError, "--framing face: use one of auto, portrait, head", (), {"framing": "face"}),
         (InputError, "reads version 1", (), {"checkpoint": (older,)}),
         (InputError, "no such file", (), {"checkpoint": (tmp_path / "none.onnx",)}),
     ]
@@ -301,8 +336,6 @@ def test_what_cannot_be_is_refused_in_a_line(
 
 
 def test_a_head_that_cannot_be_framed(run: Run, tmp_path: Path, grace_hopper_path: Path) -> None:
-    from avatarkit.media.image import write_image
-
     picture = read_image(grace_hopper_path)
     cut = tmp_path / "cut.png"
     height, width = picture.shape[:2]

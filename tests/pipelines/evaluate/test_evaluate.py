@@ -193,6 +193,7 @@ def test_rows_that_cannot_be_read_are_refused_alone(tmp_path: Path) -> None:
         ({"protocol": "paper"}, "--protocol paper: use one of"),
         ({"protocol": "megaportraits-cross-512"}, "belongs to evaluate cross"),
         ({"size": 63}, "--size 63"),
+        ({"framing": "face"}, "--framing face: use one of auto"),
         ({"fid": True}, "--fid: belongs to evaluate cross"),
         ({"methods": (Method("a", "warp"), Method("a", "warp"))}, "two are called a"),
     ],

@@ -16,7 +16,7 @@ from avatarkit.nets.count import parameters_of
 from avatarkit.nets.plain import to_plain
 from avatarkit.pipelines.evaluate import cost
 from avatarkit.pipelines.evaluate.cost import cost_of
-from avatarkit.pipelines.evaluate.run import EvaluateConfig, evaluate
+from avatarkit.pipelines.evaluate.run import EvaluateConfig, Method, evaluate
 from avatarkit.pipelines.evaluate.stored import is_dataset, stored_clips
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
@@ -85,3 +85,8 @@ def test_networks_of_a_frame_are_counted_once_and_by_the_frame(
     assert seen.flops > 1e6
     monkeypatch.setattr(cost, "make_ready", None)  # whoever counted again would fail
     assert cost_of(config, tmp_path / "cache", tmp_path / "marks") == seen
+    # All engines of an evaluation show what each of them can.
+    warp, base = Method("warp", "warp"), Method("base", "auto", (checkpoint.folder,))
+    shown = [EvaluateConfig("cross", tmp_path, given).shown for given in ((warp,), (warp, base), (base,))]
+    assert shown == ["auto", "head", "head"]
+    assert EvaluateConfig("cross", tmp_path, (warp,), framing="portrait").shown == "portrait"
