@@ -5,20 +5,23 @@
 
 `self` makes OUT/NAME.avatar of the first 80 % of each video (the shortest one's) and measures the rest: both engines
 draw the avatar's own source frame, driven by what is held out, at 1024 px; compared is the face, forehead to chin and
-ear to ear, at 256 px. `cross` drives the avatars in OUT by other people. OUT/NAME.png shows mouths and eyes, truth over
-warp over avatar.
+ear to ear, at 256 px. OUT/NAME.png shows mouths and eyes, truth over warp over avatar. `cross` drives the avatars in
+OUT by other people, and makes OUT/blind: the same moments of both engines, first and second by lot, to be judged by
+somebody who has not seen OUT/cross.json, which says which is which.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,8 +37,9 @@ from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice
 from avatarkit.geometry.crop import head_crop
 from avatarkit.media.probe import probe
+from avatarkit.metrics.artefacts import compensated_difference
 from avatarkit.metrics.lpips import LPIPS
-from avatarkit.metrics.motion import correlation, jitter, openings
+from avatarkit.metrics.motion import correlation, openings
 from avatarkit.motion.columns import TRACKED
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
@@ -63,6 +67,7 @@ LIPS_PX, EYES_PX = 5, 3
 """What the boxes of the regions leave around lips and lids, at 256 px (as MetaPortrait's losses)."""
 LIPS = [*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]
 EVERY = 2
+CROSS_EVERY, CROSS_SECONDS, MOMENTS = 4, 6.0, 6
 
 
 class Said(NullProgress):
@@ -253,39 +258,64 @@ def table(folder: Path) -> str:
 
 
 def run_cross(args: argparse.Namespace) -> None:
-    """Correlations and unrest of both engines, avatars by other people's drivers."""
+    """Correlations and unrest of both engines, avatars by other people's drivers; and pictures to judge."""
     avatars = sorted(args.out.glob("*.avatar"))
     pairs = [(avatar, Path(driver)) for driver in args.items for avatar in avatars if avatar.stem not in driver]
-    rows = []
+    lot = random.Random(0)
+    lot.shuffle(pairs)
+    blind = args.out / "blind"
+    blind.mkdir(exist_ok=True)
+    rows: list[dict[str, Any]] = []
     with closing(open_tracker()) as tracker:
-        for avatar, path in pairs[:: max(1, len(pairs) // args.limit)][: args.limit]:
+        for avatar, path in pairs[: args.limit]:
             try:
-                row = crossed(avatar, path, tracker)
+                row, sheets = crossed(avatar, path, tracker)
             except AvatarkitError as error:
                 print(f"  {error}", file=sys.stderr)
                 continue
-            rows.append({"avatar": avatar.stem, "driver": path.stem, **row})
+            order = lot.sample(list(sheets), 2)
+            for place, name in enumerate(order, 1):
+                cv2.imwrite(str(blind / f"{len(rows):02}-{place}.png"), sheets[name][..., ::-1])
+            rows.append({"avatar": avatar.stem, "driver": path.stem, "order": order, **row})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     (args.out / "cross.json").write_text(json.dumps(rows, indent=1))
-    for key in ("r_mouth", "r_eye", "jitter"):
-        differences = [row["avatar_" + key] - row["warp_" + key] for row in rows if row["warp_" + key] is not None]
-        print(f"{key}: avatar less warp: median {median(differences):+.3f}, lowest {min(differences):+.3f}")
+    for key in ("r_mouth", "r_eye", "difference"):
+        gaps = [row["avatar_" + key] - row["warp_" + key] for row in rows if row["warp_" + key] is not None]
+        print(f"{key}: avatar less warp: median {median(gaps):+.3f}, from {min(gaps):+.3f} to {max(gaps):+.3f}")
 
 
-def crossed(avatar: Path, path: Path, tracker: FaceTracker) -> dict[str, float | None]:
-    """Figures of both engines for one driver of another person."""
+def crossed(
+    avatar: Path, path: Path, tracker: FaceTracker
+) -> tuple[dict[str, float | None], dict[str, Picture]]:
+    """Figures of both engines for one driver of another person, and a sheet of each: mouths and eyes."""
     source, engines = opened(avatar)
-    driver = load_driver(path, tracker, FaceChoice(), "hold", NullProgress(), DriverPart(0.0, 6.0))
+    warp = engines["warp"]
+    assert isinstance(warp, WarpEngine)
+    driver = load_driver(path, tracker, FaceChoice(), "hold", NullProgress(), DriverPart(0.0, CROSS_SECONDS))
     transfer = Transfer(
         driver.motion, source.layers.landmarks, MotionConfig(), Framing(1.0, 0.0, 0.0), source.portrait.covered
     )
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("truth", *engines)}
+    faces: dict[str, list[Picture]] = {name: [] for name in engines}
+    unrest: dict[str, list[float]] = {name: [] for name in engines}
+    columns: dict[str, list[Picture]] = {name: [] for name in engines}
+    moments = np.linspace(0, len(driver.motion) - 1, MOMENTS + 1).astype(int)[1:] // CROSS_EVERY * CROSS_EVERY
     for number, picture in enumerate(_square(driver.frames(TRACKING_SIDE_PX))):
-        if number % EVERY:
+        if number % CROSS_EVERY > 1:
             continue
-        pictures = {"truth": picture}
         frame = transfer.frame(number)
-        pictures |= {name: source.finish(*engine.drive([frame])[0]) for name, engine in engines.items()}
+        pictures = {name: source.finish(*engine.drive([frame])[0]) for name, engine in engines.items()}
+        shown = warp.eased(frame)
+        for name, drawn in pictures.items():
+            faces[name].append(_face(shown).cut(drawn, (FACE, FACE)))
+            if number % CROSS_EVERY:
+                unrest[name].append(compensated_difference(*faces[name][-2:]))
+        if number % CROSS_EVERY:
+            continue
+        if number in moments:
+            for name, drawn in pictures.items():
+                columns[name].append(column({name: drawn}, {}, shown))
+        pictures["truth"] = picture
         marks = {name: track(tracker, drawn) for name, drawn in pictures.items()}
         if all(points is not None for points in marks.values()):
             for name, points in marks.items():
@@ -297,8 +327,8 @@ def crossed(avatar: Path, path: Path, tracker: FaceTracker) -> dict[str, float |
         own = openings(track_of)
         row[f"{name}_r_mouth"] = correlation(own["mouth"], wanted["mouth"])
         row[f"{name}_r_eye"] = correlation(own["lids"].mean(1), wanted["lids"].mean(1))
-        row[f"{name}_jitter"] = jitter(track_of, truth)
-    return row
+        row[f"{name}_difference"] = float(np.mean(unrest[name]))
+    return row, {name: np.concatenate(cells, axis=1) for name, cells in columns.items()}
 
 
 def _square(frames: Iterator[Picture]) -> Iterator[Picture]:
