@@ -170,9 +170,7 @@ def held_out(
     for name in engines:
         own_openings = openings(np.stack(tracks[name]))
         means = {key: float(np.mean([row[key] for row in rows[name]])) for key in rows[name][0]}
-        means["sharpness"] = sum(row["ours"] for row in rows[name]) / sum(row["theirs"] for row in rows[name])
-        for key in ("ours", "theirs"):
-            del means[key]
+        means["sharpness"] = means.pop("ours") / means.pop("theirs")
         for key, values in (("r_mouth", "mouth"), ("r_eye", "lids")):
             one, other = (item[values].reshape(len(item[values]), -1).mean(1) for item in (own_openings, truth))
             means[key] = correlation(one, other) or float("nan")
@@ -284,9 +282,7 @@ def run_cross(args: argparse.Namespace) -> None:
         print(f"{key}: avatar less warp: median {median(gaps):+.3f}, from {min(gaps):+.3f} to {max(gaps):+.3f}")
 
 
-def crossed(
-    avatar: Path, path: Path, tracker: FaceTracker
-) -> tuple[dict[str, float | None], dict[str, Picture]]:
+def crossed(avatar: Path, path: Path, tracker: FaceTracker) -> tuple[dict[str, float | None], dict[str, Picture]]:
     """Figures of both engines for one driver of another person, and a sheet of each: mouths and eyes."""
     source, engines = opened(avatar)
     warp = engines["warp"]
@@ -310,11 +306,10 @@ def crossed(
             faces[name].append(_face(shown).cut(drawn, (FACE, FACE)))
             if number % CROSS_EVERY:
                 unrest[name].append(compensated_difference(*faces[name][-2:]))
+            if number in moments:
+                columns[name].append(column({name: drawn}, {}, shown))
         if number % CROSS_EVERY:
             continue
-        if number in moments:
-            for name, drawn in pictures.items():
-                columns[name].append(column({name: drawn}, {}, shown))
         pictures["truth"] = picture
         marks = {name: track(tracker, drawn) for name, drawn in pictures.items()}
         if all(points is not None for points in marks.values()):

@@ -93,18 +93,20 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
 
 
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:
-    """Change a part of a frame, in place, as `network.changed` by an answer (4, h, w)."""
+    """Change a part of a frame, in place, as `network.changed` by an answer (3 or 4, h, w)."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
-    change = _spread(answer * np.array([255.0, 255.0, 255.0, 1.0], np.float32)[:, None, None], patch, window)
-    # The share three times over, as all channels lose it.
-    share = cv2.cvtColor(cv2.extractChannel(change, 3), cv2.COLOR_GRAY2RGB)
-    part = frame[window]
-    lost = cv2.multiply(share, part, dtype=cv2.CV_32F)
-    frame[window] = cv2.add(part, cv2.subtract(cv2.cvtColor(change, cv2.COLOR_RGBA2RGB), lost), dtype=cv2.CV_8U)
+    scale = np.array([255.0, 255.0, 255.0, 1.0], np.float32)[: len(answer)]
+    change, part = _spread(answer * scale[:, None, None], patch, window), frame[window]
+    if len(answer) > 3:
+        # The share three times over, as all channels lose it.
+        share = cv2.cvtColor(cv2.extractChannel(change, 3), cv2.COLOR_GRAY2RGB)
+        lost = cv2.multiply(share, part, dtype=cv2.CV_32F)
+        change = np.asarray(cv2.subtract(cv2.cvtColor(change, cv2.COLOR_RGBA2RGB), lost), np.float32)
+    frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
 
 
 def _spread(values: Map, patch: Patch, window: tuple[slice, slice], nodes: int = 4) -> Map:

@@ -3,9 +3,9 @@
 A face net sees the whole face and gives a smooth shift, a smooth change of colours (light, folds, hidden sides) and how
 much of the detail that resampling took is to be given back. As all are smooth, the warp's own detail stays. Then a
 mouth net and an eye net, each at its part's own resolution, give changes of colour under a mask of their own: teeth,
-tongue, lids, irises. Within openings they also say how much of what was drawn there is to be calmed first: seams
-between drawn teeth are finer than the part's pixels, and no change of colour could take them away. All end in layers
-that start at zero: before any training the warp passes unchanged, but for a little of its detail.
+tongue, lids, irises. Between the lips the mouth net also says how much of what was drawn there is to be calmed first:
+seams of drawn teeth are finer than its pixels, and no change of colour could take them away. All end in layers that
+start at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 
-__all__ = ["FaceNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
+__all__ = ["FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
 
 MOST_SHIFT = 0.06
 """The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
@@ -127,31 +127,48 @@ class FaceNet(nn.Module):
 
 
 class PartNet(nn.Module):
-    """How a part's colours change: by B x 4 x h x w, see `changed`."""
+    """What is added to the colours of a part, B x 3 x h x w."""
 
     def __init__(self, config: RefinementConfig) -> None:
-        """Build it; its answer is next to nothing."""
+        """Build it; its answer is zero."""
         super().__init__()
         self.trunk = _Trunk(6 + config.extra, config.widths)
         self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
+
+    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
+        """The change, nothing at the patch's edges."""
+        fine, _ = self.trunk(x, pose)
+        change = self._change(fine)
+        return change * _window(change)
+
+    def _change(self, fine: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
+
+
+class MouthNet(PartNet):
+    """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w."""
+
+    def __init__(self, config: RefinementConfig) -> None:
+        """Build it; its answer is next to nothing."""
+        super().__init__(config)
         self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
         assert self.calm.bias is not None
         self.calm.bias.data.fill_(math.log(START_CALM / (1.0 - START_CALM)))
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """What is added to the colours, and the share of them that goes first; nothing at the patch's edges."""
+        """The change and the share; nothing at the patch's edges, no share outside the opening."""
         fine, _ = self.trunk(x, pose)
-        change = F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
         opening = x[:, 3:4]
         share = opening * torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
-        answer = torch.cat([change + share * _calmed(x[:, :3], opening), share], dim=1)
+        answer = torch.cat([self._change(fine) + share * _calmed(x[:, :3], opening), share], dim=1)
         return answer * _window(answer)
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
-    """Colours B x 3 x h x w after the answer of a `PartNet` at the same places."""
-    return colours * (1.0 - answer[:, 3:]) + answer[:, :3]
+    """Colours B x 3 x h x w after the answer of a `PartNet` or `MouthNet` at the same places."""
+    kept = colours * (1.0 - answer[:, 3:]) if answer.shape[1] > 3 else colours
+    return kept + answer[:, :3]
 
 
 class Refinement(nn.Module):
@@ -169,7 +186,7 @@ class Refinement(nn.Module):
         super().__init__()
         self.config = config
         self.face = FaceNet(config)
-        self.mouth = PartNet(config)
+        self.mouth = MouthNet(config)
         self.eye = PartNet(config)
         self.register_buffer("pose_mean", torch.zeros(3))
         self.register_buffer("pose_spread", torch.ones(3))
@@ -178,13 +195,14 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        for layer in (net.shift, net.colours) if part == "face" else (net.colours, net.calm):
+        last = {"face": ("shift", "colours"), "mouth": ("colours", "calm"), "eye": ("colours",)}
+        for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()
         # What a sigmoid follows.
         if part == "face":
             net.colours.bias[3] = _NONE
-        else:
+        elif part == "mouth":
             net.calm.bias.fill_(_NONE)
 
     def pose(self, pose: Tensor) -> Tensor:
