@@ -6,9 +6,9 @@
 |---|---|
 | heart | one clip by heart: copy, warped source, full; then the driver's landmarks held still |
 | lines | the flow alone on unseen people, with the lines of 68 points in place of all |
-| identity | without the identity vector, on unseen people |
-| meta | unseen people adapted from the weights of meta-learning, and from those that it began with |
-| temporal | after heart: noise of each frame, enhanced with windows in time and without |
+| identity | without the identity vector, on unseen frames of the people of training, and on unseen people |
+| meta | unseen people adapted from meta-learning, from what it began with, and from that trained as long plainly |
+| temporal | after heart: noise of each frame, enhanced with windows in time, and as long without |
 
 Each prints Markdown tables and writes WORK/<name>.json; the same command again goes on with runs that stand in WORK.
 The data are two sizes of tiny-64's frames (128 px), with a validation split of other people. The exit code is 1 with
@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from clip_samples import Repeated, clip_numbers, driven, person, singles, windows
 from learning_runs import ClipPairs, Found, Limits, averaged, clip_data, configured, measured, pick_clips, run_proof
 from learning_runs import train_stage as train_on
 from tables import Bar, Row, Verdict
@@ -36,16 +37,26 @@ from avatarkit.data.samples import SampleSpec
 from avatarkit.metrics.warping_error import warping_error
 from avatarkit.systems import registry
 from avatarkit.systems.metaportrait.load import load_portrait
-from avatarkit.systems.metaportrait.stages.frames import compared, drive, each, prepared
-from avatarkit.systems.metaportrait.stages.meta import MetaStage, adaptable
+from avatarkit.systems.metaportrait.portrait import Portrait
+from avatarkit.systems.metaportrait.stages.config import MetaTrain
+from avatarkit.systems.metaportrait.stages.frames import Frames, compared, drive, each, prepared
+from avatarkit.systems.metaportrait.stages.meta import adaptable, inner_loss, inner_steps
+from avatarkit.systems.metaportrait.stages.portrait import rated_groups
 from avatarkit.training.feed import collate
 from avatarkit.training.figures import psnr_db
 from avatarkit.training.loop import Trainer
-from avatarkit.training.seeds import derive
 
 NO_ADVERSARY = ("loss.adversarial=0", "loss.feature_matching=0")
 EVERY = 5
 """Every fifth frame of a clip is measured as a driver; its first frame is the source."""
+META = ("inner_batch=4", "inner_lr=1e-3", "optim.lr=5e-4", "optim.lr_end=5e-5")
+"""Higher rates than the preset's: there are few outer steps, one for eight of the other trainings."""
+OUTER_SHARE = 8
+ADAPTED_AT = (0, 8, 24)
+"""Inner steps after which people are looked at."""
+HELD = 8
+UNSEEN = 1_000_000
+"""From this position on samples are drawn that no training here comes to."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +71,7 @@ def heart(options: argparse.Namespace) -> Found:
     dataset = _videos(options, "train")
     samples = ClipPairs(dataset, pick_clips(dataset, options.clips or "1"), options.seed)
     portrait, _ = _chain(options, dataset, samples, "heart", ["augment=false"])
-    moving = _driven(samples)
+    moving = driven(samples, EVERY)
     still = [
         {**pair, "driver": {**pair["driver"], **{name: pair["source"][name] for name in ("lines", "landmarks")}}}
         for pair in moving
@@ -86,7 +97,7 @@ def lines(options: argparse.Namespace) -> Found:
         config = configured("metaportrait/flow", options.preset, [f"lines={name}", *options.sets], limits)
         data = clip_data(dataset, dataset, _size(options))
         trainer, ended = train_stage(config, data, options.work / f"lines-{name}", limits)
-        seen = [unseen[position] for position in range(64)]
+        seen = [unseen[position] for position in range(options.pairs)]
         rows.append({"run": name, "steps": ended.step, **measured(trainer, seen)})
     face_l1 = {str(row["run"]): float(row["face_l1"]) for row in rows}  # type: ignore[arg-type]
     return rows, [
@@ -96,88 +107,130 @@ def lines(options: argparse.Namespace) -> Found:
 
 
 def identity(options: argparse.Namespace) -> Found:
-    """What the identity vector gives: cosines of drawn frames and sources, unseen people."""
+    """What the identity vector gives: cosines of drawn frames and sources."""
     dataset, unseen = _videos(options, "train"), _videos(options, "val")
+    shown = {
+        "people of training": [dataset[UNSEEN + number] for number in range(options.pairs)],
+        "unseen people": [unseen[number] for number in range(options.pairs)],
+    }
     rows: list[Row] = []
     for name, sets in (("with", []), ("without", ["identity=false"])):
         _, checkpoint = _chain(options, dataset, dataset, f"identity-{name}", [*sets], flow="identity-flow")
         portrait = load_portrait(checkpoint)
-        losses, errors = [], []
-        with torch.no_grad():
-            for sample in [unseen[position] for position in range(64)]:
-                source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
-                driven, _ = drive(portrait, source, driver, identity=name == "with")
-                wanted = portrait.identity(source["image"], source["landmarks"])
-                losses.append(1 - float((portrait.identity(driven.image, driver["landmarks"]) * wanted).sum()))
-                errors.append(float(compared(driven.image, driver)["face_l1"]))
-        rows.append({"run": f"{name} z_id", "id_loss": float(np.mean(losses)), "face_l1": float(np.mean(errors))})
-    ratio = float(rows[1]["id_loss"]) / float(rows[0]["id_loss"])  # type: ignore[arg-type]
-    return rows, [Verdict(Bar("ID loss without z_id over that with it", ">=", 1), ratio)]
-
-
-def meta(options: argparse.Namespace) -> Found:
-    """Unseen people after K inner steps, from weights of meta-learning and from those that it began with."""
-    dataset, unseen = _videos(options, "train"), _videos(options, "val")
-    _, plain = _chain(options, dataset, dataset, "meta-plain", [])
-    limits = replace(_limits(options), steps=max(1, (options.steps or 800) // 8))
-    sets = [f"inner_steps={options.inner_steps}", "inner_batch=4", "inner_lr=1e-3", *options.sets]
-    config = configured("metaportrait/meta", options.preset, sets, limits)
-    frames = 2 + options.inner_steps * 4
-    learned = _videos(options, "train", sources=frames)
-    data = clip_data(learned, learned, _size(options))
-    trainer, _ = train_stage(config, data, options.work / "meta", limits, {"portrait": plain})
-    stage = trainer.stage
-    assert isinstance(stage, MetaStage)
-    starts = {"plain": load_portrait(plain), "meta": averaged(trainer)["portrait"]}
-    people = list({clip.identity: clip.clip_id for clip in unseen.clips}.values())
-    rows: list[Row] = []
-    for clip in people:
-        row: dict[str, Any] = {"clip": clip}
-        shown = _person(unseen, clip, frames, options.seed)
-        tail = 8  # frames that no inner step sees
-        for name, start in starts.items():
-            adapted = adaptable(start)  # type: ignore[arg-type]
-            source, held = each(shown, [0] * tail), each(shown, slice(-tail, None))
-            row[f"{name}_before"] = _face_l1(adapted, source, held)
-            stage.adapt(adapted, each(shown, slice(0, -tail)))
-            row[f"{name}_after"] = _face_l1(adapted, source, held)
-        rows.append(row)
-    won = sum(row["meta_after"] < row["plain_after"] for row in rows)  # type: ignore[operator]
-    bar = Bar(f"people of {len(rows)} with lower face L1 from meta-learning", ">=", 0.75 * len(rows))
-    return rows, [Verdict(bar, won)]
-
-
-def temporal(options: argparse.Namespace) -> Found:
-    """Noise of each frame on what the enhancer gets: frame by frame, and with windows in time."""
-    dataset = _videos(options, "train", size=2 * _size(options), shrink=2, window=5)
-    portrait = {"portrait": open_checkpoint(options.work / "heart-portrait")}
-    clip = dataset.clips[_numbers(dataset)[pick_clips(dataset, options.clips or "1")[0]]].clip_id
-    noise, rows, clips = f"noise={options.noise}", [], _windows(dataset, clip, 5)
-    limits, parents = _limits(options), dict(portrait)
-    for stage, frames in (("enhancer", 1), ("temporal", 5)):
-        config = configured(
-            f"metaportrait/{stage}", options.preset, [noise, f"frames={frames}", "augment=false", *options.sets], limits
-        )
-        samples = _Repeated(clips if frames > 1 else _singles(clips))
-        trainer, ended = train_stage(
-            config, clip_data(dataset, samples, 2 * _size(options)), options.work / f"temporal-{stage}", limits, parents
-        )
-        parents["enhancer"] = open_checkpoint(options.work / f"temporal-{stage}")
-        rows.append({"run": stage, "steps": ended.step, **_flicker(trainer, clips, frames)})
-    e_warp, psnr = ([float(row[key]) for row in rows] for key in ("e_warp", "psnr_db"))
+        for people, samples in shown.items():
+            means = np.mean([_likeness(portrait, sample, name == "with") for sample in samples], axis=0)
+            rows.append(
+                {"run": f"{name} z_id", "shown": people, **dict(zip(("id_loss", "face_l1"), means, strict=True))}
+            )
+    losses = [float(row["id_loss"]) for row in rows]  # type: ignore[arg-type]
     return rows, [
-        Verdict(Bar("E_warp with windows over that without", "<=", 1), e_warp[1] / e_warp[0]),
-        Verdict(Bar("PSNR with windows less that without, dB", ">=", 0), psnr[1] - psnr[0]),
+        Verdict(Bar(f"ID loss without z_id over that with it, {people}", ">=", 1), without / given)
+        for people, given, without in zip(shown, losses[:2], losses[2:], strict=True)
     ]
 
 
 @torch.no_grad()
-def _flicker(trainer: Trainer, clips: Sequence[Mapping[str, Any]], frames: int) -> dict[str, float]:
-    """E_warp and PSNR of clips drawn by the averaged net, and of the real frames."""
+def _likeness(portrait: Portrait, sample: Mapping[str, Any], identity: bool) -> tuple[float, float]:
+    """A pair's identity loss, and L1 in the face."""
+    source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
+    drawn = drive(portrait, source, driver, identity)[0].image
+    wanted = portrait.identity(source["image"], source["landmarks"])
+    cosine = (portrait.identity(drawn * driver["matte"], driver["landmarks"]) * wanted).sum()
+    return 1 - float(cosine), float(compared(drawn, driver)["face_l1"])
+
+
+def meta(options: argparse.Namespace) -> Found:
+    """Unseen people after inner steps, from weights of meta-learning and from two of plain training."""
+    dataset, unseen = _videos(options, "train"), _videos(options, "val")
+    _, plain = _chain(options, dataset, dataset, "meta-plain", [])
+    parent, limits = {"portrait": plain}, replace(_limits(options), steps=max(1, (options.steps or 800) // OUTER_SHARE))
+    config = configured("metaportrait/meta", options.preset, [*META, *options.sets], limits)
+    assert isinstance(config, MetaTrain)
+    learned = _videos(options, "train", sources=2 + config.inner_steps * config.inner_batch)
+    data = clip_data(learned, learned, _size(options))
+    trainer, _ = train_stage(config, data, options.work / "meta", limits, parent)
+    starts = {"plain": load_portrait(plain), "meta": averaged(trainer)["portrait"]}
+    pictures = config.steps * config.batch * config.inner_steps * config.inner_batch
+    starts["longer"] = load_portrait(_trained_on(options, dataset, plain, pictures))
+    rows: list[Row] = []
+    for clip in {clip.identity: clip.clip_id for clip in unseen.clips}.values():
+        shown = person(unseen, clip, ADAPTED_AT[-1] * config.inner_batch, HELD, options.seed)
+        row: dict[str, Any] = {"clip": clip}
+        for name, start in starts.items():
+            seen = _adapted(start, shown, config)  # type: ignore[arg-type]
+            row |= {f"{name}, {steps} steps": error for steps, error in seen.items()}
+        rows.append(row)
+    verdicts = []
+    for steps in ADAPTED_AT[1:]:
+        for name in ("plain", "longer"):
+            won = sum(row[f"meta, {steps} steps"] < row[f"{name}, {steps} steps"] for row in rows)  # type: ignore[operator]
+            told = f"people of {len(rows)} whose face L1 after {steps} steps is lower from meta than from {name}"
+            verdicts.append(Verdict(Bar(told, ">=", 0.75 * len(rows)), won))
+    means = {name: float(np.mean([row[name] for row in rows])) for name in list(rows[0])[1:]}  # type: ignore[misc]
+    return [*rows, {"clip": "mean", **means}], verdicts
+
+
+def _trained_on(options: argparse.Namespace, dataset: PairDataset, plain: Checkpoint, pictures: int) -> Checkpoint:
+    """The plain portrait after so many pictures more, learning at the rates that it began with."""
+    out, limits = options.work / "meta-longer", _limits(options)
+    config = configured("metaportrait/portrait", options.preset, [*NO_ADVERSARY, *options.sets], limits)
+    config = replace(config, steps=max(1, pictures // config.batch))
+    data = clip_data(dataset, dataset, _size(options))
+    train_stage(config, data, out, limits, _recogniser(options), start=plain)
+    return open_checkpoint(out)
+
+
+def _adapted(start: Portrait, shown: Frames, config: MetaTrain) -> dict[int, float]:
+    """Face L1 of the frames that no inner step sees, by how many steps were taken."""
+    made, found = adaptable(start), {}
+    source, driver, held = each(shown, [0]), each(shown, slice(1, -HELD)), each(shown, slice(-HELD, None))
+
+    def losses() -> Iterator[Callable[[], torch.Tensor]]:
+        for step in range(ADAPTED_AT[-1]):
+            if step in ADAPTED_AT:
+                found[step] = _face_l1(made, source, held)
+            some = each(driver, slice(step * config.inner_batch, (step + 1) * config.inner_batch))
+            yield lambda some=some: inner_loss(made, source, some, None, config)  # type: ignore[misc]
+
+    groups = rated_groups(made, config.flow_rate)
+    inner_steps(made, groups, losses(), lr=config.inner_lr, kind=config.inner, clip=config.inner_clip)
+    return {**found, ADAPTED_AT[-1]: _face_l1(made, source, held)}
+
+
+def temporal(options: argparse.Namespace) -> Found:
+    """Noise of each frame on what the enhancer gets: frame by frame, and with windows in time for the second half."""
+    dataset = _videos(options, "train", size=2 * _size(options), shrink=2, window=5)
+    portrait = {"portrait": open_checkpoint(options.work / "heart-portrait")}
+    clip = dataset.clips[clip_numbers(dataset)[pick_clips(dataset, options.clips or "1")[0]]].clip_id
+    noise, rows, clips = f"noise={options.noise}", [], windows(dataset, clip, 5)
+    limits, parents = _limits(options), dict(portrait)
+    for stage, times in (("enhancer", 1), ("temporal", 1), ("enhancer", 2)):
+        frames = 5 if stage == "temporal" else 1
+        sets = [noise, f"frames={frames}", "augment=false", *options.sets]
+        config = configured(f"metaportrait/{stage}", options.preset, sets, limits)
+        config = replace(config, steps=times * config.steps)
+        data = clip_data(dataset, Repeated(clips if frames > 1 else singles(clips)), 2 * _size(options))
+        out = options.work / f"temporal-{stage}{times}"
+        given = parents if stage == "temporal" else portrait
+        trainer, ended = train_stage(config, data, out, limits, given)
+        parents.setdefault("enhancer", open_checkpoint(out))
+        rows.append({"run": stage, "steps": ended.step, **_flicker(trainer, clips)})
+    # With windows: after a per-frame training and one of the windows. Without: after one as long as both.
+    e_warp, psnr = ([float(row[key]) for row in rows[1:]] for key in ("e_warp", "psnr_db"))
+    return rows, [
+        Verdict(Bar("E_warp with windows over that without", "<=", 1), e_warp[0] / e_warp[1]),
+        Verdict(Bar("PSNR with windows less that without, dB", ">=", 0), psnr[0] - psnr[1]),
+    ]
+
+
+@torch.no_grad()
+def _flicker(trainer: Trainer, clips: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """E_warp and PSNR of clips drawn by the averaged net under noise that training has not shown, and E_warp of the
+    real frames."""
     stage: Any = trainer.stage
     values: dict[str, list[float]] = {"e_warp": [], "real_e_warp": [], "psnr_db": []}
     for number, sample in enumerate(clips):
-        batch = collate([{**sample, "position": number}])
+        batch = collate([{**sample, "position": UNSEEN + number}])
         source, driver = prepared(batch["source"]), prepared({k: v.flatten(0, 1) for k, v in batch["driver"].items()})
         whole = stage._config
         stage._config = replace(whole, frames=len(driver["image"]))
@@ -192,49 +245,6 @@ def _flicker(trainer: Trainer, clips: Sequence[Mapping[str, Any]], frames: int) 
 
 def _levels(frames_T3HW: torch.Tensor) -> list[np.ndarray]:
     return list((frames_T3HW.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy())
-
-
-class _Repeated:
-    """A few samples without end."""
-
-    def __init__(self, samples: Sequence[Mapping[str, Any]]) -> None:
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, position: int) -> Mapping[str, Any]:
-        return self._samples[position % len(self._samples)]
-
-
-def _windows(dataset: PairDataset, clip: str, length: int) -> list[Mapping[str, Any]]:
-    """All windows of a clip, one behind the other, with its first frame as the source."""
-    count = dataset.clips[_numbers(dataset)[clip]].frames
-    frames = [dataset.frame(clip, index) for index in range(min(count, 100))]
-    return [
-        {"source": frames[0], "driver": _stacked(frames[first : first + length]), "clip": torch.tensor(0)}
-        for first in range(0, len(frames) - length + 1, length)
-    ]
-
-
-def _singles(clips: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [
-        {**one, "driver": {name: value[number] for name, value in one["driver"].items()}}
-        for one in clips
-        for number in range(len(one["driver"]["image"]))
-    ]
-
-
-def _stacked(frames: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {name: torch.stack([frame[name] for frame in frames]) for name in frames[0]}
-
-
-def _person(dataset: PairDataset, clip: str, frames: int, seed: int) -> dict[str, torch.Tensor]:
-    """A clip's first frame, frames of its first part for the inner steps, and eight of its last fifth."""
-    count = dataset.clips[_numbers(dataset)[clip]].frames
-    early = [derive(seed, clip, number) % (4 * count // 5) for number in range(frames - 2)]
-    late = np.linspace(4 * count // 5, count - 1, 8).astype(int).tolist()
-    return prepared(_stacked([dataset.frame(clip, index) for index in (0, *early, *late)]))
 
 
 @torch.no_grad()
@@ -259,13 +269,19 @@ def _chain(
 ) -> tuple[Trainer, Checkpoint]:
     """Flow, then portrait, each for the steps asked for."""
     limits, data = _limits(options), clip_data(dataset, samples, _size(options))
-    of_flow = [text for text in (*sets, *options.sets) if text.startswith(("augment", "optim", "batch"))]
+    of_flow = [text for text in (*sets, *options.sets) if text.startswith(("augment", "optim", "batch", "pictures"))]
     config = configured("metaportrait/flow", options.preset, of_flow, limits)
     out = options.work / (flow or f"{name}-flow")
     train_stage(config, data, out, limits)
     config = configured("metaportrait/portrait", options.preset, [*NO_ADVERSARY, *sets, *options.sets], limits)
-    trainer, _ = train_stage(config, data, options.work / f"{name}-portrait", limits, {"flow": open_checkpoint(out)})
+    parents = {"flow": open_checkpoint(out), **_recogniser(options)}
+    trainer, _ = train_stage(config, data, options.work / f"{name}-portrait", limits, parents)
     return trainer, open_checkpoint(options.work / f"{name}-portrait")
+
+
+def _recogniser(options: argparse.Namespace) -> dict[str, Checkpoint]:
+    """As a parent of a portrait; without one it takes the registry's."""
+    return {} if options.identity is None else {"identity": open_checkpoint(options.identity)}
 
 
 def train_stage(*given: Any, **more: Any) -> tuple[Trainer, Any]:
@@ -274,19 +290,6 @@ def train_stage(*given: Any, **more: Any) -> tuple[Trainer, Any]:
     if ended.reason != "finished":
         sys.exit(f"{trainer.config.stage}: {ended.reason} at step {ended.step}; the same command goes on")
     return trainer, ended
-
-
-def _driven(samples: ClipPairs) -> list[Mapping[str, Any]]:
-    """The first frame of each clip with every fifth as a driver."""
-    return [
-        {"source": samples.frame(clip, 0), "driver": samples.frame(clip, index), "clip": torch.tensor(clip)}
-        for clip, info in enumerate(samples.clips)
-        for index in range(EVERY, info.frames, EVERY)
-    ]
-
-
-def _numbers(dataset: PairDataset) -> dict[str, int]:
-    return {clip.clip_id: number for number, clip in enumerate(dataset.clips)}
 
 
 def _videos(
@@ -324,7 +327,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", help="how many clips, or clip ids with commas between")
     parser.add_argument("--preset", default="tiny-64")
     parser.add_argument("--steps", type=int, help="of each run")
-    parser.add_argument("--inner-steps", type=int, default=8, help="K of meta-learning")
+    parser.add_argument("--identity", type=Path, help="a run of train metaportrait/identity; default: face-embedding")
+    parser.add_argument("--pairs", type=int, default=64, help="that lines and identity measure")
     parser.add_argument("--noise", type=float, default=0.08, help="of each frame, for temporal")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

@@ -131,17 +131,32 @@ class _Normalised(nn.Module):
 
 
 class Conv2d(nn.Conv2d, _Normalised):
-    """A 2-D convolution that keeps the size at stride 1; `end` marks a network's first and last."""
+    """A 2-D convolution that keeps the size at stride 1; `end` marks a network's first and last.
+
+    Beyond the edges lie zeros, or with `repeat_edges` what lies on them: among zeros the outermost pixels of a picture
+    are drawn unlike their neighbours, which shows as a rim.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, style: Style, *, stride: int = 1, end: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        style: Style,
+        *,
+        stride: int = 1,
+        end: bool = False,
+        repeat_edges: bool = False,
     ) -> None:
         """Build it with PyTorch's initial weights."""
-        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=0 if repeat_edges else kernel // 2)
+        self._repeated = kernel // 2 if repeat_edges else 0
         self._normalise(style.standardise and not end, style.spectral)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve B x C x H x W."""
+        if self._repeated:
+            input = F.pad(input, 4 * (self._repeated,), mode="replicate")
         return F.conv2d(input, self.used_weight(), self.bias, self.stride, self.padding)
 
 

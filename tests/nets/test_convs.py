@@ -150,3 +150,12 @@ def test_a_compiled_convolution_is_compiled_once() -> None:
         optimiser.step()
     assert len(graphs) == 1
     assert not torch.equal(plain.weight, conv.weight)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (7, 1), (3, 2)])
+def test_repeated_edges_leave_an_even_picture_even(kernel: int, stride: int) -> None:
+    conv = Conv2d(2, 3, kernel, NONE, stride=stride, repeat_edges=True)
+    x = torch.tensor([0.3, -0.7])[None, :, None, None].expand(1, 2, 10, 10)
+    drawn = conv(x)
+    assert drawn.shape == Conv2d(2, 3, kernel, NONE, stride=stride)(x).shape
+    torch.testing.assert_close(drawn, drawn[..., :1, :1].expand_as(drawn))

@@ -86,7 +86,7 @@ class PortraitEngine:
             raise AvatarkitError("PortraitEngine.prepare must be called before frames are drawn")
         points = [np.asarray(frame.landmarks, np.float64) for frame in frames]
         with self._inference.running():
-            driven = self._draw(_repeated(self._source, len(frames)), self._pictures_of(points), points)
+            driven = self._draw(self._source.for_each(len(frames)), self._pictures_of(points), points)
             pictures, mattes = self._inference.pictures(driven.image), _levels(driven.matte)
         return [Drawn(picture, matte) for picture, matte in zip(pictures, mattes, strict=True)]
 
@@ -136,11 +136,6 @@ class PortraitEngine:
         with self._inference.running():
             code = self._portrait.encode_source(lines, lines, self._inference.rows([points]))
             self._draw(code, lines, [points])
-
-
-def _repeated(source: SourceCode, count: int) -> SourceCode:
-    image, lines, z_id = (value.expand(count, *value.shape[1:]) for value in source[:3])
-    return SourceCode(image, lines, z_id, [one.expand(count, *one.shape[1:]) for one in source.maps])
 
 
 def _levels(matte_B1HW: Tensor) -> list[NDArray[np.uint8]]:

@@ -80,7 +80,7 @@ class Enhancer(nn.Module):
         self.bottom = Conv2d(widths[-1], widths[-1], 3, _PLAIN)
         rising = tuple(reversed(widths))
         self.up = nn.ModuleList(_Step(before, after, 2.0) for before, after in pairwise(rising))
-        self.last = Conv2d(config.stem, 3, 3, _PLAIN)
+        self.last = Conv2d(config.stem, 3, 3, _PLAIN, repeat_edges=True)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
         self.windows = nn.ModuleList()

@@ -111,7 +111,7 @@ class _FlowHead(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.norm = GroupNorm(1, inputs)
-        self.conv = Conv2d(inputs, outputs, 7, _PLAIN, end=True)
+        self.conv = Conv2d(inputs, outputs, 7, _PLAIN, end=True, repeat_edges=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return in_full(self.conv, F.leaky_relu(self.norm(x), 0.1))

@@ -151,7 +151,7 @@ class Generator(nn.Module):
             _Block(inputs, outputs, sides[seen], config)
             for inputs, outputs, seen in zip((config.width, *widths[:-1]), widths, self.sees, strict=True)
         )
-        self.last = Conv2d(widths[-1], 4, 3, config.style)
+        self.last = Conv2d(widths[-1], 4, 3, config.style, repeat_edges=True)
 
     def forward(self, z_id: Tensor, sides: Sequence[Tensor]) -> Tensor:
         """Return RGB and matte, B x 4 x S x S in [0, 1], of identity vectors and the side maps of each size."""
@@ -171,6 +171,13 @@ class SourceCode(NamedTuple):
     lines: Tensor
     z_id: Tensor
     maps: list[Tensor]
+
+    def for_each(self, drivers: int) -> SourceCode:
+        """The code of each source so many times over, one behind the other."""
+        image, lines, z_id, *maps = (
+            value.repeat_interleave(drivers, 0) for value in (self.image, self.lines, self.z_id, *self.maps)
+        )
+        return SourceCode(image, lines, z_id, maps)
 
 
 class Driven(NamedTuple):

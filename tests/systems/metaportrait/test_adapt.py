@@ -84,7 +84,7 @@ def test_a_step_sees_the_source_and_other_frames_each_with_its_own_lines(
     adapted(unspectral(portrait), most=6)
     moments = set()
     for source, driver in seen:
-        assert len(source["image"]) == len(driver["image"]) == INNER.inner_batch
+        assert (len(source["image"]), len(driver["image"])) == (1, INNER.inner_batch)
         for shown, known in ((source, (0,)), (driver, (2, 4, 6, 8, 10, 12))):
             for row, points in enumerate(shown["landmarks"]):
                 (moment,) = (one for one in known if torch.equal(drawn(0, one, SIZE)["landmarks"], points))

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import IRIS_RIMS
 from avatarkit.head.landmark_picture import draw_landmarks, landmark_lines
-from avatarkit.nets.convs import Style
+from avatarkit.nets.convs import Conv2d, Style
 from avatarkit.nets.count import parameters_of
 from avatarkit.nets.identity import IdentityConfig
 from avatarkit.systems.metaportrait.config import PortraitConfig
@@ -135,3 +135,12 @@ def test_published_sizes() -> None:
     assert round(parameters_of(portrait.source_encoder) / 1e6, 2) == 3.44
     assert round(parameters_of(portrait.generator) / 1e6, 1) == 41.5
     assert [tuple(one.shape[1:]) for one in maps] == [(512, 32, 32), (256, 64, 64), (128, 128, 128), (64, 256, 256)]
+
+
+def test_an_even_last_map_is_drawn_without_a_rim(portrait: Portrait) -> None:
+    heads = portrait.flow.net
+    for layer in (portrait.generator.last, heads.offset.conv, heads.occlusion.conv):
+        assert isinstance(layer, Conv2d)
+        drawn = layer(torch.ones(1, layer.in_channels, 8, 8))
+        assert drawn.abs().max() > 0
+        torch.testing.assert_close(drawn, drawn[..., 4:5, 4:5].expand_as(drawn))

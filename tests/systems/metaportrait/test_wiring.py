@@ -33,7 +33,7 @@ from avatarkit.systems.metaportrait.stages.config import (
 )
 from avatarkit.systems.metaportrait.stages.enhancer import EnhancerStage
 from avatarkit.systems.metaportrait.stages.flow import FlowStage
-from avatarkit.systems.metaportrait.stages.frames import look
+from avatarkit.systems.metaportrait.stages.frames import each, look
 from avatarkit.systems.metaportrait.stages.identity import IdentityStage
 from avatarkit.systems.metaportrait.stages.meta import MetaStage
 from avatarkit.systems.metaportrait.stages.portrait import PortraitStage
@@ -317,3 +317,17 @@ def test_people_are_told_apart_by_identity_not_by_clip(portrait: Portrait, monke
     assert seen["labels"].tolist() == [1, 0, 1, 1, 0, 1]
     assert seen["cosines"].shape == (6, 2)
     assert seen["cosines"].abs().max() <= 1 + 1e-5
+
+
+def test_one_source_for_all_drivers_is_as_good_as_one_each(portrait: Portrait) -> None:
+    frames = look(batch_of(1, SIZE, sources=5), None)["source"]
+    one, four, driver = each(frames, [0]), each(frames, [0] * 4), each(frames, slice(1, None))
+    found, gradients = [], []
+    for source in (one, four):
+        _, terms = frames_module.drawn_terms(portrait, source, driver, None, PIXEL)
+        portrait.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        found.append(terms)
+        gradients.append(torch.cat([w.grad.flatten() for w in portrait.parameters() if w.grad is not None]))
+    torch.testing.assert_close(found[0], found[1])
+    assert (gradients[0] - gradients[1]).norm() < 1e-4 * gradients[1].norm()

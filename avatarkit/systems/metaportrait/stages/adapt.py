@@ -105,8 +105,7 @@ def adapt(
         count = len(learned["image"])
         while worse < PATIENCE and go_on():
             driver = prepared(each(learned, torch.randperm(count, generator=draw)[: config.inner_batch]))
-            shown = _repeated(source, len(driver["image"]))
-            yield lambda shown=shown, driver=driver: inner_loss(made, shown, driver, vgg, config)  # type: ignore[misc]
+            yield lambda driver=driver: inner_loss(made, source, driver, vgg, config)  # type: ignore[misc]
             steps += 1
             if steps % LOOK_EVERY == 0:
                 look()
@@ -133,13 +132,9 @@ def _error(portrait: Portrait, source: Frames, held_out: Frames) -> float:
     found = []
     for first in range(0, len(held_out["image"]), LOOKED_AT_ONCE):
         driver = prepared(each(held_out, slice(first, first + LOOKED_AT_ONCE)))
-        drawn, _ = drive(portrait, _repeated(source, len(driver["image"])), driver)
+        drawn, _ = drive(portrait, source, driver)
         found.append(compared(drawn.image, driver)["face_l1"])
     return float(torch.cat(found).mean())
-
-
-def _repeated(source: Frames, count: int) -> Frames:
-    return each(source, [0] * count)
 
 
 def _kept(portrait: Portrait) -> dict[str, Tensor]:

@@ -56,11 +56,7 @@ class EnhancerStage(Stage):
         share = size / source["image"].shape[-1]
         points = [((part["landmarks"] + 0.5) * share - 0.5) for part in (source, driver)]
         code = self.portrait.encode_source(small, source["lines"], points[0])
-        rows = torch.arange(len(small), device=small.device).repeat_interleave(frames)
-        repeated = code._replace(
-            image=code.image[rows], lines=code.lines[rows], z_id=code.z_id[rows], maps=[one[rows] for one in code.maps]
-        )
-        driven = self.portrait.drive(repeated, driver["lines"], points[1])
+        driven = self.portrait.drive(code.for_each(frames), driver["lines"], points[1])
         low = (driven.image * driven.matte).view(-1, frames, 3, size, size)
         return low + self._config.noise * self._noise(low, batch) if self._config.noise else low
 

@@ -72,10 +72,12 @@ def drive(portrait: Portrait, source: Frames, driver: Frames, identity: bool = T
     """Draw sources with drivers; returns the frames and the identity vectors that they were drawn with.
 
     Args:
-        identity: False draws with vectors of zeros.
+        source: one for each driver, or one for all of them. identity: False draws with vectors of zeros.
     """
     z_id = None if identity else source["image"].new_zeros(len(source["image"]), portrait.config.identity.code)
     code = portrait.encode_source(source["image"], source["lines"], source["landmarks"], z_id)
+    if len(source["image"]) != len(driver["image"]):
+        code = code.for_each(len(driver["image"]))
     return portrait.drive(code, driver["lines"], driver["landmarks"]), code.z_id
 
 

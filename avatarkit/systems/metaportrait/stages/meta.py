@@ -74,7 +74,7 @@ def inner_steps(
 def inner_loss(
     portrait: Portrait, source: Frames, driver: Frames, vgg: VGGFeatures | None, config: MetaTrain
 ) -> Tensor:
-    """The loss of an inner step: sources drawn with drivers of the same person."""
+    """The loss of an inner step: a source drawn with drivers of the same person."""
     _, terms = drawn_terms(portrait, source, driver, vgg, config.loss, squared=config.squared_regions)
     return weighted(terms, config.loss)
 
@@ -140,7 +140,7 @@ class MetaStage(Stage):
         )
 
     def _loss(self, portrait: Portrait, frames: Frames, chosen: list[int]) -> Tensor:
-        return inner_loss(portrait, each(frames, [0] * len(chosen)), each(frames, chosen), self.vgg, self._config)
+        return inner_loss(portrait, each(frames, [0]), each(frames, chosen), self.vgg, self._config)
 
     def pictures(self, batch: Batch, nets: nn.ModuleDict) -> Columns:
         """The held-out frame before and after the inner steps."""
