@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from avatarkit.geometry.sampling import sample
 
 Picture = NDArray[np.uint8]
+Flow = NDArray[np.float32] | None
+"""Of two frames, see `flow_map`; None where it is not known yet."""
 
 OPAQUE = 127
 """Pixels with a higher alpha count as opaque."""
@@ -54,7 +56,7 @@ def off_triangle_px(points: NDArray[np.floating[Any]], corners: NDArray[np.float
     return np.asarray(np.where(inside, 0.0, distance), np.float64)
 
 
-def specks_per_million(frame: Picture, following: Picture) -> float:
+def specks_per_million(frame: Picture, following: Picture, flow: Flow = None) -> float:
     """Isolated pixels of a frame (H, W, 3) that are gone in the following one, per million pixels.
 
     One that is found again within `MOVED_PX` of where the motion between the frames takes it is no speck but a mole, a
@@ -64,11 +66,11 @@ def specks_per_million(frame: Picture, following: Picture) -> float:
 
     side = 2 * MOVED_PX + 1
     again = cv2.dilate(_specks(following).astype(np.uint8), np.ones((side, side), np.uint8))
-    there = sample(again.astype(np.float32), _flow_map(frame, following))
+    there = sample(again.astype(np.float32), flow_map(frame, following) if flow is None else flow)
     return 1e6 * float(np.mean(_specks(frame) & (there < 0.5)))
 
 
-def compensated_difference(frame: Picture, following: Picture) -> float:
+def compensated_difference(frame: Picture, following: Picture, flow: Flow = None) -> float:
     """Mean difference in grey levels of two frames (H, W, 3) after the motion between them is undone.
 
     What moves smoothly costs little; what flickers, pops up or tears costs its contrast.
@@ -76,19 +78,19 @@ def compensated_difference(frame: Picture, following: Picture) -> float:
     import cv2
 
     item, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (frame, following))
-    back = sample(np.asarray(other, np.uint8), _flow_map(frame, following))
+    back = sample(np.asarray(other, np.uint8), flow_map(frame, following) if flow is None else flow)
     return float(np.abs(item.astype(np.float32) - back).mean())
 
 
 def matte_difference(
-    frame: Picture, following: Picture, matte: NDArray[np.floating[Any]], following_matte: NDArray[np.floating[Any]]
+    matte: NDArray[np.floating[Any]], following: NDArray[np.floating[Any]], flow: NDArray[np.float32]
 ) -> float:
     """Mean difference, 0 to 1, of the mattes (H, W) of two frames after the frames' motion is undone: its flicker."""
-    back = sample(np.asarray(following_matte, np.float32), _flow_map(frame, following))
+    back = sample(np.asarray(following, np.float32), flow)
     return float(np.abs(np.asarray(matte, np.float32) - back).mean())
 
 
-def _flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
+def flow_map(frame: Picture, following: Picture) -> NDArray[np.float32]:
     """For each pixel of a frame its place (H, W, 2) in the following one, by dense optical flow.
 
     Source: T. Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016.

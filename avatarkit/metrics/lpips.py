@@ -46,9 +46,10 @@ class LPIPS(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(*shape) for shape in _CONVS)
         self.heads = nn.ParameterList(torch.rand(shape[1]) for shape in _CONVS)
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_STD)[:, None, None], persistent=False)
-        self.requires_grad_(False).eval()
+        # For values in [0, 1]; the authors' are for [-1, 1].
+        self.register_buffer("mean", (1 + torch.tensor(_MEAN)[:, None, None]) / 2, persistent=False)
+        self.register_buffer("scale", 2 / torch.tensor(_STD)[:, None, None], persistent=False)
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     @classmethod
     def from_registry(cls, device: str = "cpu") -> LPIPS:
@@ -85,8 +86,9 @@ class LPIPS(nn.Module):
                 f" {SMALLEST_PX} px"
             )
         total = one.new_zeros(len(one))
-        for head, a, b in zip(self.heads, self._features(one), self._features(other), strict=True):
-            total = total + torch.einsum("c,bchw->b", head, (a - b).square()) / (a.shape[-1] * a.shape[-2])
+        for head, maps in zip(self.heads, self._features(torch.cat([one, other])), strict=True):
+            a, b = maps.chunk(2)
+            total = total + (a - b).square().mean(dim=(2, 3)) @ head
         return total
 
     def of_pictures(self, one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -96,11 +98,13 @@ class LPIPS(nn.Module):
             return float(self(*pair))
 
     def _features(self, image: Tensor) -> list[Tensor]:
-        x = (2 * image - 1 - self.get_buffer("mean")) / self.get_buffer("std")
+        # Channels side by side: pooling and norms on a CPU take a tenth of the time.
+        x = image.contiguous(memory_format=torch.channels_last)
+        x = (x - self.get_buffer("mean")) * self.get_buffer("scale")
         maps = []
         for number, conv in enumerate(self.convs):
             if number in (1, 2):
                 x = F.max_pool2d(x, 3, 2)
-            x = F.relu(conv(x))
+            x = F.relu(conv(x), inplace=True)
             maps.append(x / (x.square().sum(dim=1, keepdim=True).sqrt() + _EPS))
         return maps

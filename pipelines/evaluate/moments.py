@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avatarkit.metrics.artefacts import compensated_difference, matte_difference, specks_per_million
+from avatarkit.metrics.artefacts import compensated_difference, flow_map, matte_difference, specks_per_million
 from avatarkit.metrics.blemishes import Blemishes, blemishes, mirrored_share
 from avatarkit.pipelines.evaluate.networks import Networks, Picture, Points
 
@@ -31,11 +32,14 @@ class Moments:
 
     def add(self, output: Pair, driver: Pair) -> None:
         """Take in two frames of each, RGB uint8 (H, W, 3) of one size."""
-        self._specks.append((specks_per_million(*output), specks_per_million(*driver)))
-        self._differences.append((compensated_difference(*output), compensated_difference(*driver)))
+        own, theirs = ((*frames, flow_map(*frames)) for frames in (output, driver))
+        self._specks.append((specks_per_million(*own), specks_per_million(*theirs)))
+        self._differences.append((compensated_difference(*own), compensated_difference(*theirs)))
         self._quality.append(float(self._nets.quality.score(output[0][None])[0]))
         if self._nets.segmenter is not None:
-            self._mattes.append((self._flicker(output), self._flicker(driver)))
+            # The driver's first: masks have just been made of that frame.
+            steady = self._flicker(*theirs)
+            self._mattes.append((self._flicker(*own), steady))
 
     def look(self, output: Picture, landmarks: Points) -> None:
         """Take in one frame of the output for what shows without another to compare with."""
@@ -68,9 +72,8 @@ class Moments:
         above = 100 * (np.mean(self._blemishes, axis=0) - blemishes(*source))
         return figures | dict(zip(Blemishes._fields, above.tolist(), strict=True))
 
-    def _flicker(self, frames: Pair) -> float:
-        first, second = (self._nets.person(frame) for frame in frames)
-        return matte_difference(*frames, first, second)
+    def _flicker(self, first: Picture, second: Picture, flow: NDArray[np.float32]) -> float:
+        return matte_difference(self._nets.person(first), self._nets.person(second), flow)
 
 
 def _ratio(pairs: list[tuple[float, float]], least: float) -> float | None:

@@ -60,6 +60,7 @@ class Networks:
         self.lpips: LPIPS | None = _if_present(_lpips, "alexnet", "lpips-alexnet") if lpips else None
         self.inception: InceptionFeatures | None = _if_present(_inception, "inception-fid") if fid else None
         self._masked = masked
+        self._looked: tuple[Picture, NDArray[np.float32]] | None = None
 
     @property
     def choices(self) -> dict[str, str]:
@@ -81,12 +82,18 @@ class Networks:
         faces = self.tracker.detect(picture)
         return max(faces, key=lambda face: face.extent_px).landmarks.astype(np.float64) if faces else None
 
+    def classes(self, picture: Picture) -> NDArray[np.float32]:
+        """Likelihoods (6, 256, 256) of the segmenter's classes; the same picture again costs nothing."""
+        assert self.segmenter is not None
+        if self._looked is None or self._looked[0] is not picture:
+            self._looked = picture, self.segmenter.classes(picture)
+        return self._looked[1]
+
     def person(self, picture: Picture) -> NDArray[np.float32]:
         """Matte of the person at the picture's size, as the segmenter sees it; no snapping to edges steadies it."""
         import cv2
 
-        assert self.segmenter is not None
-        small = np.asarray(1 - self.segmenter.classes(picture)[0], np.float32)
+        small = np.asarray(1 - self.classes(picture)[0], np.float32)
         return np.asarray(cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -99,16 +106,16 @@ class HeadMasks:
 
     def __init__(self, nets: Networks, rate: Fraction) -> None:
         """rate: of the clip, frames a second."""
-        self._segmenter, self._stride = nets.segmenter, max(1, round(rate / MASKS_PER_S))
+        self._nets, self._stride = nets, max(1, round(rate / MASKS_PER_S))
         self._seen: tuple[int, NDArray[np.float32], Points] | None = None
 
     def mask(self, number: int, picture: Picture, points: Points) -> NDArray[np.float32]:
         """Mask (H, W) of 0 and 1 of the clip's frame of that number, with its landmarks (478, 2 or 3) in pixels."""
         height, width = picture.shape[:2]
-        if self._segmenter is None:
+        if self._nets.segmenter is None:
             return face_hull(points, height, width)
         if self._seen is None or number - self._seen[0] >= self._stride:
-            self._seen = number, self._segmenter.classes(picture), points
+            self._seen = number, self._nets.classes(picture), points
         _, classes, before = self._seen
         return head_mask(moved(classes, before, points, height, width), points, height, width)
 

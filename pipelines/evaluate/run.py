@@ -112,7 +112,9 @@ def _measured(config: EvaluateConfig, given: Given, progress: Progress) -> list[
         about = {"files": files, "crop": crop, "options": asdict(config.measured), "by": by}
         todo[f"{case.method}/{case.name}"] = Unmeasured(case, crop, digest_of(about)[:32])  # type: ignore[arg-type]
     values = {name: mark for name, item in todo.items() if (mark := read_mark(marks, item.key)) is not None}
+    # Long ones first, so that no worker is left alone with one at the end.
     missing = [Task(name, item) for name, item in todo.items() if name not in values]
+    missing.sort(key=lambda task: -task.payload.case.output.stat().st_size)
     progress.stage("measure", len(missing), "cases")
     if missing:
         collector = Collector(progress)
