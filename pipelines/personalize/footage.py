@@ -29,10 +29,9 @@ from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Portrait, Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.protocol import Drawn
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import patches
-from avatarkit.systems.refined_warp.samples import Sample, sample
+from avatarkit.systems.refined_warp.samples import Sample, sample, warped
 
 Picture = NDArray[np.uint8]
 LEAST_FACE_PX = 80
@@ -234,6 +233,6 @@ class Drawer:
         """One moment of a take."""
         asked = transfer.frame(number)
         shown = self._engine.eased(asked)
-        drawn = Drawn(*self._engine.draw(asked, shown))
+        drawn = warped(self._engine, asked, shown)
         return sample(self._config, drawn, shown, in_drawn(truth, framing), patches(asked.landmarks, asked.pose))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -128,9 +129,14 @@ class WarpEngine:
         return [Drawn(*self.draw(frame)) for frame in frames]
 
     def draw(
-        self, motion: DriveFrame, shown: DriveFrame | None = None
+        self, motion: DriveFrame, shown: DriveFrame | None = None, around: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """One frame (H, W, 3) and its alpha (H, W), both uint8; `shown` is `eased(motion)` where that is known."""
+        """One frame (H, W, 3) and its alpha (H, W), both uint8.
+
+        Args:
+            shown: `eased(motion)` where that is known. around: corners (N, 2) of a part of the frame where colours are
+                wanted behind the subject too.
+        """
         import cv2
 
         canvas = self._prepared()
@@ -139,15 +145,21 @@ class WarpEngine:
         inverse, lattice = self._field.inverse(motion), self._field.lattice
         frame = np.zeros((lattice.height, lattice.width, 3), np.uint8)
         alpha = np.zeros((lattice.height, lattice.width), np.uint8)
-        part = self._part(inverse, motion, canvas)
-        if part is None:
+        bands = self._bands(inverse, motion, canvas, around)
+        if not bands:
             return frame, alpha
+        part = reduce(Region.united, bands)
         columns, rows, face = self._map(motion, inverse, canvas, part)
-        drawn = cv2.remap(canvas.pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        drawn = np.empty((*columns.shape, 4), np.uint8)
+        within = [band.moved(-part.left, -part.top) for band in bands]
+        for band in within:
+            places = band.of(columns), band.of(rows)
+            cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, band.of(drawn), cv2.BORDER_REPLICATE)
         if face is not None:
-            _soften(np.asarray(drawn), *face.seams(columns, rows))
-        part.of(frame)[:] = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
-        part.of(alpha)[:] = cv2.extractChannel(drawn, 3)
+            _soften(drawn, *face.seams(columns, rows))
+        for band in within:
+            cv2.cvtColor(band.of(drawn), cv2.COLOR_RGBA2RGB, band.of(part.of(frame)))
+            cv2.extractChannel(band.of(drawn), 3, band.of(part.of(alpha)))
         if self._hidden is not None and face is not None:
             local = shifted(motion, np.array([-part.left, -part.top]))
             self._hidden.draw(part.of(frame), part.of(alpha), local, self._mesh, face)
@@ -170,13 +182,15 @@ class WarpEngine:
             raise AvatarkitError("WarpEngine.prepare must be called before frames are drawn")
         return self._canvas
 
-    def _part(self, inverse: Map, motion: DriveFrame, canvas: Canvas) -> Region | None:
-        """The part of the frame that the subject may be seen in: a sky above it needs no drawing."""
+    def _bands(
+        self, inverse: Map, motion: DriveFrame, canvas: Canvas, around: NDArray[np.float64] | None
+    ) -> list[Region]:
+        """The parts of the frame that the subject may be seen in: what stands empty needs no drawing."""
         lattice = self._field.lattice
-        part = lattice.around(canvas.seen(inverse))
         beside = 0.0 if self._hidden is None else self._hidden.reach_px(motion)
-        face = Region.around(motion.landmarks[:, :2], 2.0 + beside, lattice.width, lattice.height)
-        return face if part is None else part.united(face)
+        wanted = [(motion.landmarks[:, :2], 2.0 + beside), *([] if around is None else [(around, 0.0)])]
+        others = [Region.around(points, pad, lattice.width, lattice.height) for points, pad in wanted]
+        return lattice.bands(canvas.seen(inverse), [region for region in others if region is not None])
 
     def _map(
         self, motion: DriveFrame, inverse: Map, canvas: Canvas, part: Region

@@ -1,5 +1,6 @@
 """Coarse displacement grids: folding is taken out of them, then they are inverted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ LEAST_CORNER = 0.03
 """The same of each corner of a cell, which central differences do not see: a single cell may fold between nodes."""
 SMOOTHING_ROUNDS = 40
 NEWTON_STEPS = 7
+BAND_PX, BESIDE_PX = 128, 4
+"""Of what is drawn of a frame: the height of its rectangles, and what they hold around the subject."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,27 @@ class Lattice:
         top, left = ((1 - node) * self.step + side for node, side in zip(first, (part.top, part.left), strict=True))
         return np.asarray(whole[top : top + part.bottom - part.top, left : left + part.right - part.left], np.float32)
 
-    def around(self, cells: NDArray[np.bool_]) -> Region | None:
-        """The part of the picture that cells between `shown` nodes (h - 1, w - 1) cover, and 4 px around, or None."""
-        rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
-        if not len(rows):
-            return None
-        corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
-        return Region.around((corners - 1.0) * self.step + self._first, 4.0, self.width, self.height)
+    def bands(self, cells: NDArray[np.bool_], others: Sequence[Region]) -> list[Region]:
+        """Rectangles below one another around cells between `shown` nodes (h - 1, w - 1), and around other regions.
+
+        Each has as many rows as `BAND_PX`, but for the last, and begins and ends with what it has to cover, the cells
+        with `BESIDE_PX` around them.
+        """
+        result = []
+        for top in range(0, self.height, BAND_PX):
+            bottom = min(top + BAND_PX, self.height)
+            # The first cell begins a step before the picture's first node.
+            edges = np.array([top - BESIDE_PX, bottom + BESIDE_PX]) - self._first
+            first, last = np.floor(edges / self.step).astype(int) + 1
+            columns = np.flatnonzero(cells[max(first, 0) : last + 1].any(0))
+            sides = [(other.left, other.right) for other in others if other.top < bottom and other.bottom > top]
+            if len(columns):
+                ends = (np.array([columns[0], columns[-1] + 1]) - 1.0) * self.step + self._first
+                left, right = np.floor(ends[0]) - BESIDE_PX, np.ceil(ends[1]) + BESIDE_PX + 1
+                sides.append((max(int(left), 0), min(int(right), self.width)))
+            if sides:
+                result.append(Region(min(side[0] for side in sides), top, max(side[1] for side in sides), bottom))
+        return result
 
 
 def jacobian(displacement: Map, step: float) -> Map:

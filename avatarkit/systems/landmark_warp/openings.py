@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 _BITS = 4
 
 
@@ -25,13 +26,14 @@ class Region:
         """All of a frame."""
         return Region(0, 0, width, height)
 
-    def united(self, other: "Region | None") -> "Region":
+    def united(self, other: "Region") -> "Region":
         """The rectangle around both."""
-        if other is None:
-            return self
-        low, high = np.minimum, np.maximum
-        corner, end = (low(self.left, other.left), low(self.top, other.top)), (self.right, self.bottom)
-        return Region(int(corner[0]), int(corner[1]), int(high(end[0], other.right)), int(high(end[1], other.bottom)))
+        low, high = (min(self.left, other.left), min(self.top, other.top)), (self.right, self.bottom)
+        return Region(*low, max(high[0], other.right), max(high[1], other.bottom))
+
+    def moved(self, right: int, down: int) -> "Region":
+        """The same rectangle elsewhere."""
+        return Region(self.left + right, self.top + down, self.right + right, self.bottom + down)
 
     @staticmethod
     def around(points: Array, pad: float, width: int, height: int) -> "Region | None":
@@ -48,7 +50,7 @@ class Region:
         xx, yy = np.meshgrid(x, y)
         return xx, yy
 
-    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def of(self, image: NDArray[Pixel]) -> NDArray[Pixel]:
         """The image's part, as a view."""
         return image[self.top : self.bottom, self.left : self.right]
 

@@ -16,7 +16,7 @@ from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
-from avatarkit.systems.refined_warp.samples import source_parts
+from avatarkit.systems.refined_warp.samples import source_parts, warped
 
 __all__ = ["NET", "STAGE", "RefinedEngine", "open_refined", "own_engine"]
 
@@ -60,9 +60,10 @@ class RefinedEngine:
         if self._corrector is None:
             raise AvatarkitError("RefinedEngine.prepare must be called before frames are drawn")
         shown = self._warp.eased(motion)
-        frame, alpha = self._warp.draw(motion, shown)
-        self._corrector.correct(frame, alpha, shown)
-        return Drawn(frame, alpha)
+        drawn = warped(self._warp, motion, shown)
+        assert drawn.alpha is not None
+        self._corrector.correct(drawn.frame, drawn.alpha, shown)
+        return drawn
 
 
 def open_refined(options: EngineOptions) -> RefinedEngine:

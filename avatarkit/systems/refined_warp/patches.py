@@ -52,6 +52,11 @@ class Patch:
         """The matrix (3, 3), for joining and inverting."""
         return np.vstack([self.matrix, [0.0, 0.0, 1.0]])
 
+    @property
+    def corners(self) -> Array:
+        """Its corners (4, 2) in pixels."""
+        return np.asarray((self.matrix @ np.array([[-1, 1, 1, -1], [-1, -1, 1, 1], [1, 1, 1, 1]], np.float64)).T)
+
     def local(self, points: Array) -> Array:
         """Patch coordinates (N, 2) of points (N, 2) in pixels."""
         linear = np.linalg.inv(self.matrix[:, :2])
@@ -78,8 +83,7 @@ class Patch:
 
     def bounds(self, width: int, height: int) -> tuple[slice, slice] | None:
         """Rows and columns of a picture around the patch; None where it lies outside."""
-        corners = self.matrix @ np.array([[-1, 1, 1, -1], [-1, -1, 1, 1], [1, 1, 1, 1]], np.float64)
-        low, high = np.floor(corners.min(1)), np.ceil(corners.max(1)) + 1
+        low, high = np.floor(self.corners.min(0)), np.ceil(self.corners.max(0)) + 1
         left, top = (int(v) for v in np.maximum(low, 0))
         right, bottom = int(min(high[0], width)), int(min(high[1], height))
         return (slice(top, bottom), slice(left, right)) if right - left > 1 and bottom - top > 1 else None

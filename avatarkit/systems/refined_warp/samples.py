@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from avatarkit.geometry.rotation import to_vector
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.guides import guide
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 
-__all__ = ["CHANNELS", "MARGIN", "PICTURE", "Sample", "part_sizes", "sample", "shapes", "source_parts"]
+__all__ = ["CHANNELS", "MARGIN", "PICTURE", "Sample", "part_sizes", "sample", "shapes", "source_parts", "warped"]
 
 MARGIN = 1.125
 """Stored parts are this much larger than patches, so that training can move its patches a little."""
@@ -48,6 +49,12 @@ def grown(patch: Patch, size: tuple[int, int], stored: tuple[int, int]) -> Patch
     """The patch with its margin: exactly as much larger as the stored size is."""
     factor = np.array([stored[0] / size[0], stored[1] / size[1], 1.0])
     return Patch(patch.matrix * factor)
+
+
+def warped(engine: WarpEngine, asked: DriveFrame, shown: DriveFrame) -> Drawn:
+    """What the warp engine draws of a motion, with colours wherever a patch looks; `shown` is the motion as eased."""
+    face = patches(shown.landmarks, shown.pose)[NAMES.index("face")]
+    return Drawn(*engine.draw(asked, shown, Patch(face.matrix * [MARGIN, MARGIN, 1.0]).corners))
 
 
 def sample(

@@ -26,13 +26,13 @@ from avatarkit.nets.count import NetCount, counted, parameters_of
 from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
 from avatarkit.runtime import cpu_threads
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.protocol import Drawn, SourceLayers
+from avatarkit.systems.protocol import SourceLayers
 from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, refine
 from avatarkit.systems.refined_warp.engine import NET, STAGE
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors, part_losses, pyramid_loss
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import patches
-from avatarkit.systems.refined_warp.samples import Sample, part_sizes, sample, source_parts
+from avatarkit.systems.refined_warp.samples import Sample, part_sizes, sample, source_parts, warped
 from avatarkit.training.config import OptimConfig, TrainConfig
 from avatarkit.training.recipe import Ingredients, Parents, Recipe
 from avatarkit.training.seeds import derive
@@ -158,7 +158,7 @@ def _moment(
     engine = WarpEngine()
     engine.prepare(layers)
     shown = engine.eased(asked)
-    drawn = Drawn(*engine.draw(asked, shown))
+    drawn = warped(engine, asked, shown)
     extra = source_parts(sizes, layers)
     assert extra is not None
     return sample(sizes, drawn, shown, truth, patches(asked.landmarks, asked.pose)), extra

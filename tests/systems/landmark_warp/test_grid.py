@@ -61,20 +61,33 @@ def test_enlarged_values_lie_between_the_nodes(width: int, height: int) -> None:
         np.testing.assert_allclose(shown, pixels[part.top : part.bottom, part.left : part.right], atol=2e-3)
 
 
-def test_a_part_holds_all_that_its_cells_cover() -> None:
+def test_bands_hold_all_that_their_cells_cover() -> None:
     """Marking the cell that a pixel lies in, by whichever node is nearest above and to the left, finds the pixel."""
-    lattice = Lattice.over(201, 130)
+    lattice = Lattice.over(301, 230)
     rows, columns = (side.stop - side.start for side in lattice.shown)
-    assert lattice.around(np.zeros((rows - 1, columns - 1), bool)) is None
     nodes = lattice.nodes()[lattice.shown]
-    for x, y in ((0, 0), (200, 129), (77, 31), (3, 128)):
-        cells = np.zeros((rows - 1, columns - 1), bool)
+    nothing = np.zeros((rows - 1, columns - 1), bool)
+    assert not lattice.bands(nothing, [])
+    for x, y in ((0, 0), (300, 229), (77, 31), (3, 128), (150, 127), (9, 229)):
+        cells = nothing.copy()
         cells[np.searchsorted(nodes[:, 0, 1], y, "right") - 1, np.searchsorted(nodes[0, :, 0], x, "right") - 1] = True
-        part = lattice.around(cells)
-        assert part is not None
-        assert part.left <= x < part.right
-        assert part.top <= y < part.bottom
-        assert part.right - part.left <= lattice.step + 10
+        near = {(x + right, y + down) for right in (-4, 0, 4) for down in (-4, 0, 4)}
+        inside = {(x, y) for x, y in near if 0 <= x < 301 and 0 <= y < 230}
+        bands = lattice.bands(cells, [])
+        assert all(any(b.left <= x < b.right and b.top <= y < b.bottom for b in bands) for x, y in inside)
+        assert max(band.right - band.left for band in bands) <= lattice.step + 10
+
+
+def test_bands_hold_other_regions_too() -> None:
+    lattice = Lattice.over(301, 400)
+    cells = np.zeros([side.stop - side.start - 1 for side in lattice.shown], bool)
+    other = Region(20, 100, 60, 140)
+    assert lattice.bands(cells, [other]) == [Region(20, 0, 60, 128), Region(20, 128, 60, 256)]
+    cells[-3, -3] = True
+    bands = lattice.bands(cells, [other])
+    assert [(band.top, band.bottom) for band in bands] == [(0, 128), (128, 256), (256, 384), (384, 400)]
+    assert bands[0].right == 60
+    assert bands[2].left > 60
 
 
 def test_determinant_of_known_maps() -> None:

@@ -13,7 +13,7 @@ from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.batch import Batch
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import patches
-from avatarkit.systems.refined_warp.samples import Sample, sample
+from avatarkit.systems.refined_warp.samples import Sample, sample, warped
 
 from ..conftest import Move
 
@@ -62,7 +62,7 @@ def samples(warp: WarpEngine, move: Move) -> list[Sample]:
     result = []
     for options in ({"mouth": 0.1}, {"yaw_deg": 8.0, "lids": 0.5}, {"mouth": 0.2, "roll_deg": 6.0}, {"gaze": 2.0}):
         shown = warp.eased(move(**options))
-        frame, alpha = warp.draw(shown)
+        frame, alpha = warped(warp, shown, shown)
         places = patches(shown.landmarks, shown.pose)
         truth = frame.copy()
         for place in places[1:]:

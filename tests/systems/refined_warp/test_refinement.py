@@ -12,7 +12,7 @@ from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.losses import detail_loss, part_errors, pyramid_loss
 from avatarkit.systems.refined_warp.network import START_GAIN, Refinement, RefinementConfig, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES, patches
-from avatarkit.systems.refined_warp.samples import Sample
+from avatarkit.systems.refined_warp.samples import Sample, warped
 from avatarkit.systems.refined_warp.training import Learner
 
 from ..conftest import Move
@@ -30,7 +30,7 @@ def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None
 def test_frames_are_corrected_as_parts_are(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
     net = random_net()
     shown = warp.eased(move(yaw_deg=8.0, lids=0.5))
-    frame, alpha = warp.draw(shown)
+    frame, alpha = warped(warp, shown, shown)
     before = frame.copy()
     Corrector(net).correct(frame, alpha, shown)
     refined = refine(net, batch_of(samples[1:2]), jitter(1, None))
