@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
+from avatarkit.metrics.winograd import WinogradConv
 from avatarkit.runtime import sha256_file
 from avatarkit.weights.load import check_keys, load_into, load_state_dict, require
 
@@ -44,7 +45,7 @@ class LPIPS(nn.Module):
     def __init__(self) -> None:
         """Build it with random weights."""
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(*shape) for shape in _CONVS)
+        self.convs = nn.ModuleList(WinogradConv(*s[:2]) if s[2] == 3 else nn.Conv2d(*s) for s in _CONVS)
         self.heads = nn.ParameterList(torch.rand(shape[1]) for shape in _CONVS)
         # For values in [0, 1]; the authors' are for [-1, 1].
         self.register_buffer("mean", (1 + torch.tensor(_MEAN)[:, None, None]) / 2, persistent=False)
