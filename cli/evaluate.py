@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,10 +70,7 @@ def self_reenactment(
     quiet: _QUIET = False,
 ) -> None:
     """Draw clips from their own first frames, and compare them with the clips."""
-    _run(
-        "self", output, quiet, engine, clips=clips, split=split, size=size, every=every, masked=masked, framing=framing,
-        limit=limit, seed=seed, protocol=protocol, workers=workers, runner=runner,
-    )  # fmt: skip
+    _run("self", locals())
 
 
 def cross_reenactment(
@@ -91,10 +90,7 @@ def cross_reenactment(
     quiet: _QUIET = False,
 ) -> None:
     """Draw all sources by all drivers, and measure identity, motion and what flickers."""
-    _run(
-        "cross", output, quiet, engine, sources=sources, drivers=drivers, size=size, every=every, fid=fid,
-        framing=framing, limit=limit, seed=seed, protocol=protocol, workers=workers, runner=runner,
-    )  # fmt: skip
+    _run("cross", locals())
 
 
 def videos(
@@ -110,10 +106,7 @@ def videos(
     quiet: _QUIET = False,
 ) -> None:
     """Measure videos that any program has made."""
-    _run(
-        "videos", output, quiet, None, pairs=pairs, size=size, every=every, fid=fid, limit=limit, seed=seed,
-        workers=workers, runner=runner,
-    )  # fmt: skip
+    _run("videos", locals())
 
 
 def compare(
@@ -128,12 +121,14 @@ def compare(
         console.summary(compared(results, output).summary_lines())
 
 
-def _run(kind: Any, output: Path, quiet: bool, engines: list[str] | None, **options: Any) -> None:
+def _run(kind: Any, values: Mapping[str, Any]) -> None:
+    """Evaluate as the parameters of a command ask for, by their names."""
     from avatarkit.pipelines.evaluate.run import EvaluateConfig, EvaluateReport, Method, evaluate
 
-    methods = tuple(Method.read(text) for text in engines or ["warp"])
-    config = EvaluateConfig(kind, output, methods, **options)
-    with Console(quiet=quiet) as console:
+    methods = tuple(Method.read(text) for text in values.get("engine") or ["warp"])
+    given = {field.name: values[field.name] for field in fields(EvaluateConfig) if field.name in values}
+    config = EvaluateConfig(kind, methods=methods, **given)
+    with Console(quiet=values["quiet"]) as console:
         report = evaluate(config, console, command=shlex.join(["avatarkit", *sys.argv[1:]]))
         console.summary(report.summary_lines())
     if isinstance(report, EvaluateReport) and report.refused:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from avatarkit.cli import prepare_options as options
 from avatarkit.cli.console import Console
 from avatarkit.cli.parsing import byte_size
 
 if TYPE_CHECKING:
-    from avatarkit.pipelines.prepare.config import PrepareJob
+    from avatarkit.pipelines.prepare.config import DataSource, PrepareJob
 
 
 def voxceleb2(
@@ -50,32 +52,10 @@ def voxceleb2(
     quiet: options.Quiet = False,
 ) -> None:
     """Make a dataset of VoxCeleb2's utterances, from a folder of videos or from the net."""
-    from avatarkit.data.select import SelectionRule
-    from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    values = locals()
     from avatarkit.pipelines.prepare.sources.voxceleb import VoxCeleb2
-    from avatarkit.prepare.config import PrepareConfig
-    from avatarkit.prepare.fetch.config import FetchConfig
 
-    job = PrepareJob(
-        VoxCeleb2(metadata, meta_csv, originals, download),
-        out,
-        config=PrepareConfig(
-            size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
-            image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
-        ),
-        split=SplitConfig(seed, val_share, test_share),
-        rule=SelectionRule(keep_top=keep_top),
-        fetch=FetchConfig(rate_per_hour=rate_per_hour, cookies=cookies, proxy=proxy, max_height=max_height),
-        run=RunOptions(
-            workers=workers or _processors(), runner=runner, keep_originals=keep_originals, retry_failed=retry_failed,
-            disk_quota=None if disk_quota is None else byte_size(disk_quota, "--disk-quota"),
-            video_timeout_s=video_timeout,
-        ),
-        limit=limit,
-        shard_mb=shard_mb,
-    )  # fmt: skip
-    _run(job, dry_run, report_json, quiet)
+    _run(VoxCeleb2(metadata, meta_csv, originals, download), values)
 
 
 def ffhq(
@@ -107,27 +87,10 @@ def ffhq(
     quiet: options.Quiet = False,
 ) -> None:
     """Make a dataset of FFHQ's photos, aligned by the published recipe; photos of others work too."""
-    from avatarkit.data.select import SelectionRule
-    from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    values = locals()
     from avatarkit.pipelines.prepare.sources.ffhq import FFHQ
-    from avatarkit.prepare.config import PrepareConfig
 
-    job = PrepareJob(
-        FFHQ(images, metadata, features),
-        out,
-        config=PrepareConfig(
-            size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_faces=max_faces,
-            min_age=min_age, image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting,
-            tracker=tracker,
-        ),
-        split=SplitConfig(seed, val_share, test_share),
-        rule=SelectionRule(keep_top=keep_top),
-        run=RunOptions(workers=workers or _processors(), runner=runner, video_timeout_s=video_timeout),
-        limit=limit,
-        shard_mb=shard_mb,
-    )  # fmt: skip
-    _run(job, dry_run, report_json, quiet)
+    _run(FFHQ(images, metadata, features), values)
 
 
 def videos(
@@ -157,48 +120,58 @@ def videos(
     quiet: options.Quiet = False,
 ) -> None:
     """Make a dataset of anyone's videos: faces are found and followed, and cut into clips."""
-    from avatarkit.data.select import SelectionRule
-    from avatarkit.data.split import SplitConfig
-    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    values = locals()
     from avatarkit.pipelines.prepare.sources.videos import Videos
-    from avatarkit.prepare.config import PrepareConfig
 
-    job = PrepareJob(
-        Videos(tuple(paths), identity_from),
-        out,
-        config=PrepareConfig(
-            size=size, min_head_px=min_head_px, min_effective_px=min_effective_px, max_frames=max_frames,
-            image_format=image_format, image_quality=image_quality, iqa=iqa, matting=matting, tracker=tracker,
-        ),
-        split=SplitConfig(seed, val_share, test_share),
-        rule=SelectionRule(keep_top=keep_top),
-        run=RunOptions(workers=workers or _processors(), runner=runner, video_timeout_s=video_timeout),
-        limit=limit,
-        shard_mb=shard_mb,
-    )  # fmt: skip
-    _run(job, dry_run, report_json, quiet)
+    _run(Videos(tuple(paths), identity_from), values)
 
 
-def _run(job: PrepareJob, dry_run: bool, report_json: bool, quiet: bool) -> None:
+def _run(source: DataSource, values: Mapping[str, Any]) -> None:
     from avatarkit.pipelines.prepare import run
 
-    with Console(quiet=quiet) as console:
-        if dry_run:
+    job = _job(source, values)
+    with Console(quiet=values["quiet"]) as console:
+        if values["dry_run"]:
             planned = run.dry_run(job, console)
-            if report_json:
+            if values["report_json"]:
                 console.json(planned.to_json())
                 return
             console.table(planned.table())
             console.summary(planned.summary_lines())
             return
         report = run.prepare(job, console, command=shlex.join(["avatarkit", *sys.argv[1:]]))
-        if report_json:
+        if values["report_json"]:
             console.json(report.to_json())
         else:
             console.summary(report.summary_lines())
 
 
-def _processors() -> int:
+def _job(source: DataSource, values: Mapping[str, Any]) -> PrepareJob:
+    """The job that the parameters of a command ask for, by their names."""
+    from avatarkit.data.select import SelectionRule
+    from avatarkit.data.split import SplitConfig
+    from avatarkit.pipelines.prepare.config import PrepareJob, RunOptions
+    from avatarkit.prepare.config import PrepareConfig
+    from avatarkit.prepare.fetch.config import FetchConfig
     from avatarkit.runtime import cpu_threads
 
-    return cpu_threads()
+    def given(*names: str) -> dict[str, Any]:
+        return {name: values[name] for name in names if name in values}
+
+    quota = values.get("disk_quota")
+    return PrepareJob(
+        source,
+        values["out"],
+        config=PrepareConfig(**given(*(field.name for field in fields(PrepareConfig)))),
+        split=SplitConfig(values["seed"], values["val_share"], values["test_share"]),
+        rule=SelectionRule(keep_top=values["keep_top"]),
+        fetch=FetchConfig(**given("rate_per_hour", "cookies", "proxy", "max_height")),
+        run=RunOptions(
+            workers=values["workers"] or cpu_threads(),
+            disk_quota=None if quota is None else byte_size(quota, "--disk-quota"),
+            video_timeout_s=values["video_timeout"],
+            **given("runner", "keep_originals", "retry_failed"),
+        ),
+        limit=values["limit"],
+        shard_mb=values["shard_mb"],
+    )

@@ -21,7 +21,8 @@ from avatarkit.media.containers import VIDEO_SUFFIXES
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.image import IMAGE_SUFFIXES, read_image
 from avatarkit.media.tags import read_tags
-from avatarkit.pipelines.batch.plan import POSTERS, WORK
+from avatarkit.pipelines.batch.jobs import WORK
+from avatarkit.pipelines.batch.plan import POSTERS
 from avatarkit.pipelines.batch.status import journal
 from avatarkit.pipelines.batch.worker import write_poster
 from avatarkit.pipelines.pages import check_own, render

@@ -26,7 +26,7 @@ from avatarkit.systems.refined_warp import SUFFIX as AVATAR_SUFFIX
 
 NAME = "{source}--{driver}"
 """Name of an output, from what its source and driver are called: usually their stems."""
-BOOKS = ".batch"
+WORK = ".batch"
 """The folder inside of OUT with marks, locks, status and what was made of sources and drivers."""
 LIST_SUFFIXES = (".txt", ".lst")
 OTHER_SUFFIXES = (".gif", ".avif", ".bmp", ".avi", ".m4v", ".mpg", ".mpeg", ".ts")
@@ -250,9 +250,10 @@ def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
                 yield number, "no json"
 
 
-def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> ReenactConfig:
+def cells_of(row: Any) -> dict[str, str]:
+    """The cells of a row of `csv_rows` by column, without spaces around; InputError for what no row can be."""
     if not isinstance(row, dict):
-        raise InputError("is no object or row with source and driver; mend or remove the line")
+        raise InputError("is no object or row with names of columns; mend or remove the line")
     if row.pop("", None):
         raise InputError("has more cells than there are columns; put cells with commas into quotes")
     cells = {key: "" if value is None else str(value).strip() for key, value in row.items()}
@@ -261,6 +262,11 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
             raise InputError(f"column {key[:40]}: holds a NUL, or more than {LONGEST_CELL} characters")
         if printable(value) != value:
             raise InputError(f"column {key}: {printable(value)} is not UTF-8; save the file as UTF-8")
+    return cells
+
+
+def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> ReenactConfig:
+    cells = cells_of(row)
     source, driver, output = (cells.pop(key, "") for key in ("source", "driver", "output"))
     if not source or not driver:
         raise InputError("names no source or no driver")
@@ -278,7 +284,7 @@ def _configured(row: Any, folder: Path, out: Path, configure: Configure) -> Reen
 
 def _check_place(name: str, what: str) -> str:
     """Return a place inside of OUT, but not among the batch's own books; InputError for any other."""
-    if check_inside(name, what).split("/")[0].lower() == BOOKS:
+    if check_inside(name, what).split("/")[0].lower() == WORK:
         raise InputError(f"{what} {shown(name)}: lies where the batch keeps its books; choose another folder")
     return name
 

@@ -14,7 +14,7 @@ from avatarkit.background.choice import INPAINTERS, MATTINGS
 from avatarkit.background.spec import parse_background
 from avatarkit.cache import LIMIT_BYTES, digest_of
 from avatarkit.errors import AvatarkitError, InputError, OutputError, UsageError
-from avatarkit.pipelines.batch.jobs import BOOKS, Job, Refusal
+from avatarkit.pipelines.batch.jobs import WORK, Job, Refusal
 from avatarkit.pipelines.engines import checkpoint_hashes, given_checkpoints
 from avatarkit.pipelines.layer_tools import method
 from avatarkit.pipelines.program import program_digest
@@ -23,7 +23,6 @@ from avatarkit.pipelines.studio import Studio
 from avatarkit.reading import check_table, check_whole, read_json
 from avatarkit.work.task import Runner
 
-WORK = BOOKS
 MARKS, LOCKS, FAILED, CACHE, POSTERS = "done", "locks", "failed", "cache", "posters"
 _NOT_CONTENT = frozenset({"source", "driver", "output", "overwrite", "report", "cache", "audio", "checkpoint"})
 """Options that decide nothing about the output's bytes, or count by the content of a file."""

@@ -13,8 +13,8 @@ from typing import Any
 from avatarkit.atomic import own_folder, sweep
 from avatarkit.cache import Cache
 from avatarkit.errors import Interrupted, OutputError
-from avatarkit.pipelines.batch.jobs import Job, Refusal
-from avatarkit.pipelines.batch.plan import FAILED, LOCKS, WORK, BatchOptions, Pair, Plan, make_plan
+from avatarkit.pipelines.batch.jobs import WORK, Job, Refusal
+from avatarkit.pipelines.batch.plan import FAILED, LOCKS, BatchOptions, Pair, Plan, make_plan
 from avatarkit.pipelines.batch.status import JOURNAL, Book, Status
 from avatarkit.pipelines.batch.worker import Ready, input_key
 from avatarkit.runtime import NullProgress, Progress, counted

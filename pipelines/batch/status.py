@@ -16,8 +16,8 @@ from typing import Any
 
 from avatarkit.atomic import open_journal, write_quickly
 from avatarkit.errors import InputError, OutputError
-from avatarkit.pipelines.batch.jobs import Refusal
-from avatarkit.pipelines.batch.plan import WORK, BatchOptions, Pair, Plan
+from avatarkit.pipelines.batch.jobs import WORK, Refusal
+from avatarkit.pipelines.batch.plan import BatchOptions, Pair, Plan
 from avatarkit.pipelines.batch.worker import Made, Ready
 from avatarkit.reading import check_number, check_text, check_whole, read_json, read_json_lines
 from avatarkit.runtime import Progress

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from avatarkit.atomic import own_folder, write_quickly
 from avatarkit.cache import digest_of
 from avatarkit.errors import AvatarkitError, InputError
-from avatarkit.pipelines.batch.jobs import Job, Refusal
+from avatarkit.pipelines.batch.jobs import WORK, Job, Refusal
 from avatarkit.pipelines.batch.plan import (
     FAILED,
     LOCKS,
     POSTERS,
-    WORK,
     BatchOptions,
     Pair,
     begin_mark,

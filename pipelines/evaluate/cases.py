@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from avatarkit.errors import InputError, UsageError
-from avatarkit.pipelines.batch.jobs import (
-    LONGEST_CELL,
-    MOST_BYTES,
-    csv_rows,
-    files_of,
-    printable,
-    table_text,
-)
+from avatarkit.pipelines.batch.jobs import MOST_BYTES, cells_of, csv_rows, files_of, printable, table_text
 from avatarkit.reading import read_bytes
 
 Item = TypeVar("Item")
@@ -94,32 +87,22 @@ def read_pairs(path: Path) -> tuple[list[Case], list[Refused]]:
                 printable(str(text))[:200]
                 for text in (values.get("method") or "videos", values.get("name") or values.get("output") or "")
             )
-            refused.append(Refused(name, method, type(error).__name__, str(error), number))
+            reason = f"row {number}: {error}"
+            refused.append(Refused(name, method, type(error).__name__, reason, number))
     return cases, refused
 
 
 def _row_case(folder: Path, number: int, row: Any, seen: dict[tuple[str, str], int]) -> Case:
-    if not isinstance(row, dict):
-        raise InputError(f"row {number}: is no csv")
-    if any(value and printable(str(value)) != value for value in row.values()):
-        raise InputError(f"row {number}: is not UTF-8; save the table as UTF-8")
-    if row.get("") or any(value and (len(value) > LONGEST_CELL or "\0" in value) for value in row.values()):
-        raise InputError(f"row {number}: has more cells than the heading, or one that is far too long or holds a NUL")
-    output, driver = ((row.get(key) or "").strip() for key in ("output", "driver"))
+    cells = cells_of(row)
+    output, driver, source = (cells.get(key, "") for key in ("output", "driver", "source"))
     if not output or not driver:
-        raise InputError(f"row {number}: needs an output and a driver")
-    source = (row.get("source") or "").strip()
+        raise InputError("needs an output and a driver")
     places = [folder / text for text in (output, driver, *([source] if source else []))]
     for place in places:
         if not os.path.isfile(place):  # False for names that are too long
-            raise InputError(f"row {number}: {place}: there is no such file")
-    method, name = (row.get("method") or "").strip() or "videos", (row.get("name") or "").strip() or Path(output).stem
+            raise InputError(f"{place}: there is no such file")
+    method, name = cells.get("method") or "videos", cells.get("name") or Path(output).stem
     if (method, name) in seen:
-        raise InputError(f"row {number}: {method} has a case {name} in row {seen[method, name]} already; name them")
+        raise InputError(f"{method} has a case {name} in row {seen[method, name]} already; name them")
     seen[method, name] = number
     return Case(name, method, places[1], places[0], places[2] if source else None, number)
-
-
-def methods(cases: Sequence[Case]) -> Iterator[str]:
-    """Methods in the order in which they come first."""
-    yield from dict.fromkeys(case.method for case in cases)
