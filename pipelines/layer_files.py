@@ -15,7 +15,6 @@ from avatarkit.media.image import write_image
 from avatarkit.pipelines.provenance.marks import Marks
 
 Picture = NDArray[np.uint8]
-CODECS = ("prores", "png")
 
 
 class LayerFiles:

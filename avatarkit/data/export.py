@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from avatarkit.reading import inside
 from avatarkit.runtime import NullProgress, Progress
 
 ExportFormat = Literal["webdataset", "folder", "csv"]
-EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 _CLIP_FIELDS = ("clip_id", "identity", "video", "utterance", "split", "source", "licence", "author", "native_rate")
 CSV_FIELDS = (
     *_CLIP_FIELDS, "frame", "time_s", "left_px", "top_px", "side_px", "head_px", "score", "clip_score", "sharpness",

@@ -22,7 +22,6 @@ from avatarkit.reading import read_bytes
 
 IDENTITY = re.compile(r"id\d{5}")
 VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
-UTTERANCE = re.compile(r"\d{5}")
 HEADER = ("Identity", "Reference", "Offset", "FV Conf", "ASD Conf")
 COLUMNS = ("FRAME", "X", "Y", "W", "H")
 LARGEST_FRAME = 10_000_000  # 110 hours at 25 a second; beyond that a number is a slip

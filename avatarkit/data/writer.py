@@ -64,11 +64,6 @@ class ShardWriter:
         """The clips so far."""
         return list(self._clips)
 
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of encoded frames and mattes so far."""
-        return sum(sum(lengths) for lengths in self._lengths.values())
-
     def append(self, clip: ClipData) -> None:
         """Add a clip; nothing of it is kept in memory but its info.
 

@@ -49,11 +49,6 @@ def format_rate(rate: Fraction) -> str:
     return str(rate)
 
 
-def frame_time(index: int, rate: Fraction) -> Fraction:
-    """Start time in seconds of frame `index` (0-based)."""
-    return index / rate
-
-
 def frame_count(duration: Fraction, rate: Fraction) -> int:
     """Frames that `duration` seconds take at `rate`: rounded to the nearest, at least one if there is any
     time.

@@ -31,8 +31,6 @@ PAGE = "index.html"
 MARK = '<meta name="generator" content="avatarkit">'
 MOST_CELLS = 4_000_000
 """Of a page; journals of strangers could name any number of sources and drivers."""
-PLAYED = (".mp4", ".webm", ".mov")
-"""Videos that browsers play; others are links."""
 _NAME = re.compile(r"(?P<source>.+?)--(?P<driver>.+)")
 
 

@@ -5,7 +5,7 @@ Its trunk has the layout of torchvision's VGG16, so that weights trained on Imag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,9 +17,8 @@ from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import RIGID
 from avatarkit.nets.features.vgg import IMAGENET_MEAN, IMAGENET_STD
 from avatarkit.systems.megaportraits.config import GazeConfig
-from avatarkit.weights.load import load_into
 
-__all__ = ["GazeEstimate", "GazeNet", "keypoints", "load_trunk"]
+__all__ = ["GazeEstimate", "GazeNet", "keypoints"]
 
 _CONVS = (2, 2, 3, 3, 3)
 _POOLS = 5
@@ -97,19 +96,6 @@ def keypoints(landmarks: Tensor) -> Tensor:
     centred = points - points.mean(dim=1, keepdim=True)
     spread = centred.square().sum(dim=2).mean(dim=1).sqrt().clamp(min=1e-3)
     return (centred / spread[:, None, None]).flatten(1)
-
-
-def load_trunk(net: GazeNet, state: Mapping[str, Tensor], where: str = "vgg16") -> None:
-    """Start the trunk from a whole VGG16's state dict in torchvision's layout, such as the registry's `vgg16`.
-
-    Raises:
-        WrongFile: its convolutions are missing or of other shapes, as for presets with other widths.
-    """
-    prefix = "features."
-    taken = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    was_training = net.training
-    load_into(net.trunk, taken, where, "VGG16")
-    net.trunk.train(was_training)
 
 
 def _vgg16(widths: Sequence[int]) -> nn.Sequential:

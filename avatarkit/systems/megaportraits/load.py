@@ -20,11 +20,10 @@ from avatarkit.systems.megaportraits.config import (
     StudentConfig,
 )
 from avatarkit.systems.megaportraits.enhancer import Enhancer
-from avatarkit.systems.megaportraits.gaze import GazeNet
 from avatarkit.systems.megaportraits.pose import PoseNet
 from avatarkit.systems.megaportraits.student import Student
 
-__all__ = ["avatars_of", "load_base", "load_enhancer", "load_gaze", "load_pose", "load_student", "net_config"]
+__all__ = ["avatars_of", "load_base", "load_enhancer", "load_pose", "load_student", "net_config"]
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -61,11 +60,6 @@ def load_student(checkpoint: Checkpoint) -> Student:
     """The student with all its avatars; as `load_base`."""
     avatars = len(avatars_of(checkpoint))
     return _filled(checkpoint, "student", lambda config: build.build_student(config, avatars, 0))
-
-
-def load_gaze(checkpoint: Checkpoint) -> GazeNet:
-    """The gaze and blink net; as `load_base`."""
-    return _filled(checkpoint, "gaze", lambda config: build.build_gaze_net(config, 0))
 
 
 def load_pose(checkpoint: Checkpoint) -> PoseNet:

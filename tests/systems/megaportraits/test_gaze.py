@@ -9,9 +9,8 @@ from avatarkit.errors import UsageError
 from avatarkit.face.landmarks import INNER_LIP_LOWER, IRIS_CENTRES, LEFT_UPPER_LID, MESH
 from avatarkit.systems.megaportraits.build import build_gaze_net
 from avatarkit.systems.megaportraits.config import GazeConfig
-from avatarkit.systems.megaportraits.gaze import GazeNet, keypoints, load_trunk
+from avatarkit.systems.megaportraits.gaze import GazeNet, keypoints
 from avatarkit.systems.megaportraits.gaze_features import GazeFeatures
-from avatarkit.weights.errors import WrongFile
 
 CONFIG = GazeConfig(eye_size=32, widths=(4, 6, 8, 8, 8), code=12, keypoint_code=6, hidden=8)
 
@@ -65,16 +64,6 @@ def test_trunk_serves_the_gaze_loss(net: GazeNet) -> None:
     mean, std = net.get_buffer("mean"), net.get_buffer("std")
     first = torch.relu(net.trunk[0]((crops - mean) / std))
     assert torch.allclose(features[0], first, atol=1e-6)
-
-
-def test_a_published_vgg16_starts_the_trunk(net: GazeNet) -> None:
-    other = build_gaze_net(CONFIG, seed=1)
-    state = {f"features.{name}": value for name, value in other.trunk.state_dict().items()}
-    load_trunk(net, state | {"classifier.0.weight": torch.zeros(1)})
-    assert torch.equal(net.trunk[0].weight, other.trunk[0].weight)
-    assert net.trunk.training
-    with pytest.raises(WrongFile):
-        load_trunk(build_gaze_net(replace(CONFIG, widths=(4, 6, 8, 8, 10)), seed=0), state, "vgg16")
 
 
 def test_bad_crops_are_refused(net: GazeNet, landmarks: torch.Tensor) -> None:
