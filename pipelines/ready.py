@@ -57,11 +57,15 @@ class ReadyPair:
     weights: tuple[str, ...]
     consent: str | None = None
 
-    def frames(self, order: Iterable[int] | None = None) -> Iterator[Finished]:
-        """Finished frames by the driver's numbers, by default all; close the iterator when it is not used up."""
+    def frames(self, order: Iterable[int] | None = None, *, forks: int = 0) -> Iterator[Finished]:
+        """Finished frames by the driver's numbers, by default all; close the iterator when it is not used up.
+
+        forks: processes that may draw beside this one.
+        """
         if isinstance(self.source, FilmedSource):
             return self.source.finished(list(order or range(len(self.moves))), self.driver.motion.rate)
-        return rendered(self.engine, self.source, self.moves, order or range(len(self.moves)), self.render)
+        render = replace(self.render, forks=min(forks, self.render.workers - 1))
+        return rendered(self.engine, self.source, self.moves, order or range(len(self.moves)), render)
 
 
 def make_ready(

@@ -27,11 +27,13 @@ from avatarkit.pipelines.render import Finished, beside, even
 from avatarkit.pipelines.report import ReenactReport
 from avatarkit.pipelines.source import Source
 from avatarkit.pipelines.studio import Studio
-from avatarkit.runtime import MemoryMeter, Progress, StageTimer
+from avatarkit.runtime import MemoryMeter, Progress, StageTimer, cpu_threads
 
 Picture = NDArray[np.uint8]
 PRESET = "superfast"
 """The encoder shares two cores with the drawing of frames: one step faster makes larger files, not worse ones."""
+WORTH_FORKING = 24
+"""Fewer frames are drawn by this process alone."""
 
 
 def reenact(
@@ -58,12 +60,14 @@ def reenact(
     with ExitStack() as stack:
         memory = stack.enter_context(MemoryMeter())
         cache = open_cache(config.cache) if config.cache else None
+        # Whoever does several at a time has its own ways to keep all processors busy.
+        forks = cpu_threads() - 1 if studio is None else 0
         studio = studio or stack.enter_context(Studio(cache))
         pair = make_ready(config, background, studio, progress, timer)
         with timer.stage("render"):
             named = (("source", config.source), ("driver", config.driver))
             inputs = [Input(kind, path, studio.digest(path)) for kind, path in named if path is not None]
-            size, audio = _write(pair, progress, shown, inputs)
+            size, audio = _write(pair, progress, shown, inputs, forks)
             for line in pair.engine.notices():
                 progress.notice(line)
     cut_out_by = None if pair.render.matting is None else pair.render.matting.name
@@ -89,7 +93,11 @@ def _write_report(path: Path, report: ReenactReport, config: ReenactConfig) -> N
 
 
 def _write(
-    pair: ReadyPair, progress: Progress, shown_to: Callable[[Picture], None] | None, inputs: Sequence[Input]
+    pair: ReadyPair,
+    progress: Progress,
+    shown_to: Callable[[Picture], None] | None,
+    inputs: Sequence[Input],
+    forks: int,
 ) -> tuple[tuple[int, int], str]:
     """Render and write; returns width and height of the output, and what became of the sound."""
     config, source, driver, moves, marks = pair.config, pair.source, pair.driver, pair.moves, _marks(pair)
@@ -102,7 +110,7 @@ def _write(
         )
         order = [number for _, number in shown] or range(len(moves))
         finished: Iterator[Finished] = stack.enter_context(
-            closing(pair.frames(order))  # type: ignore[type-var]
+            closing(pair.frames(order, forks=forks if len(order) >= WORTH_FORKING else 0))  # type: ignore[type-var]
         )
         if config.layers is not None:
             folder = stack.enter_context(pending_output(config.layers, overwrite=config.overwrite, directory=True))

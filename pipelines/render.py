@@ -15,6 +15,7 @@ from avatarkit.background.composite import foreground_colors
 from avatarkit.background.matting import Matting, mattes
 from avatarkit.head.matrix import resized_px
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.pipelines.forks import CAN_FORK, Forks
 from avatarkit.pipelines.source import Source, Unseen, laid_over
 from avatarkit.systems.protocol import Drawn, Engine
 from avatarkit.systems.steady import steadied
@@ -40,13 +41,14 @@ class Render:
 
     matting: cuts out what engines draw that bring no alpha, where an alpha is wanted; None keeps their whole frames.
     stabilize: see `systems.steady`. apart: whether finished frames come with their layers. workers: threads that draw
-    and finish.
+    and finish. forks: processes that do so beside them, for engines that allow it.
     """
 
     matting: Matting | None = None
     stabilize: float = 0.0
     apart: bool = False
     workers: int = 2
+    forks: int = 0
 
 
 class Finished(NamedTuple):
@@ -87,6 +89,14 @@ def rendered(
     batches = batched(order, engine.needs.at_once)
     with ExitStack() as stack:
         if not cuts_out and not render.stabilize and finishing is None:
+            if render.forks and CAN_FORK and engine.needs.forks:
+                width, height = source.frame_size
+                most_bytes = 8 * width * height  # RGBA twice, where layers are wanted beside a transparent frame
+                forks: Forks[int] = Forks(lambda number: finish(draw([number])[0][1]), render.forks, most_bytes)
+                for frame, foreground in _staged(stack, stack.enter_context(forks), order, render.forks + 1):
+                    assert frame is not None
+                    yield Finished(frame, foreground)
+                return
             yield from flat(_staged(stack, lambda b: [finish(d) for _, d in draw(b)], batches, drawing))
             return
         drawn = _staged(stack, draw, batches, drawing)

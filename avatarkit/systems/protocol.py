@@ -58,7 +58,8 @@ class Needs:
     for the size of the layers. at_once: frames that it draws best together. alone: whether frames are drawn one batch
     after another, since each batch keeps the device busy. alpha: whether what it draws comes with an alpha of its own.
     finishing: makes final frames, of `drawn_px`, out of the drawn ones, which it is given in order; for engines whose
-    last step looks at neighbours in time.
+    last step looks at neighbours in time. forks: whether processes forked from this one may draw single frames too; not
+    for what runs on a GPU.
     """
 
     square_px: int | None = None
@@ -68,6 +69,7 @@ class Needs:
     alone: bool = False
     alpha: bool = False
     finishing: Finishing | None = None
+    forks: bool = False
 
 
 class Drawn(NamedTuple):

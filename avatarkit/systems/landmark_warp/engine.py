@@ -82,7 +82,7 @@ class WarpEngine:
     @property
     def needs(self) -> Needs:
         """Motion alone."""
-        return Needs(alpha=True)
+        return Needs(alpha=True, forks=True)
 
     def prepare(self, source: SourceLayers) -> None:
         """Lay out the field and cut eyes and mouth out of one source."""

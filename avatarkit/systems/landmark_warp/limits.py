@@ -1,5 +1,7 @@
 """Motion that the photo cannot show is eased: large turns, long ways, heads that leave the edge that cuts them off."""
 
+import mmap
+import os
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -32,6 +34,8 @@ LEAST_RATIO = 0.6
 MARGIN = 0.95
 """The share of the room that is used: the edges are looked at in some points alone."""
 ROUNDS = 3
+_COUNTING = 64
+"""Rows of counts: processes that are forked together have other numbers, up to as many."""
 NOTICED, NOTICED_DEG = 0.05, 3.0
 """A head kept back by this many head units, or by these degrees, is worth a line in the summary."""
 
@@ -163,11 +167,13 @@ def reposed(motion: DriveFrame, pose: Similarity) -> DriveFrame:
 
 
 class Tally:
-    """Counts, from several threads, the frames that show less motion than was asked for."""
+    """Counts, from several threads and from forked processes, the frames that show less motion than was asked for."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._drawn = self._held = self._turned = 0
+        # A row for each process that counts: rows of one memory, as one process cannot lock the other out.
+        self._counts = np.frombuffer(mmap.mmap(-1, 8 * _COUNTING * 3), np.int64).reshape(_COUNTING, 3)
+        self._home = os.getpid()
 
     def add(self, asked: DriveFrame, drawn: DriveFrame) -> None:
         """Count one frame."""
@@ -175,13 +181,13 @@ class Tally:
         held = bool(away > NOTICED or abs(drawn.pose.scale / asked.pose.scale - 1.0) > NOTICED)
         turned = angle_deg(asked.pose.rotation, drawn.pose.rotation) > NOTICED_DEG
         with self._lock:
-            self._drawn, self._held, self._turned = self._drawn + 1, self._held + held, self._turned + turned
+            self._counts[(os.getpid() - self._home) % _COUNTING] += (1, held, turned)
 
     def lines(self) -> tuple[str, ...]:
         """What the summary should say, a line each; counting begins anew."""
         with self._lock:
-            drawn, held, turned = self._drawn, self._held, self._turned
-            self._drawn = self._held = self._turned = 0
+            drawn, held, turned = (int(count) for count in self._counts.sum(0))
+            self._counts[:] = 0
         lines = []
         if held:
             lines.append(

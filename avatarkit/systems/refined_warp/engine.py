@@ -41,7 +41,7 @@ class RefinedEngine:
     @property
     def needs(self) -> Needs:
         """Motion alone."""
-        return Needs(alpha=True)
+        return Needs(alpha=True, forks=True)
 
     def prepare(self, source: SourceLayers) -> None:
         """See `WarpEngine.prepare`; a network for any source also looks at the source's parts."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, WayLimits, soft_limit
+from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, WayLimits, soft_limit
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
 from ..conftest import SIZE, Move
@@ -136,6 +138,19 @@ def test_the_summary_says_that_a_head_is_kept_back(
     (line,) = engine.notices()
     assert "1 of 2 frames" in line
     assert engine.notices() == ()  # what the next driver asks of the same engine is counted anew
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no processes are forked here")
+def test_frames_of_forked_processes_count_too(source: SourceLayers, cut_off: SourceLayers, move: Move) -> None:
+    still, down = moved(source, move, cut_off), moved(source, move, cut_off, dy=40.0)
+    tally = Tally()
+    fork = get_context("fork").Process(target=tally.add, args=(down, still))
+    fork.start()
+    fork.join()
+    tally.add(still, still)
+    (line,) = tally.lines()
+    assert "1 of 2 frames" in line
+    assert tally.lines() == ()
 
 
 # The canvas.
