@@ -33,13 +33,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_proofs_run(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(metaportrait, "META", ("inner_steps=1", "inner_batch=1"))
+    monkeypatch.setattr(metaportrait, "META", ("inner_batch=1",))
     monkeypatch.setattr(metaportrait, "ADAPTED_AT", (0, 1))
     monkeypatch.setattr(metaportrait, "HELD", 1)
-    given = ["--data", made / "data", "--work", made / "work", "--identity", made / "identity"]
-    short = ["--steps", "1", "--pairs", "1", "--threads", "1", "--set", "batch=1", "--set", "pictures_every=0"]
+    folders = ["--data", made / "data", "--work", made / "work", "--identity", made / "identity"]
+    short = ["--steps", "1", "--longer", "--inner-steps", "1", "--threads", "1"]
+    sets = ["--set", "batch=1", "--set", "pictures_every=0"]
     for proof, count in VERDICTS.items():
-        assert metaportrait.main([proof, *map(str, given), *short]) == 0
+        assert metaportrait.main([proof, *map(str, folders), *short, *sets]) == 0
         found = json.loads((made / "work" / f"{proof}.json").read_text())
         assert len(found["verdicts"]) == count
         assert f"## {proof}" in capsys.readouterr().out
