@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 import torch.utils.data
@@ -48,24 +48,27 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
     """The clips or photos of a split in a new order each epoch; what the datasets below have in common.
 
     Args:
-        sample: what is read at once; see `SampleSpec`.
+        sample: what is read at once; None for the class's `usual`.
         The others as in `PairDataset`.
 
     Raises:
         InputError: no such dataset, one of another kind, nothing in the split, or only one person where two are needed.
     """
 
+    usual: ClassVar[SampleSpec] = SampleSpec()
+
     def __init__(
         self,
         dataset: Dataset | Path | str,
         split: Split,
         seed: int,
-        size: int | None,
-        selected: bool,
+        size: int | None = None,
+        selected: bool = True,
         *,
-        sample: SampleSpec,
-        with_matte: bool,
+        sample: SampleSpec | None = None,
+        with_matte: bool = True,
     ) -> None:
+        sample = sample or self.usual
         self.dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
         self.split, self.seed, self.sample = split, seed, sample
         check_kind(self.dataset, sample.kind)

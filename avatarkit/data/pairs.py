@@ -28,8 +28,6 @@ MIN_GAP_FRAMES = 25
 _USUAL_MOUTH, _USUAL_LIDS, _USUAL_TURN_DEG = 0.12, 0.08, 10.0
 """Standard deviations over 67 clips of 28 people, rounded; the turn's is a choice."""
 
-_PAIR, _PHOTO = SampleSpec(), SampleSpec("photos")
-
 
 @dataclass(frozen=True)
 class HeadState:
@@ -80,13 +78,13 @@ class PairDataset(ClipDataset):
         size: int | None = None,
         selected: bool = True,
         *,
-        sample: SampleSpec = _PAIR,
+        sample: SampleSpec | None = None,
         with_matte: bool = True,
         min_gap: int = MIN_GAP_FRAMES,
     ) -> None:
         super().__init__(dataset, split, seed, size, selected, sample=sample, with_matte=with_matte)
         self._min_gap = min_gap
-        if sample.candidates > 1:
+        if self.sample.candidates > 1:
             # Clips by video, and each one's video in that order.
             self._by_video = np.argsort(self._column("video"), kind="stable").astype(np.int32)
             self._videos = self._column("video")[self._by_video]
@@ -168,18 +166,7 @@ class PhotoDataset(ClipDataset):
         InputError: no such dataset, one of videos, no photo in the split, or only one person.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset | Path | str,
-        split: Split,
-        seed: int,
-        size: int | None = None,
-        selected: bool = True,
-        *,
-        sample: SampleSpec = _PHOTO,
-        with_matte: bool = True,
-    ) -> None:
-        super().__init__(dataset, split, seed, size, selected, sample=sample, with_matte=with_matte)
+    usual = SampleSpec("photos")
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position. Raises IndexError below 0, InputError where a photo cannot be read."""
