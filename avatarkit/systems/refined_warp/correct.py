@@ -33,6 +33,8 @@ class Corrector:
 
     def __init__(self, net: Refinement, extra: dict[str, Picture] | None = None) -> None:
         self._net, self._extra = net, extra
+        # As the nets of avatars are trained; on processors without it bfloat16 takes longer.
+        self._half = torch.cpu._is_avx512_bf16_supported()
         config = net.config
         self._sizes = dict(zip(NAMES, ((config.face,) * 2, (config.mouth,) * 2, config.eye, config.eye), strict=True))
 
@@ -47,16 +49,21 @@ class Corrector:
         if window is None:
             return
         pose = torch.from_numpy(to_vector(shown.pose.rotation).astype(np.float32))[None]
+        eyes = ["right_eye", "left_eye"]
         with torch.inference_mode():
             pose = self._net.pose(pose)
-            shift, colours = self._net.face(self._inputs(["face"], own, frame, alpha, shown), pose)
-            whole = _face(frame, window, own["face"], shift[0].numpy(), colours[0].numpy(), self._net.config.face)
-            frame[window] = whole
-            mouth = self._net.mouth(self._inputs(["mouth"], own, frame, alpha, shown), pose)
-            eyes = ["right_eye", "left_eye"]
-            both = self._net.eye(self._inputs(eyes, own, frame, alpha, shown), pose.expand(2, -1))
-        for name, change in zip(["mouth", *eyes], [mouth[0], *both], strict=True):
-            _change(frame, own[name], change.numpy())
+            face = self._inputs(["face"], own, frame, alpha, shown)
+            with self._precision():
+                shift, colours = (answer[0].float().numpy() for answer in self._net.face(face, pose))
+            frame[window] = _face(frame, window, own["face"], shift, colours, self._net.config.face)
+            mouth, both = (self._inputs(names, own, frame, alpha, shown) for names in (["mouth"], eyes))
+            with self._precision():
+                changes = [*self._net.mouth(mouth, pose), *self._net.eye(both, pose.expand(2, -1))]
+        for name, change in zip(["mouth", *eyes], changes, strict=True):
+            _change(frame, own[name], change.float().numpy())
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._half)
 
     def _inputs(
         self, names: Sequence[str], own: dict[str, Patch], frame: Picture, alpha: Picture, shown: DriveFrame
