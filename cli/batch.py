@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,60 +25,33 @@ NOT_IN_ROWS = ("--output", "--report", "--quiet", "--overwrite", "--cache", "--s
 """A jobs file may be a stranger's: it replaces nothing, signs nothing and asks nothing of the network."""
 FLAGS = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
 
-JOBS, RUN = "Jobs", "How it runs"
-Sources = Annotated[
-    str | None, typer.Option(metavar="DIR|PATTERN|LIST", help="Portraits; quote a pattern.", rich_help_panel=JOBS)
-]
-Drivers = Annotated[
-    str | None, typer.Option(metavar="DIR|PATTERN|LIST", help="Drivers; quote a pattern.", rich_help_panel=JOBS)
-]
-Pairs = Annotated[
-    Literal["all", "zip"], typer.Option(help="All sources by all drivers, or one to one.", rich_help_panel=JOBS)
-]
+_jobs = partial(typer.Option, rich_help_panel="Jobs")
+_run = partial(typer.Option, rich_help_panel="How it runs")
+Sources = Annotated[str | None, _jobs(metavar="DIR|PATTERN|LIST", help="Portraits; quote a pattern.")]
+Drivers = Annotated[str | None, _jobs(metavar="DIR|PATTERN|LIST", help="Drivers; quote a pattern.")]
+Pairs = Annotated[Literal["all", "zip"], _jobs(help="All sources by all drivers, or one to one.")]
 JobsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--jobs", metavar="CSV|JSONL", help="A row per pair: source, driver, output, any option.", rich_help_panel=JOBS
-    ),
+    Path | None, _jobs("--jobs", metavar="CSV|JSONL", help="A row per pair: source, driver, output, any option.")
 ]
-Name = Annotated[str, typer.Option(metavar="PATTERN", help="Of outputs, without the ending.", rich_help_panel=JOBS)]
-Limit = Annotated[int | None, typer.Option(min=1, show_default="all", help="Pairs at most.", rich_help_panel=JOBS)]
-Shuffle = Annotated[
-    int | None, typer.Option(metavar="SEED", show_default="off", help="Pairs in a random order.", rich_help_panel=JOBS)
-]
+Name = Annotated[str, _jobs(metavar="PATTERN", help="Of outputs, without the ending.")]
+Limit = Annotated[int | None, _jobs(min=1, show_default="all", help="Pairs at most.")]
+Shuffle = Annotated[int | None, _jobs(metavar="SEED", show_default="off", help="Pairs in a random order.")]
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUT", help="Folder; the same command again goes on there.")
 ]
-Workers = Annotated[
-    int | None, typer.Option(min=1, show_default="one per processor or GPU", help="Processes.", rich_help_panel=RUN)
-]
+Workers = Annotated[int | None, _run(min=1, show_default="one per processor or GPU", help="Processes.")]
 RunnerName = Annotated[
-    Literal["local", "ray", "slurm"],
-    typer.Option(help="This machine, a Ray cluster (RAY_ADDRESS), or a SLURM array.", rich_help_panel=RUN),
+    Literal["local", "ray", "slurm"], _run(help="This machine, a Ray cluster (RAY_ADDRESS), or a SLURM array.")
 ]
-Gpus = Annotated[
-    str | None, typer.Option(metavar="0,1,...", show_default="all", help="GPUs; a process each.", rich_help_panel=RUN)
-]
-Cache = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", show_default="in OUT", help="Where sources and drivers are kept.", rich_help_panel=RUN
-    ),
-]
-CacheLimit = Annotated[str, typer.Option(metavar="SIZE", help="Of what is kept there.", rich_help_panel=RUN)]
-Timeout = Annotated[
-    float,
-    typer.Option(min=1, metavar="SECONDS", help="Without a sign of life: the pair is refused.", rich_help_panel=RUN),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print pairs, frames, time and disk after a short trial.", rich_help_panel=RUN)
-]
-ShowStatus = Annotated[
-    bool, typer.Option("--status", help="Say how far the batch in OUT is, from any terminal.", rich_help_panel=RUN)
-]
-NoGallery = Annotated[bool, typer.Option("--no-gallery", help="Write no OUT/index.html.", rich_help_panel=RUN)]
-JsonReport = Annotated[bool, typer.Option("--json", help="Print the report or status as JSON.", rich_help_panel=RUN)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.", rich_help_panel=RUN)]
+Gpus = Annotated[str | None, _run(metavar="0,1,...", show_default="all", help="GPUs; a process each.")]
+Cache = Annotated[Path | None, _run(metavar="DIR", show_default="in OUT", help="Where sources and drivers are kept.")]
+CacheLimit = Annotated[str, _run(metavar="SIZE", help="Of what is kept there.")]
+Timeout = Annotated[float, _run(min=1, metavar="SECONDS", help="Without a sign of life: the pair is refused.")]
+DryRun = Annotated[bool, _run("--dry-run", help="Print pairs, frames, time and disk after a short trial.")]
+ShowStatus = Annotated[bool, _run("--status", help="Say how far the batch in OUT is, from any terminal.")]
+NoGallery = Annotated[bool, _run("--no-gallery", help="Write no OUT/index.html.")]
+JsonReport = Annotated[bool, _run("--json", help="Print the report or status as JSON.")]
+Quiet = Annotated[bool, _run("--quiet", "-q", help="Write nothing but errors.")]
 
 
 def batch(
@@ -238,4 +212,3 @@ def _processors() -> int:
     from avatarkit.runtime import cpu_threads
 
     return cpu_threads()
-
