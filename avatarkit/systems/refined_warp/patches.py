@@ -25,6 +25,8 @@ FACE = (2.5, 2.5)
 MOUTH = (1.1, 1.1)
 EYE = (0.72, 0.48)
 """Width and height in head units."""
+_HALVED = 4.0
+"""Pictures that are reduced by at least this are halved first."""
 _MOUTH_POINTS = (61, 291, 0, 17)
 
 
@@ -100,8 +102,14 @@ def _reduced(picture: Picture, matrix: Array, size: tuple[int, int], step: float
     low = np.minimum(low, np.array(picture.shape[1::-1]) - 1)
     high = np.maximum(high, low + 1)
     part = picture[low[1] : high[1], low[0] : high[0]]
+    if step >= _HALVED and min(part.shape[:2]) > 1:
+        # Halving is ten times as fast as any other reduction by area.
+        part = part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2]
+        half = np.asarray(cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    else:
+        half = part
     shown = tuple(max(1, round(side / step)) for side in (part.shape[1], part.shape[0]))
-    small = np.asarray(cv2.resize(part, shown, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(half, shown, interpolation=cv2.INTER_AREA), np.uint8)
     ratio = np.array(shown) / (part.shape[1], part.shape[0])
     moved = matrix.copy()
     moved[:, 2] -= low

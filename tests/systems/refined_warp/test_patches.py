@@ -33,6 +33,20 @@ def test_a_reduced_patch_sees_every_pixel() -> None:
     assert small.max() <= 105
 
 
+@pytest.mark.parametrize(("place", "side"), [((170.0, 150.0), 260.0), ((171.3, 149.6), 251.0), ((80.0, 60.0), 255.0)])
+def test_what_is_reduced_far_stays_in_its_place(place: tuple[float, float], side: float) -> None:
+    """Slopes either way show where each pixel was taken from, whichever way levels are rounded."""
+    rising = np.repeat(np.round(np.arange(333) / 1.5)[None], 301, axis=0).astype(np.uint8)
+    patch = Patch.of(np.array(place), (side, side), 0.0)
+    cut, other = (patch.cut(picture, (48, 48)).astype(float) for picture in (rising, 255 - rising))
+    x = place[0] + side * ((np.arange(48) + 0.5) / 48 - 0.5)
+    inside = (x > 8) & (x < 324)
+    assert inside.sum() > 30
+    found = 1.5 * (cut + 255.0 - other)[:, inside] / 2.0
+    assert abs(float((found - x[inside]).mean())) < 0.15
+    assert np.abs(found - x[inside]).max() < 1.5
+
+
 def test_local_undoes_the_matrix() -> None:
     patch = Patch.of(np.array([30.0, 20.0]), (18.0, 10.0), 0.3, mirrored=True)
     local = np.array([[-1.0, 1.0], [0.25, -0.5]])
