@@ -106,15 +106,22 @@ class StageTimer:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start_s
 
 
+_FORKS_EVERY = 10
+"""Samples, of which one looks at forked children: the system needs 15 ms to tell what is theirs alone."""
+
+
 class MemoryMeter:
     """Peak memory of this process together with its children, sampled by a thread inside a `with` statement.
 
     The operating system cannot be asked for this afterwards: a finished child's own figure includes the
-    memory that it shared with its parent before it became another program.
+    memory that it shared with its parent before it became another program. Children that were forked to work beside
+    this process count with what they do not share with it.
     """
 
     def __init__(self, interval_s: float = 0.1) -> None:
         self.peak_bytes = 0
+        self._samples = self._forked_bytes = 0
+        self._forks: set[int] = set()
         self._interval_s = interval_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory-meter", daemon=True)
@@ -136,7 +143,12 @@ class MemoryMeter:
             self._stop.wait(self._interval_s)
 
     def _sample(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, peak_memory_bytes())
+        if self._samples % _FORKS_EVERY == 0:
+            # One that was not there the last time may be about to become another program, its memory still ours.
+            before, self._forks = self._forks, _forks()
+            self._forked_bytes = max(self._forked_bytes, sum(map(_private_bytes, self._forks & before)))
+        self._samples += 1
+        self.peak_bytes = max(self.peak_bytes, peak_memory_bytes() + self._forked_bytes)
 
 
 def peak_memory_bytes() -> int:
@@ -147,9 +159,8 @@ def peak_memory_bytes() -> int:
     """
     own = _high_water_bytes("self")
     if own is not None:
-        program = _program("self")
-        others = [pid for pid in _child_pids() if _program(pid) != program]
-        return own + sum(_high_water_bytes(pid) or 0 for pid in others)
+        forks = _forks()
+        return own + sum(_high_water_bytes(pid) or 0 for pid in _child_pids() if pid not in forks)
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -235,6 +246,21 @@ def _program(pid: int | str) -> str | None:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return None
+
+
+def _forks() -> set[int]:
+    """Direct children that run this process's own program: forked, or about to become another one."""
+    program = _program("self")
+    return {pid for pid in _child_pids() if _program(pid) == program}
+
+
+def _private_bytes(pid: int) -> int:
+    """Memory of a process that no other has; 0 where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as handle:
+            return 1024 * sum(int(line.split()[1]) for line in handle if line.startswith("Private_"))
+    except OSError:
+        return 0
 
 
 def _child_pids() -> list[int]:

@@ -124,6 +124,24 @@ def test_memory_meter_counts_children_alive() -> None:
     assert own + 200 * MIB <= meter.peak_bytes < own + 250 * MIB
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
+def test_memory_meter_counts_what_forked_children_have_of_their_own() -> None:
+    code = (
+        "import os, time; from avatarkit.runtime import MemoryMeter, peak_memory_bytes\n"
+        "shared = bytearray(b'x' * (200 << 20)); own = peak_memory_bytes()\n"
+        "with MemoryMeter(interval_s=0.01) as meter:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        block = bytearray(100 << 20); block[::4096] = b'x' * 25600; time.sleep(5)\n"
+        "        os._exit(0)\n"
+        "    time.sleep(1.0); os.kill(child, 9); os.waitpid(child, 0)\n"
+        "print(meter.peak_bytes - own)"
+    )
+    root = Path(runtime.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert 100 * MIB <= int(done.stdout) < 150 * MIB
+
+
 def test_without_proc_the_usage_of_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_high_water_bytes", lambda pid: None)
     assert runtime.peak_memory_bytes() > MIB
