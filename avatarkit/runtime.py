@@ -145,7 +145,7 @@ class MemoryMeter:
     def _sample(self) -> None:
         if self._samples % _FORKS_EVERY == 0:
             # One that was not there the last time may be about to become another program, its memory still ours.
-            before, self._forks = self._forks, _forks()
+            before, self._forks = self._forks, _children()[0]
             self._forked_bytes = max(self._forked_bytes, sum(map(_private_bytes, self._forks & before)))
         self._samples += 1
         self.peak_bytes = max(self.peak_bytes, peak_memory_bytes() + self._forked_bytes)
@@ -159,8 +159,7 @@ def peak_memory_bytes() -> int:
     """
     own = _high_water_bytes("self")
     if own is not None:
-        forks = _forks()
-        return own + sum(_high_water_bytes(pid) or 0 for pid in _child_pids() if pid not in forks)
+        return own + sum(_high_water_bytes(pid) or 0 for pid in _children()[1])
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -248,10 +247,11 @@ def _program(pid: int | str) -> str | None:
         return None
 
 
-def _forks() -> set[int]:
-    """Direct children that run this process's own program: forked, or about to become another one."""
-    program = _program("self")
-    return {pid for pid in _child_pids() if _program(pid) == program}
+def _children() -> tuple[set[int], set[int]]:
+    """Direct children that run this process's own program, forked or about to become another one; and all others."""
+    pids, program = set(_child_pids()), _program("self")
+    forks = {pid for pid in pids if _program(pid) == program}
+    return forks, pids - forks
 
 
 def _private_bytes(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -140,6 +141,14 @@ def test_memory_meter_counts_what_forked_children_have_of_their_own() -> None:
     root = Path(runtime.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert 100 * MIB <= int(done.stdout) < 150 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
+def test_a_child_that_appears_meanwhile_is_not_taken_for_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter([[], [os.getpid()]])  # a process of this program that is there from the second listing on
+    own = runtime.peak_memory_bytes()
+    monkeypatch.setattr(runtime, "_child_pids", lambda: next(seen))
+    assert runtime.peak_memory_bytes() < 1.5 * own
 
 
 def test_without_proc_the_usage_of_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
