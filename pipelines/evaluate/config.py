@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from avatarkit.data.clip import Split
@@ -95,7 +96,7 @@ class EvaluateConfig:
         if len(set(names)) != len(names):
             raise UsageError(f"--engine: two are called {names[0]}; name them: NAME=ENGINE:CHECKPOINT")
 
-    @property
+    @cached_property
     def shown(self) -> str:
         """The framing of all methods: their figures are of the same part of a picture."""
         return HEAD if self.framing == AUTO and any(method.draws_squares for method in self.methods) else self.framing
