@@ -23,7 +23,7 @@ from avatarkit.reading import check_number, check_table, check_whole
 from avatarkit.runtime import Progress
 from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
-from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
+from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.training import Learner
 from avatarkit.weights.load import load_into
@@ -43,8 +43,6 @@ PATIENCE = 5
 begun to bring back the detail that the other losses cost."""
 LEAST_SPREAD = 0.02
 """Poses whose spread is less than this (radians) count as if they had it."""
-GROUPS = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
-"""Nets of a refinement, and the patches that each corrects."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +177,9 @@ def best_parts(
     spoils the mouth is left out unless the mouth net makes good for it.
     """
     found: list[tuple[Refinement, Mapping[str, float]]] = []
-    for kept in product((True, False), repeat=len(GROUPS)):
+    for kept in product((True, False), repeat=len(CORRECTED)):
         some = copy.deepcopy(net)
-        for part, use in zip(GROUPS, kept, strict=True):
+        for part, use in zip(CORRECTED, kept, strict=True):
             if not use:
                 some.silence(part)
         errors = errors_of(some)
@@ -209,12 +207,12 @@ def _ratio(errors: Mapping[str, float], names: tuple[str, ...], kind: str) -> fl
 
 
 def _ratios(errors: Mapping[str, float]) -> list[float]:
-    return [_ratio(errors, names, kind) for names in GROUPS.values() for kind in ("l1", "perceptual")]
+    return [_ratio(errors, names, kind) for names in CORRECTED.values() for kind in ("l1", "perceptual")]
 
 
 def score_of(errors: Mapping[str, float]) -> float:
     """One number, lower is better: the mean ratio to the warp's errors, and what detail is missing."""
-    details = (float(np.mean([errors[f"{name}/detail"] for name in names])) for names in GROUPS.values())
+    details = (float(np.mean([errors[f"{name}/detail"] for name in names])) for names in CORRECTED.values())
     missing = [max(0.0, 0.9 - found) for found in details]
     return float(np.mean(_ratios(errors))) + 0.5 * float(np.mean(missing))
 
@@ -223,7 +221,7 @@ def described(errors: Mapping[str, float]) -> str:
     """The errors in a line."""
     return ", ".join(
         f"{title} {_ratio(errors, names, 'l1') - 1:+.0%} (to the eye {_ratio(errors, names, 'perceptual') - 1:+.0%})"
-        for title, names in GROUPS.items()
+        for title, names in CORRECTED.items()
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avatarkit.systems.refined_warp.network import Refinement, changed, detail
+from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
 
@@ -17,7 +17,7 @@ __all__ = ["Batch", "Refined", "jitter", "refine"]
 
 PARTS = ("mouth", "right_eye", "left_eye")
 _SHIFT, _GROWTH, _TURN = 0.05, 0.05, 0.05
-_WEIGHTS = {"mouth": "mouth", "right_eye": "eye", "left_eye": "eye"}
+_NET_OF = {patch: net for net, names in CORRECTED.items() for patch in names}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, brief: torch.autocast)
         corrected = corrected + change[:, :3] + change[:, 3:] * detail(corrected)
         result[name] = corrected
         if name in PARTS:
-            part: torch.nn.Module = getattr(net, _WEIGHTS[name])
+            part: torch.nn.Module = getattr(net, _NET_OF[name])
             x = torch.cat([corrected, views[name][:, CHANNELS["guide"]]], dim=1)
             with brief:
                 changes[name] = part(_inputs(x, batch, name, ready=True), pose)

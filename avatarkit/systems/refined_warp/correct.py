@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avatarkit.devices import bfloat16_is_faster
 from avatarkit.geometry.rotation import to_vector
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.refined_warp.guides import guide
@@ -33,8 +34,7 @@ class Corrector:
 
     def __init__(self, net: Refinement, extra: dict[str, Picture] | None = None) -> None:
         self._net, self._extra = net, extra
-        # As the nets of avatars are trained; on processors without it bfloat16 takes longer.
-        self._half = torch.cpu._is_avx512_bf16_supported()
+        self._half = bfloat16_is_faster()  # as the nets of avatars are trained
         config = net.config
         self._sizes = dict(zip(NAMES, ((config.face,) * 2, (config.mouth,) * 2, config.eye, config.eye), strict=True))
 

@@ -21,8 +21,10 @@ from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 
-__all__ = ["FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
+__all__ = ["CORRECTED", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
 
+CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
+"""The nets of a refinement, and the patches that each corrects."""
 MOST_SHIFT = 0.06
 """The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
 MOST_GAIN = 2.0
@@ -137,12 +139,12 @@ class PartNet(nn.Module):
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The change, nothing at the patch's edges."""
+        """The answer, nothing at the patch's edges."""
         fine, _ = self.trunk(x, pose)
-        change = self._change(fine)
-        return change * _window(change)
+        answer = self._answer(x, fine)
+        return answer * _window(answer)
 
-    def _change(self, fine: Tensor) -> Tensor:
+    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
 
 
@@ -156,13 +158,11 @@ class MouthNet(PartNet):
         assert self.calm.bias is not None
         self.calm.bias.data.fill_(math.log(START_CALM / (1.0 - START_CALM)))
 
-    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The change and the share; nothing at the patch's edges, no share outside the opening."""
-        fine, _ = self.trunk(x, pose)
+    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
+        """The change and the share; no share outside the opening."""
         opening = x[:, 3:4]
         share = opening * torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
-        answer = torch.cat([self._change(fine) + share * _calmed(x[:, :3], opening), share], dim=1)
-        return answer * _window(answer)
+        return torch.cat([super()._answer(x, fine) + share * _calmed(x[:, :3], opening), share], dim=1)
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:

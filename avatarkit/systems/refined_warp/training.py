@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avatarkit.devices import bfloat16_is_faster
 from avatarkit.errors import InputError
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.nets.convs import advance_norms
@@ -49,7 +50,7 @@ class Learner:
     ) -> None:
         self.net, self.averaged = net, copy.deepcopy(net).requires_grad_(False)
         self.steps = 0
-        self._half = torch.cpu._is_avx512_bf16_supported()
+        self._half = bfloat16_is_faster()
         net.to(memory_format=torch.channels_last)
         self._perceptual, self._weights = perceptual, weights or RefinementLosses()
         self._generator = torch.Generator().manual_seed(seed)
