@@ -124,7 +124,7 @@ def head_square(portrait: Portrait, size: int, where: str) -> Square:
     Raises:
         InputError: the picture, named by `where`, has no room for a square with the face inside.
     """
-    square, _ = portrait_square(portrait.picture, portrait.face.landmarks, size)
+    square = portrait_square(portrait.picture, portrait.face.landmarks, size)
     face = square.landmarks[:MESH, :2]
     inside = float(((face > -0.5) & (face < size - 0.5)).all(axis=1).mean())
     if inside < LEAST_INSIDE:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.types import face_from_landmarks
-from avatarkit.geometry.crop import Crop
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.annotate import annotation
 from avatarkit.head.crops import Cropped, HeadCropper
@@ -65,10 +64,8 @@ def square_of(cropped: Cropped, index: int = 0) -> Square:
     )
 
 
-def portrait_square(
-    picture: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]], size: int
-) -> tuple[Square, Crop]:
-    """The square of a single picture's head, cut as a video's first frame is, and where in the picture it lies.
+def portrait_square(picture: NDArray[np.uint8], landmarks: NDArray[np.floating[Any]], size: int) -> Square:
+    """The square of a single picture's head, cut as a video's first frame is.
 
     Args:
         picture: RGB uint8 (H, W, 3). landmarks: (478, 3) in pixels of it. size: side of the square, pixels.
@@ -76,4 +73,4 @@ def portrait_square(
     cropper = HeadCropper(size)
     face = face_from_landmarks(landmarks, 1.0)
     (cropped,) = [*cropper.push(0, picture, face), *cropper.flush()]
-    return square_of(cropped), cropped.crop
+    return square_of(cropped)

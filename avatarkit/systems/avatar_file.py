@@ -38,8 +38,6 @@ MOST_BYTES = 1 << 30
 """The largest published portrait takes half of it."""
 SIDES = (64, 8192)
 _KEY = "avatarkit"
-_REFINED = "refined-warp"
-"""The system of files that name none."""
 
 Config = TypeVar("Config")
 Net = TypeVar("Net", bound=nn.Module)
@@ -118,7 +116,7 @@ def read_avatar(path: Path) -> Avatar:
         about = _about(header)
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
-        system = check_text(about.get("system", _REFINED), "system")
+        system = check_text(about["system"], "system")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

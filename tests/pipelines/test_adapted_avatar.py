@@ -107,7 +107,7 @@ def test_held_out_frames_gain(made: tuple[Path, Notices, list[dict[str, torch.Te
     assert not torch.equal(learned["landmarks"][-1], held_out["landmarks"][0])
     # The source is what engines cut from the file.
     kept = avatar_portrait(path)
-    square, _ = portrait_square(kept.picture, kept.face.landmarks, 64)
+    square = portrait_square(kept.picture, kept.face.landmarks, 64)
     np.testing.assert_array_equal(source["image"][0].permute(1, 2, 0), square.picture)
     np.testing.assert_array_equal(source["landmarks"][0], square.landmarks)
 

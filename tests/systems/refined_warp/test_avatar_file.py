@@ -53,12 +53,6 @@ def test_the_same_avatar_gives_the_same_bytes(avatar: Avatar, written: Path, tmp
     assert (tmp_path / "again.avatar").read_bytes() == written.read_bytes()
 
 
-def test_a_file_that_names_no_system_is_refined_warps(written: Path, tmp_path: Path) -> None:
-    path = tmp_path / "me.avatar"
-    path.write_bytes(changed(written.read_bytes(), lambda tensors, about: about.pop("system")))
-    assert read_avatar(path).net.system == read_avatar(written).net.system == "refined-warp"
-
-
 def test_a_place_that_cannot_be_written(avatar: Avatar, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_avatar(tmp_path / "no" / "me.avatar", avatar)
@@ -129,6 +123,10 @@ def no_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> Non
     about["system"] = ["refined-warp"]
 
 
+def unnamed_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    del about["system"]
+
+
 def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
     """A gigabyte of weights, if it were laid out with memory."""
     about["config"] = {"face": 64, "mouth": 64, "eye": [48, 32], "widths": [512, 512, 512], "extra": 0}
@@ -142,6 +140,7 @@ def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
         (foreign, "no avatar"), (huge_sizes, "no size of a network"), (large_sizes, "patches of"),
         (other_system, "is drawn by 'megaportraits'"), (another_portrait, "config: "), (no_system, "damaged"),
+        (unnamed_system, "damaged"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(
