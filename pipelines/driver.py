@@ -20,7 +20,7 @@ from avatarkit.motion.columns import Motion
 from avatarkit.motion.extract import DriverInfo, extract
 from avatarkit.motion.file import is_motion_file, read_motion
 from avatarkit.motion.squares import Squares
-from avatarkit.runtime import Progress
+from avatarkit.runtime import Progress, cpu_threads
 
 TRACKING_SIDE_PX = 1920
 """Larger drivers are reduced to this for tracking; the mesh network sees 192 px anyway."""
@@ -114,10 +114,12 @@ def load_driver(
     progress: Progress,
     part: DriverPart = WHOLE,
     squares_px: int | None = None,
+    alone: bool = True,
 ) -> Driver:
     """Read a motion file, or track a video or photo.
 
     Args:
+        alone: whether all processors are there for this driver.
         squares_px: side of the heads' squares that are to be kept; None keeps none.
 
     Raises:
@@ -130,16 +132,16 @@ def load_driver(
         picture = read_image(path)
         progress.stage("track", 1, "photos")
         about = DriverInfo(path.name, PHOTO_RATE, picture.shape[1], picture.shape[0], tracker.name)
-        motion, squares = _extracted([picture], tracker, face, about, on_missing, squares_px, path, _People())
+        motion, squares = _extracted([picture], tracker, face, about, on_missing, squares_px, path, _People(), False)
         progress.advance()
         return Driver(path, kind, motion, info, squares=squares)
     bounds = None if part.whole else part.frames(info.video.rate, info.video.frames, path)
     with FrameReader(path, max_side=TRACKING_SIDE_PX, info=info, part=bounds) as reader:
         progress.stage("track", reader.frames_expected)
         about = DriverInfo(path.name, reader.rate, reader.width, reader.height, tracker.name)
-        people = _People()
+        people, ahead = _People(), alone and cpu_threads() > 1
         motion, squares = _extracted(
-            _counted(reader, progress), tracker, face, about, on_missing, squares_px, path, people
+            _counted(reader, progress), tracker, face, about, on_missing, squares_px, path, people, ahead
         )
         warnings = [*info.notes, *(text for text in (reader.warning or info.warning,) if text)]
         warnings += people.notes(reader.rate, bounds[0] if bounds else 0)
@@ -201,17 +203,18 @@ def _extracted(
     squares_px: int | None,
     path: Path,
     people: _People,
+    ahead: bool,
 ) -> tuple[Motion, Squares | None]:
     """The motion of tracked frames, and the squares of their heads where they are asked for."""
     if squares_px is None:
-        return extract(people.watched(track(frames, tracker, face, str(path))), about, on_missing), None
+        return extract(people.watched(track(frames, tracker, face, str(path), ahead=ahead)), about, on_missing), None
     squares = Squares(squares_px, about.rate)
-    tracked = squares.watch(_paired(frames, tracker, face, path))
+    tracked = squares.watch(_paired(frames, tracker, face, path, ahead))
     return extract(people.watched(tracked), about, on_missing), squares
 
 
 def _paired(
-    frames: Iterable[NDArray[np.uint8]], tracker: FaceTracker, face: FaceChoice, path: Path
+    frames: Iterable[NDArray[np.uint8]], tracker: FaceTracker, face: FaceChoice, path: Path, ahead: bool
 ) -> Iterator[tuple[NDArray[np.uint8], TrackedFrame]]:
     """Each frame with what was tracked in it."""
     waiting: deque[NDArray[np.uint8]] = deque()
@@ -221,5 +224,5 @@ def _paired(
             waiting.append(frame)
             yield frame
 
-    for tracked in track(passing(), tracker, face, str(path)):
+    for tracked in track(passing(), tracker, face, str(path), ahead=ahead):
         yield waiting.popleft(), tracked

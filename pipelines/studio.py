@@ -148,8 +148,16 @@ class Studio:
         def load() -> Driver:
             self.made["driver"] += 1
             tracker = self.tracker(config.tracker)
+            # Whoever keeps what was made has several reenactments to make, perhaps in several processes.
             return load_driver(
-                path, tracker, config.driver_face, config.on_missing, progress, config.part, squares_px=squares_px
+                path,
+                tracker,
+                config.driver_face,
+                config.on_missing,
+                progress,
+                config.part,
+                squares_px=squares_px,
+                alone=not self._keep,
             )
 
         def make(folder: Path) -> None:

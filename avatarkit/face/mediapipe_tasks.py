@@ -61,6 +61,7 @@ class MediaPipeTasksTracker(WindowTracker):
         super().__init__(min_score)
         quiet_native_log()
         self._mediapipe, self._vision, self._options = import_tasks()
+        self._path = bundle
         self._bundle, detector = _read_bundle(bundle)
         try:
             self._detector: Any = self._vision.FaceDetector.create_from_options(
@@ -88,6 +89,10 @@ class MediaPipeTasksTracker(WindowTracker):
     def name(self) -> str:
         """Name and version for reports."""
         return f"mediapipe-tasks {self._mediapipe.__version__}"
+
+    def another(self) -> MediaPipeTasksTracker:
+        """See `WindowTracker.another`."""
+        return MediaPipeTasksTracker(self._path, min_score=self._min_score)
 
     def close(self) -> None:
         """Release the native graphs."""

@@ -6,6 +6,7 @@ Works with mediapipe 0.10.14 to 0.10.21: from 0.10.30 on the wheel has neither `
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,8 @@ class MediaPipeTracker(WindowTracker):
         """
         super().__init__(min_score)
         quiet_native_log()
-        solutions, self._version = _import_solutions()
-        self._detectors = [
-            solutions.face_detection.FaceDetection(model_selection=kind, min_detection_confidence=min_score)
-            for kind in (0, 1)
-        ]
-        self._graph: Any = solutions.face_mesh.FaceMesh(
+        self._solutions, self._version = _import_solutions()
+        self._graph: Any = self._solutions.face_mesh.FaceMesh(
             static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=MESH_SCORE
         )
 
@@ -50,10 +47,24 @@ class MediaPipeTracker(WindowTracker):
         """Name and version for reports."""
         return f"mediapipe-facemesh {self._version}"
 
+    def another(self) -> MediaPipeTracker:
+        """See `WindowTracker.another`."""
+        return MediaPipeTracker(min_score=self._min_score)
+
     def close(self) -> None:
         """Release the native graphs."""
-        for graph in (*self._detectors, self._graph):
+        for graph in (*self.__dict__.get("_detectors", ()), self._graph):
             graph.close()
+
+    @cached_property
+    def _detectors(self) -> list[Any]:
+        """Short and full range; a tracker that follows alone never needs them."""
+        return [
+            self._solutions.face_detection.FaceDetection(
+                model_selection=kind, min_detection_confidence=self._min_score
+            )
+            for kind in (0, 1)
+        ]
 
     @property
     def _reach(self) -> float:

@@ -51,6 +51,10 @@ class WindowTracker(ABC):
         """Name and version for reports."""
 
     @abstractmethod
+    def another(self) -> WindowTracker:
+        """A second tracker like this one, for another thread. The caller closes it."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release the native graphs."""
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from avatarkit.face.boxes import Box, cut_out, iou, square
 from avatarkit.face.landmarks import RIGID
 from avatarkit.face.looks import Looks, blended, difference, looks_of
+from avatarkit.face.place import Place, moved_by, searched
 from avatarkit.face.search import BESIDE_MOVING, SMALLEST_FACE_PX, least_px
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face
 from avatarkit.geometry.similarity import fit
 
-__all__ = ["NEW_SHOT_SIZES", "PersonFollower", "Sight", "belongs", "faces_in", "moved_by"]
+__all__ = ["NEW_SHOT_SIZES", "PersonFollower", "Sight", "belongs", "faces_in"]
 
 Frame = NDArray[np.uint8]
 Choose = Callable[[tuple[Face, ...]], Face]
@@ -86,6 +87,7 @@ class _Person:
     last: Face | None
     missing: int = 0
     stranger: bool = False
+    place: Place | None = None
     after_cut: bool = False
     others: list[_Other] = field(default_factory=list)
 
@@ -116,12 +118,26 @@ class PersonFollower:
         """A new shot begins: places are forgotten, looks are not."""
         self._frames = 0
         if self._person is not None:
-            self._person = replace(self._person, last=None, missing=0, after_cut=True, others=[])
+            self._person = replace(self._person, last=None, place=None, missing=0, after_cut=True, others=[])
 
     @property
     def known(self) -> bool:
         """Whether a face has been chosen."""
         return self._person is not None
+
+    def upcoming(self, moved: tuple[float, float], then: tuple[float, float]) -> Face | None:
+        """The face around whose place the frame after the next will be searched first, if nothing happens meanwhile.
+
+        It is known before the next frame has been looked at, so that two frames can be looked at at a time.
+
+        Args:
+            moved, then: how far the picture's content moves up to the next frame, and from there to the one after it.
+        """
+        person = self._person
+        if person is None or person.last is None or person.missing:
+            return None
+        last = moved_by(person.last, *moved)
+        return searched(person.place, last, moved).after(then)
 
     def step(self, frame: Frame, moved: tuple[float, float] = (0.0, 0.0), box: Box | None = None) -> Sight:
         """The person in the next frame.
@@ -137,14 +153,17 @@ class PersonFollower:
         self._frames += 1
         places = () if person.last is None else (moved_by(person.last, *moved), person.last)[: 2 if any(moved) else 1]
         self._follow_others(person, frame, moved)
-        hit, stranger, drifted = None, person.missing > 0 and person.stranger, False
+        hit, stranger, drifted, place = None, person.missing > 0 and person.stranger, False, None
         if places and not person.missing:
-            face = next((face for place in places if (face := self._tracker.follow(frame, place)) is not None), None)
+            place = searched(person.place, places[0], moved)
+            tried = (place.around, *(other for other in places if other is not place.around))
+            face = next((face for place in tried if (face := self._tracker.follow(frame, place)) is not None), None)
             drifted = face is not None and box is not None and not belongs(face, box)
             if face is not None and not drifted:
                 hit = self._followed(person, frame, face, places)
                 stranger = hit is None
         jumped = changed = False
+        person.place = place if hit is not None else None
         if hit is None and (person.missing % _SEARCH_EVERY == 0 or (person.others and person.missing <= _FORGET_AFTER)):
             hit, seen = self._again(person, frame, places, box)
             stranger = seen and hit is None
@@ -295,14 +314,6 @@ def faces_in(
         return ()
     picture, left, top = part
     return tuple(moved_by(face, left, top) for face in tracker.detect(picture, least_px=least_px, beside=beside))
-
-
-def moved_by(face: Face, x: float, y: float) -> Face:
-    """The face shifted by so many pixels."""
-    if x == 0.0 and y == 0.0:
-        return face
-    box = face.box[0] + x, face.box[1] + y, face.box[2] + x, face.box[3] + y
-    return replace(face, landmarks=face.landmarks + np.array([x, y, 0.0], np.float32), box=box)
 
 
 def belongs(face: Face, box: Box) -> bool:

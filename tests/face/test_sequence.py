@@ -176,3 +176,26 @@ def test_choice_that_is_not_there(fake: MakeFake) -> None:
         InputError, match=r"clip\.mp4: there is no face 2; 1 found.*first frame that shows a face"
     ):
         follow(fake([[], [HERE]] * 4), [0] * 8, FaceChoice(index=2))
+
+
+def test_two_frames_at_a_time_give_the_same(
+    tracker: FaceTracker, astronaut: np.ndarray, grace_hopper: np.ndarray
+) -> None:
+    shifted = [np.roll(astronaut, 9 * n, axis=1) for n in range(6)]
+    frames = [*shifted, grace_hopper[:512], *shifted[:2]]
+    one, two = (list(track(frames, tracker, FaceChoice(), "clip.mp4", ahead=ahead)) for ahead in (False, True))
+    for single, double in zip(one, two, strict=True):
+        assert (single.landmarks is None) == (double.landmarks is None)
+        if single.landmarks is not None:
+            np.testing.assert_array_equal(single.landmarks, double.landmarks)
+        assert (single.cut, single.stranger, single.eyes) == (double.cut, double.stranger, double.eyes)
+    assert sum(frame.landmarks is not None for frame in two) >= 6
+
+
+def test_an_error_in_the_frames_ends_it_ahead_too(tracker: FaceTracker, astronaut: np.ndarray) -> None:
+    def frames() -> object:
+        yield from [astronaut] * 3
+        raise InputError("damaged")
+
+    with pytest.raises(InputError, match="damaged"):
+        list(track(frames(), tracker, FaceChoice(), "clip.mp4", ahead=True))
