@@ -61,13 +61,16 @@ def reenact(
         memory = stack.enter_context(MemoryMeter())
         cache = open_cache(config.cache) if config.cache else None
         # Whoever does several at a time has its own ways to keep all processors busy.
-        forks = cpu_threads() - 1 if studio is None else 0
+        alone = studio is None
         studio = studio or stack.enter_context(Studio(cache))
         pair = make_ready(config, background, studio, progress, timer)
+        if alone:
+            studio.rest()
+            memory.release()
         with timer.stage("render"):
             named = (("source", config.source), ("driver", config.driver))
             inputs = [Input(kind, path, studio.digest(path)) for kind, path in named if path is not None]
-            size, audio = _write(pair, progress, shown, inputs, forks)
+            size, audio = _write(pair, progress, shown, inputs, cpu_threads() - 1 if alone else 0)
             for line in pair.engine.notices():
                 progress.notice(line)
     cut_out_by = None if pair.render.matting is None else pair.render.matting.name

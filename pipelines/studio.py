@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -57,7 +56,6 @@ class Studio:
     def __init__(self, cache: Cache | None = None, *, keep: int = 0) -> None:
         self._cache, self._keep = cache, keep
         self.made: Counter[str] = Counter()
-        self._open = ExitStack()
         self._trackers: dict[str, FaceTracker] = {}
         self._tools: dict[tuple[str, str], LayerTools] = {}
         self._digests: dict[tuple[Path, int, int], str] = {}
@@ -73,9 +71,14 @@ class Studio:
 
     def close(self) -> None:
         """Close all tools."""
-        self._open.close()
-        self._trackers.clear()
+        self.rest()
         self._kept.clear()
+
+    def rest(self) -> None:
+        """Close what is opened again where it is needed, once all inputs are ready."""
+        for tracker in self._trackers.values():
+            tracker.close()
+        self._trackers.clear()
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file; it is read again when its size or time has changed.
@@ -93,7 +96,7 @@ class Studio:
     def tracker(self, name: str) -> FaceTracker:
         """The tracker of that name, opened when it is first needed; see `open_tracker`."""
         if name not in self._trackers:
-            self._trackers[name] = self._open.enter_context(closing(open_tracker(name)))
+            self._trackers[name] = open_tracker(name)
         return self._trackers[name]
 
     def tools(self, config: ReenactConfig) -> LayerTools:

@@ -126,6 +126,17 @@ def test_memory_meter_counts_children_alive() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
+def test_memory_meter_looks_for_a_later_peak_after_what_was_released() -> None:
+    with runtime.MemoryMeter(interval_s=10.0) as meter:
+        block = bytearray(b"x" * 200 * MIB)
+        peak = runtime.peak_memory_bytes()
+        del block
+        meter.release()
+        assert runtime.peak_memory_bytes() < peak - 150 * MIB
+    assert meter.peak_bytes >= peak
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
 def test_memory_meter_counts_what_forked_children_have_of_their_own() -> None:
     code = (
         "import os, time; from avatarkit.runtime import MemoryMeter, peak_memory_bytes\n"
