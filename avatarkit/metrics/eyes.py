@@ -15,6 +15,13 @@ IRIS_SHOWN = 0.5
 """Eyes that are open by less than this share of what is usual hide most of the iris."""
 USUAL_S = 3.0
 """What is usual is the upper quartile over this time around a moment, in seconds."""
+SHUT = 0.13
+"""Trackers report eyes that are wholly shut as open by up to this share of their width: the eyes of 15 portraits, drawn
+shut, as 0.03 to 0.15 (median 0.09), one portrait's as 0.2; those of drivers as 0.03 to 0.07."""
+TURNED_AWAY, TURNED_FAR = 0.4, 0.6
+"""Sines of a head's turn. From the first (24 degrees) on the averted eye follows the other one, whatever a tracker says
+of it; from the second (37 degrees) on neither can be measured: eyes drawn shut are reported as open by 0.5 and 0.8 of
+what is usual at 47 degrees, by 0.2 to 0.4 up to 30."""
 DEG_PER_WIDTH = 140.0
 """Degrees by which an eye turns for an iris shift of one eye width, near the middle: eyes are about 2.5 of their
 radii wide, and 1 radian moves the iris by 1 radius."""
@@ -67,22 +74,37 @@ def blink_figures(
     *,
     tolerance: float = 0.15,
     slack_s: float = 0.08,
+    shut: float = 0.0,
+    measurable: NDArray[np.bool_] | None = None,
 ) -> BlinkFigures:
     """Whether the result's lids come as close at the deepest point of each of the driver's blinks.
 
     Args:
         driver, result: (F, 2) openings of both eyes, frame by frame. tolerance: in shares of the eye's usual
-            opening. slack_s: the result may be deepest by this much earlier or later.
+            opening. slack_s: the result may be deepest by this much earlier or later. shut: openings up to this
+            cannot be told from shut eyes, see `SHUT`. measurable: (F, 2) which eyes'
+            blinks count, see `measurable_eyes`; None for all.
     """
     blinks, followed, slack = 0, 0, max(1, round(slack_s * rate))
     for eye in range(2):
-        own = np.asarray(result[:, eye], np.float64)
-        share = own / np.maximum(_usual(own, rate), 1e-6)
-        for frame, left in blink_moments(driver[:, eye], rate):
-            near = share[max(0, frame - slack) : frame + slack + 1]
+        own, other = (_shares(np.asarray(opening[:, eye], np.float64), rate, shut) for opening in (driver, result))
+        for frame, _ in blink_moments(driver[:, eye], rate):
+            if measurable is not None and not measurable[frame, eye]:
+                continue
+            near = other[max(0, frame - slack) : frame + slack + 1]
             blinks += 1
-            followed += bool(abs(float(near.min()) - left) <= tolerance)
+            followed += bool(abs(float(near.min() - own[frame])) <= tolerance)
     return BlinkFigures(blinks, followed / blinks if blinks else None)
+
+
+def measurable_eyes(turn: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which eyes, right and left (F, 2), a tracker can be asked about.
+
+    Args:
+        turn: (F,) sine of the head's turn, positive where the nose points to smaller x: then the left eye is nearer.
+    """
+    away = np.asarray(turn, np.float64)[:, None] * [1.0, -1.0]
+    return np.asarray((away < TURNED_AWAY) & (away > -TURNED_FAR), np.bool_)
 
 
 def gaze_figures(driver: NDArray[np.floating[Any]], result: NDArray[np.floating[Any]]) -> GazeFigures:
@@ -108,6 +130,11 @@ def shown_irises(
     eyes = [np.asarray(opening[:, eye], np.float64) for opening in (driver, result) for eye in range(2)]
     shown = [opening > IRIS_SHOWN * _usual(opening, rate) for opening in eyes]
     return np.asarray(np.all(shown, axis=0), np.bool_)
+
+
+def _shares(opening: Array, rate: float, shut: float) -> Array:
+    """The shares of its usual opening by which an eye is open, (F,), where openings up to `shut` are none."""
+    return np.asarray(np.maximum(opening - shut, 0.0) / np.maximum(_usual(opening, rate) - shut, 1e-6), np.float64)
 
 
 def _usual(opening: Array, rate: float) -> Array:

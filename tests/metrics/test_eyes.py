@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatarkit.metrics.eyes import DEG_PER_WIDTH, blink_figures, blink_moments, gaze_figures, shown_irises
+from avatarkit.metrics.eyes import (
+    DEG_PER_WIDTH,
+    SHUT,
+    blink_figures,
+    blink_moments,
+    gaze_figures,
+    measurable_eyes,
+    shown_irises,
+)
 
 RATE = 25.0
 
@@ -39,6 +47,27 @@ def test_eye_left_half_open_is_seen() -> None:
     one_half = np.stack([opening(30), opening(30, left=0.4)], axis=1)
     assert blink_figures(both, one_half, RATE).followed == 0.5
     assert blink_figures(both, both[:, :1].repeat(2, 1) * 0 + 0.3, RATE).followed == 0.0
+
+
+def test_shut_eyes_that_are_reported_a_little_open_follow_and_half_open_ones_do_not() -> None:
+    both = np.stack([opening(30, left=0.15)] * 2, axis=1)
+    shut_and_half = np.stack([opening(30, left=0.4), opening(30, left=0.6)], axis=1)
+    assert blink_figures(both, shut_and_half, RATE).followed == 0.0
+    assert blink_figures(both, shut_and_half, RATE, shut=SHUT).followed == 0.5
+    never = np.full_like(both, 0.3)
+    assert blink_figures(both, never, RATE, shut=SHUT).followed == 0.0
+
+
+def test_blinks_of_averted_eyes_do_not_count() -> None:
+    both = np.stack([opening(30, 60, left=0.15)] * 2, axis=1)
+    one_open = both.copy()
+    one_open[:, 0] = 0.3
+    turn = np.where(np.arange(100) < 45, 0.0, 0.5)
+    figures = blink_figures(both, one_open, RATE, measurable=measurable_eyes(turn))
+    assert (figures.blinks, figures.followed) == (3, pytest.approx(2 / 3))
+    assert measurable_eyes(np.array([0.0, 0.5, -0.5, 0.7, -0.7])).tolist() == [
+        [True, True], [False, True], [True, False], [False, False], [False, False],
+    ]  # fmt: skip
 
 
 def test_without_blinks_there_is_no_share() -> None:
