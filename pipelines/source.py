@@ -169,7 +169,7 @@ class Source:
         self.advice = tuple(tools.advice)
         self._seams = _seams(crop, portrait.size) if paste_back else []
         self.layers = SourceLayers(
-            cut(picture, crop),
+            picture if self._covers else cut(picture, crop),
             foreground[inside],
             alpha[inside],
             crop.to_crop(portrait.landmarks),
@@ -182,6 +182,11 @@ class Source:
     def _plate_margin(self) -> int:
         """How far the plate is made up around the matte, in pixels as shown."""
         return max(2, round(PLATE_MARGIN * max(self.crop.shown)))
+
+    @property
+    def _covers(self) -> bool:
+        """Whether the drawn part is the picture as it is."""
+        return (self.crop.width, self.crop.height) == self.portrait.size == self.crop.shown
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -211,7 +216,7 @@ class Source:
     def finish(self, frame: Picture, alpha: Picture | None) -> Picture:
         """The finished frame, RGB or (transparent) straight RGBA, from what the engine drew, at any size."""
         done = laid_over(frame, alpha, self.background, self.crop.shown, self.transparent)
-        if not self._paste_back or self._frame is None:
+        if not self._paste_back or self._frame is None or self._covers:
             return done
         full = self._frame.copy()
         around, inner = self._frame[self.crop.window], full[self.crop.window]

@@ -19,6 +19,9 @@ CONTINUED = 0.06
 _FADE = 0.5
 """Hair that is continued fades out over this share of it, half of it gone at its end; shoulders go on below."""
 _OPAQUE = 0.5
+_BLOCK = 4
+"""Side in pixels of the blocks of which is kept whether they show anything: of pixels it would be as much memory as the
+picture is."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +64,22 @@ class Canvas:
 
     @cached_property
     def _sums(self) -> NDArray[np.int32]:
-        """Number (h + 1, w + 1) of pixels above and to the left that are not wholly transparent."""
+        """Number (h + 1, w + 1) of blocks above and to the left that are not wholly transparent; see `_BLOCK`."""
         import cv2
 
-        return np.asarray(cv2.integral((self.pixels[..., 3] > 0).astype(np.uint8)), np.int32)
+        height, width = self.pixels.shape[:2]
+        shown = np.zeros((-(-height // _BLOCK) * _BLOCK, -(-width // _BLOCK) * _BLOCK), np.bool_)
+        np.greater(self.pixels[..., 3], 0, out=shown[:height, :width])
+        blocks = shown.reshape(len(shown) // _BLOCK, _BLOCK, -1, _BLOCK).any(axis=(1, 3))
+        return np.asarray(cv2.integral(blocks.view(np.uint8)), np.int32)
 
     def seen(self, nodes: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which cells (h - 1, w - 1) between nodes (h, w, 2), in pixels of the drawn part, may show the subject."""
         places = nodes + np.array([self.left, self.top], np.float32)
         corners = np.stack([places[:-1, :-1], places[:-1, 1:], places[1:, :-1], places[1:, 1:]])
         end = np.array(self.pixels.shape[1::-1]) - 1
-        low = np.clip(np.floor(corners.min(0)).astype(int), 0, end)
-        high = np.clip(np.ceil(corners.max(0)).astype(int), 0, end) + 1
+        low = np.clip(np.floor(corners.min(0)).astype(int), 0, end) // _BLOCK
+        high = np.clip(np.ceil(corners.max(0)).astype(int), 0, end) // _BLOCK + 1
         (x0, y0), (x1, y1) = np.moveaxis(low, 2, 0), np.moveaxis(high, 2, 0)
         sums = self._sums
         return np.asarray(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0, np.bool_)

@@ -22,6 +22,7 @@ from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, TurnLimits
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, Map
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.openings import Region
+from avatarkit.systems.landmark_warp.reduced import ReducedMap
 from avatarkit.systems.options import EngineOptions
 from avatarkit.systems.protocol import Drawn, Needs, SourceLayers
 
@@ -59,7 +60,7 @@ FEATURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.float64]], Feature]]
 SOFTENED = 2
 """Rounds of smoothing along edges of the face that hide what lies behind them."""
 LARGE_PX = 2048
-"""In frames with a longer side the face's part of the map is made at a third of the size."""
+"""Parts of frames with a longer side are drawn with a map of a third of their size."""
 
 
 class WarpEngine:
@@ -106,7 +107,11 @@ class WarpEngine:
         motion = self.eased(motion)
         lattice = self._field.lattice
         whole = Region.whole(lattice.width, lattice.height)
-        columns, rows, _ = self._map(motion, self._field.inverse(motion), canvas, whole)
+        inverse = self._field.inverse(motion)
+        if self._large(whole):
+            columns, rows = self._reduced(motion, inverse, canvas, whole).enlarged(whole)
+        else:
+            columns, rows, _ = self._map(motion, inverse, canvas, whole)
         return np.stack([columns - np.float32(canvas.left), rows - np.float32(canvas.top)], axis=2)
 
     def provenance(self, motion: DriveFrame) -> Provenance:
@@ -149,20 +154,26 @@ class WarpEngine:
         if not bands:
             return frame, alpha
         part = reduce(Region.united, bands)
-        columns, rows, face = self._map(motion, inverse, canvas, part)
-        drawn = np.empty((*columns.shape, 4), np.uint8)
-        within = [band.moved(-part.left, -part.top) for band in bands]
-        for band in within:
-            places = band.of(columns), band.of(rows)
-            cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, band.of(drawn), cv2.BORDER_REPLICATE)
-        if face is not None:
-            _soften(drawn, *face.seams(columns, rows))
-        for band in within:
-            cv2.cvtColor(band.of(drawn), cv2.COLOR_RGBA2RGB, band.of(part.of(frame)))
-            cv2.extractChannel(band.of(drawn), 3, band.of(part.of(alpha)))
-        if self._hidden is not None and face is not None:
-            local = shifted(motion, np.array([-part.left, -part.top]))
-            self._hidden.draw(part.of(frame), part.of(alpha), local, self._mesh, face)
+        if self._large(part):
+            reduced = self._reduced(motion, inverse, canvas, part)
+            for band in bands:
+                places = reduced.enlarged(band)
+                strip = cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+                _split(np.asarray(strip, np.uint8), band.of(frame), band.of(alpha))
+        else:
+            columns, rows, face = self._map(motion, inverse, canvas, part)
+            drawn = np.empty((*columns.shape, 4), np.uint8)
+            within = [band.moved(-part.left, -part.top) for band in bands]
+            for band in within:
+                places = band.of(columns), band.of(rows)
+                cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, band.of(drawn), cv2.BORDER_REPLICATE)
+            if face is not None:
+                _soften(drawn, *face.seams(columns, rows))
+            for band in within:
+                _split(band.of(drawn), band.of(part.of(frame)), band.of(part.of(alpha)))
+            if self._hidden is not None and face is not None:
+                local = shifted(motion, np.array([-part.left, -part.top]))
+                self._hidden.draw(part.of(frame), part.of(alpha), local, self._mesh, face)
         for feature in self._features:
             feature.draw(frame, motion)
         return frame, alpha
@@ -192,6 +203,12 @@ class WarpEngine:
         others = [Region.around(points, pad, lattice.width, lattice.height) for points, pad in wanted]
         return lattice.bands(canvas.seen(inverse), [region for region in others if region is not None])
 
+    def _large(self, part: Region) -> bool:
+        return self._hidden is None and max(part.right - part.left, part.bottom - part.top) > LARGE_PX
+
+    def _reduced(self, motion: DriveFrame, inverse: Map, canvas: Canvas, part: Region) -> ReducedMap:
+        return ReducedMap.of(part, self._field.lattice, inverse, self._mesh, motion, (canvas.left, canvas.top))
+
     def _map(
         self, motion: DriveFrame, inverse: Map, canvas: Canvas, part: Region
     ) -> tuple[Map, Map, Cover | None]:
@@ -204,10 +221,15 @@ class WarpEngine:
         rows = lattice.enlarged(inverse[..., 1] + np.float32(canvas.top), part)
         corner = canvas.left, canvas.top
         motion = replace(motion, landmarks=motion.landmarks - [part.left, part.top, 0.0])
-        if self._hidden is None and max(columns.shape) > LARGE_PX:
-            self._mesh.draw_reduced(motion, columns, rows, corner, 3)
-            return columns, rows, None
         return columns, rows, self._mesh.draw(motion, columns, rows, corner)
+
+
+def _split(drawn: NDArray[np.uint8], frame: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
+    """Copy RGBA (h, w, 4) to a part of a frame (h, w, 3) and of its alpha (h, w)."""
+    import cv2
+
+    cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, frame)
+    cv2.extractChannel(drawn, 3, alpha)
 
 
 def _soften(drawn: NDArray[np.uint8], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,19 @@ class Lattice:
         whole = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
         top, left = ((1 - node) * self.step + side for node, side in zip(first, (part.top, part.left), strict=True))
         return np.asarray(whole[top : top + part.bottom - part.top, left : left + part.right - part.left], np.float32)
+
+    def at(self, values: Map, x: NDArray[np.integer[Any]], y: NDArray[np.integer[Any]]) -> Map:
+        """Values at the `shown` nodes (h, w) at the crossings (len(y), len(x)) of columns and rows in pixels, bilinear.
+
+        What lies beyond the nodes has the values of the last ones.
+        """
+        across, down = (self._weights(places, nodes) for places, nodes in zip((x, y), values.shape[::-1], strict=True))
+        return np.asarray(down @ values @ across.T, np.float32)
+
+    def _weights(self, places: NDArray[np.integer[Any]], nodes: int) -> Map:
+        """What each of the `shown` nodes along an axis counts at places in pixels, (len(places), nodes)."""
+        at = np.clip((places - self._first) / self.step + 1.0, 0.0, nodes - 1.0)
+        return np.asarray(np.maximum(1.0 - np.abs(at[:, None] - np.arange(nodes)), 0.0), np.float32)
 
     def bands(self, cells: NDArray[np.bool_], others: Sequence[Region]) -> list[Region]:
         """Rectangles below one another around cells between `shown` nodes (h - 1, w - 1), and around other regions.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,30 +93,6 @@ class FaceMesh:
             flat[rim.places] = under + weight * (np.take(flat, rim.places) - under)
             np.copyto(part, shown, where=inside)
         return cover
-
-    def draw_reduced(self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float], step: int) -> None:
-        """As `draw`, on every `step`-th pixel (an odd number) and enlarged: a ninth of the work with 3.
-
-        Across edges between parts that lie apart in the source, `step` pixels are mixed: for frames so large that
-        these are no more than one of a usual frame's.
-        """
-        import cv2
-
-        planes = columns, rows
-        small = [np.ascontiguousarray(plane[step // 2 :: step, step // 2 :: step]) for plane in planes]
-        landmarks = motion.landmarks / step
-        landmarks[:, :2] += 0.5 / step - 0.5
-        face = self.draw(replace(motion, landmarks=landmarks), small[0], small[1], corner)
-        if face is None:
-            return
-        # Two pixels around the face, of which the outer ones have no neighbours to be enlarged with, and stay.
-        top, left = (max(0, side.start - 2) for side in face.window)
-        bottom, right = (side.stop + 2 for side in face.window)
-        for plane, values in zip(planes, small, strict=True):
-            part = cv2.resize(values[top:bottom, left:right], None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-            inner = np.asarray(part, np.float32)[step:-step, step:-step]
-            target = plane[(top + 1) * step :, (left + 1) * step :][: inner.shape[0], : inner.shape[1]]
-            target[:] = inner[: target.shape[0], : target.shape[1]]
 
 
 @dataclass(frozen=True)

@@ -163,28 +163,6 @@ def test_mesh_shift_is_exact(source: SourceLayers, shift: tuple[float, float]) -
     np.testing.assert_allclose(grid[inside], (pixels() - np.float32(shift))[inside], atol=0.02)
 
 
-def test_mesh_drawn_at_a_third_is_nearly_the_same(source: SourceLayers, move: Move) -> None:
-    """Off the jumps between parts that lie apart, and where the face is not, not at all."""
-    motion = move(yaw_deg=8.0, mouth=0.1, dx=4.0)
-    maps = []
-    for step in (1, 3):
-        x = np.arange(SIZE, dtype=np.float32)
-        columns, rows = (np.ascontiguousarray(plane) for plane in np.meshgrid(x, x))
-        mesh = FaceMesh(source.landmarks)
-        if step == 1:
-            face = mesh.draw(motion, columns, rows)
-        else:
-            mesh.draw_reduced(motion, columns, rows, (0.0, 0.0), step)
-        maps.append(np.stack([columns, rows], axis=2))
-    assert face is not None
-    off = np.linalg.norm(maps[0] - maps[1], axis=2)
-    inside = off[face.window]
-    assert np.percentile(inside, 90) < 1.0
-    assert np.median(inside) < 0.2
-    top, left = (side.start for side in face.window)
-    assert off[: top - 12].max() == off[:, : left - 12].max() == 0
-
-
 def test_mesh_leaves_the_rest_of_the_map(source: SourceLayers) -> None:
     grid = drawn(source, without_motion(source.landmarks), np.full((SIZE, SIZE, 2), -999.0, np.float32))
     low = np.floor(source.landmarks[:468, :2].min(0)).astype(int) - 2
