@@ -27,6 +27,7 @@ from avatarkit.training.recipe import Ingredients
 from avatarkit.training.resolve import resolve
 from avatarkit.training.seeds import derive
 from avatarkit.training.sources import Frame, TrainData
+from avatarkit.training.stage import Stage
 from avatarkit.weights.load import load_into
 
 Found = tuple[list[Row], list[Verdict]]
@@ -71,16 +72,22 @@ class ClipPairs:
 
     Args:
         dataset: that holds the clips. clips: ids. seed: of the choice of frames. change: done to each frame.
+        part: of each clip, from its beginning (0) to its end (1), that pairs are drawn from.
     """
 
     def __init__(
-        self, dataset: PairDataset, clips: Sequence[str], seed: int, change: Callable[[Frame], Frame] | None = None
+        self,
+        dataset: PairDataset,
+        clips: Sequence[str],
+        seed: int,
+        change: Callable[[Frame], Frame] | None = None,
+        part: tuple[float, float] = (0, 1),
     ) -> None:
         infos = {clip.clip_id: clip for clip in dataset.clips}
         self.clips = [infos[clip] for clip in clips]
         self.numbers = {clip.clip_id: number for number, clip in enumerate(dataset.clips)}
         self._dataset, self._seed = dataset, seed
-        self._change = change or (lambda frame: frame)
+        self._change, self._part = change or (lambda frame: frame), part
         self._frames: dict[tuple[int, int], Frame] = {}
 
     def __len__(self) -> int:
@@ -99,9 +106,9 @@ class ClipPairs:
         other = others[derive(self._seed, "other", position) % len(others)]
         result: dict[str, Any] = {}
         for prefix, number in (("", clip), ("other_", other)):
-            count = self.clips[number].frames
+            first, stop = (int(place * self.clips[number].frames) for place in self._part)
             for name in ("source", "driver"):
-                index = derive(self._seed, prefix + name, position) % count
+                index = first + derive(self._seed, prefix + name, position) % (stop - first)
                 result[prefix + name] = self.frame(number, index)
             result[f"{prefix}clip"] = torch.tensor(self.numbers[self.clips[number].clip_id])
         return result
@@ -159,8 +166,9 @@ def train_stage(
     limits: Limits,
     parents: Mapping[str, Checkpoint] | None = None,
     start: Checkpoint | None = None,
+    change: Callable[[Stage], None] | None = None,
 ) -> tuple[Trainer, Ended]:
-    """Train, or go on where the run in `out` stands; `start` gives a new run its first weights.
+    """Train, or go on where the run in `out` stands; `start` gives a new run its first weights, `change` alters them.
 
     Minutes become steps after a few of them were timed, so that the learning rate falls to its end.
     """
@@ -168,10 +176,10 @@ def train_stage(
     out.mkdir(parents=True, exist_ok=True)
     if limits.minutes is not None and config.steps == OPEN_ENDED:
         pace_s = _known_pace_s(out) or _timed_pace_s(
-            make_trainer(config, data, out, limits, parents, start, TIMED_STEPS), out
+            make_trainer(config, data, out, limits, parents, start, change, TIMED_STEPS), out
         )
         config = replace(config, steps=max(TIMED_STEPS + 1, int(60 * limits.minutes / pace_s)))
-    trainer = make_trainer(config, data, out, limits, parents, start)
+    trainer = make_trainer(config, data, out, limits, parents, start, change)
     ended = trainer.run()
     trainer.stage.eval()
     return trainer, ended
@@ -184,6 +192,7 @@ def make_trainer(
     limits: Limits,
     parents: Mapping[str, Checkpoint] | None,
     start: Checkpoint | None,
+    change: Callable[[Stage], None] | None = None,
     stop_at_step: int | None = None,
 ) -> Trainer:
     """A trainer at the beginning, or where the run in `out` stands."""
@@ -193,6 +202,8 @@ def make_trainer(
     if start is not None:
         for name, net in stage.nets.items():
             load_into(net, start.tensors(name), start.folder, f"net {name}")
+    if change is not None:
+        change(stage)
     origin = Origin(
         nets=recipe.describe(config.preset, stage),
         parents={name: parent.sha256 for name, parent in built_on.items()},

@@ -1,4 +1,4 @@
-"""Prove that MetaPortrait's parts do what they are for: heart, lines, identity, meta, temporal.
+"""Prove that MetaPortrait's parts do what they are for: heart, lines, identity, swapped, meta, temporal.
 
     python benchmarks/metaportrait.py heart --data VIDEOS --work DIR --steps 800
 
@@ -7,6 +7,7 @@
 | heart | one clip by heart: copy, warped source, full; then the driver's landmarks held still |
 | lines | the flow alone on unseen people, with the lines of 68 points in place of all |
 | identity | without the identity vector, on unseen frames of the people of training, and on unseen people |
+| swapped | four clips drawn with each other's identity vectors, by norms with masks and with masks held at 1 |
 | meta | unseen people adapted from meta-learning, from what it began with, and from that trained as long plainly |
 | temporal | after heart: noise of each frame, enhanced with windows in time, and as long without |
 
@@ -26,16 +27,16 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from clip_samples import Repeated, clip_numbers, driven, person, singles, windows
-from learning_runs import ClipPairs, Found, Limits, averaged, clip_data, configured, measured, pick_clips, run_proof
-from learning_runs import train_stage as train_on
+from learning_runs import ClipPairs, Found, averaged, clip_data, configured, measured, pick_clips, run_proof
+from likeness import identity, swapped
+from portrait_runs import NO_ADVERSARY, UNSEEN, limits_of, recogniser, size_of, train_chain, train_stage, videos
 from tables import Bar, Row, Verdict
 
 from avatarkit.checkpoint import Checkpoint, open_checkpoint
 from avatarkit.data.pairs import PairDataset
-from avatarkit.data.samples import SampleSpec
 from avatarkit.metrics.warping_error import warping_error
-from avatarkit.systems import registry
 from avatarkit.systems.metaportrait.load import load_portrait
 from avatarkit.systems.metaportrait.portrait import Portrait
 from avatarkit.systems.metaportrait.stages.config import MetaTrain
@@ -46,7 +47,6 @@ from avatarkit.training.feed import collate
 from avatarkit.training.figures import psnr_db
 from avatarkit.training.loop import Trainer
 
-NO_ADVERSARY = ("loss.adversarial=0", "loss.feature_matching=0")
 EVERY = 5
 """Every fifth frame of a clip is measured as a driver; its first frame is the source."""
 META = ("inner_batch=4", "inner_lr=1e-3", "optim.lr=5e-4", "optim.lr_end=5e-5")
@@ -55,8 +55,8 @@ OUTER_SHARE = 8
 ADAPTED_AT = (0, 8, 24)
 """Inner steps after which people are looked at."""
 HELD = 8
-UNSEEN = 1_000_000
-"""From this position on samples are drawn that no training here comes to."""
+FRAMES = 5
+"""Of a window in time."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,9 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def heart(options: argparse.Namespace) -> Found:
     """One clip by heart: the source copied, warped, and drawn; then with the driver's landmarks held still."""
-    dataset = _videos(options, "train")
+    dataset = videos(options, "train")
     samples = ClipPairs(dataset, pick_clips(dataset, options.clips or "1"), options.seed)
-    portrait, _ = _chain(options, dataset, samples, "heart", ["augment=false"])
+    portrait, _ = train_chain(options, dataset, samples, "heart", ["augment=false"])
     moving = driven(samples, EVERY)
     still = [
         {**pair, "driver": {**pair["driver"], **{name: pair["source"][name] for name in ("lines", "landmarks")}}}
@@ -92,10 +92,10 @@ def lines(options: argparse.Namespace) -> Found:
     """The flow alone on clips of unseen people, with all landmarks and with 68."""
     rows: list[Row] = []
     for name in ("contours", "dense", "sparse"):
-        dataset, unseen = _videos(options, "train", name), _videos(options, "val", name)
-        limits = _limits(options)
+        dataset, unseen = videos(options, "train", name), videos(options, "val", name)
+        limits = limits_of(options)
         config = configured("metaportrait/flow", options.preset, [f"lines={name}", *options.sets], limits)
-        data = clip_data(dataset, dataset, _size(options))
+        data = clip_data(dataset, dataset, size_of(options))
         trainer, ended = train_stage(config, data, options.work / f"lines-{name}", limits)
         seen = [unseen[position] for position in range(options.pairs)]
         rows.append({"run": name, "steps": ended.step, **measured(trainer, seen)})
@@ -106,49 +106,17 @@ def lines(options: argparse.Namespace) -> Found:
     ]
 
 
-def identity(options: argparse.Namespace) -> Found:
-    """What the identity vector gives: cosines of drawn frames and sources."""
-    dataset, unseen = _videos(options, "train"), _videos(options, "val")
-    shown = {
-        "people of training": [dataset[UNSEEN + number] for number in range(options.pairs)],
-        "unseen people": [unseen[number] for number in range(options.pairs)],
-    }
-    rows: list[Row] = []
-    for name, sets in (("with", []), ("without", ["identity=false"])):
-        _, checkpoint = _chain(options, dataset, dataset, f"identity-{name}", [*sets], flow="identity-flow")
-        portrait = load_portrait(checkpoint)
-        for people, samples in shown.items():
-            means = np.mean([_likeness(portrait, sample, name == "with") for sample in samples], axis=0)
-            rows.append(
-                {"run": f"{name} z_id", "shown": people, **dict(zip(("id_loss", "face_l1"), means, strict=True))}
-            )
-    losses = [float(row["id_loss"]) for row in rows]  # type: ignore[arg-type]
-    return rows, [
-        Verdict(Bar(f"ID loss without z_id over that with it, {people}", ">=", 1), without / given)
-        for people, given, without in zip(shown, losses[:2], losses[2:], strict=True)
-    ]
-
-
-@torch.no_grad()
-def _likeness(portrait: Portrait, sample: Mapping[str, Any], identity: bool) -> tuple[float, float]:
-    """A pair's identity loss, and L1 in the face."""
-    source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
-    drawn = drive(portrait, source, driver, identity)[0].image
-    wanted = portrait.identity(source["image"], source["landmarks"])
-    cosine = (portrait.identity(drawn * driver["matte"], driver["landmarks"]) * wanted).sum()
-    return 1 - float(cosine), float(compared(drawn, driver)["face_l1"])
-
-
 def meta(options: argparse.Namespace) -> Found:
     """Unseen people after inner steps, from weights of meta-learning and from two of plain training."""
-    dataset, unseen = _videos(options, "train"), _videos(options, "val")
-    _, plain = _chain(options, dataset, dataset, "meta-plain", [])
-    parent, limits = {"portrait": plain}, replace(_limits(options), steps=max(1, (options.steps or 800) // OUTER_SHARE))
+    dataset, unseen = videos(options, "train"), videos(options, "val")
+    _, plain = train_chain(options, dataset, dataset, "meta-plain", [])
+    parent, steps = {"portrait": plain}, max(1, (options.steps or 800) // OUTER_SHARE)
+    limits = replace(limits_of(options), steps=steps)
     sets = [f"inner_steps={options.inner_steps}", *META, *options.sets]
     config = configured("metaportrait/meta", options.preset, sets, limits)
     assert isinstance(config, MetaTrain)
-    learned = _videos(options, "train", sources=2 + config.inner_steps * config.inner_batch)
-    data = clip_data(learned, learned, _size(options))
+    learned = videos(options, "train", sources=2 + config.inner_steps * config.inner_batch)
+    data = clip_data(learned, learned, size_of(options))
     trainer, _ = train_stage(config, data, options.work / "meta", limits, parent)
     starts = {"plain": load_portrait(plain), "meta": averaged(trainer)["portrait"]}
     if options.longer:
@@ -174,11 +142,11 @@ def meta(options: argparse.Namespace) -> Found:
 
 def _trained_on(options: argparse.Namespace, dataset: PairDataset, plain: Checkpoint, pictures: int) -> Checkpoint:
     """The plain portrait after so many pictures more, learning at the rates that it began with."""
-    out, limits = options.work / "meta-longer", _limits(options)
+    out, limits = options.work / "meta-longer", limits_of(options)
     config = configured("metaportrait/portrait", options.preset, [*NO_ADVERSARY, *options.sets], limits)
     config = replace(config, steps=max(1, pictures // config.batch))
-    data = clip_data(dataset, dataset, _size(options))
-    train_stage(config, data, out, limits, _recogniser(options), start=plain)
+    data = clip_data(dataset, dataset, size_of(options))
+    train_stage(config, data, out, limits, recogniser(options), start=plain)
     return open_checkpoint(out)
 
 
@@ -200,37 +168,46 @@ def _adapted(start: Portrait, shown: Frames, config: MetaTrain) -> dict[int, flo
 
 
 def temporal(options: argparse.Namespace) -> Found:
-    """Noise of each frame on what the enhancer gets: frame by frame, and with windows in time for the second half."""
-    dataset = _videos(options, "train", size=2 * _size(options), shrink=2, window=5)
+    """Noise of each frame on what the enhancer gets: frame by frame, and with windows in time for the second half.
+
+    All learn from the first part of the clip and are measured on the rest, under noise of its own. A step sees as many
+    frames with windows as without.
+    """
+    dataset = videos(options, "train", size=2 * size_of(options), shrink=2, window=FRAMES)
     portrait = {"portrait": open_checkpoint(options.work / "heart-portrait")}
     clip = dataset.clips[clip_numbers(dataset)[pick_clips(dataset, options.clips or "1")[0]]].clip_id
-    noise, rows, clips = f"noise={options.noise}", [], windows(dataset, clip, 5)
-    limits, parents = _limits(options), dict(portrait)
+    noise, rows, clips = f"noise={options.noise}", [], windows(dataset, clip, FRAMES)
+    learned, held = clips[: -max(1, len(clips) // 5)], clips[-max(1, len(clips) // 5) :]
+    limits, parents = limits_of(options), dict(portrait)
     for stage, times in (("enhancer", 1), ("temporal", 1), ("enhancer", 2)):
-        frames = 5 if stage == "temporal" else 1
-        sets = [noise, f"frames={frames}", "augment=false", *options.sets]
+        frames = FRAMES if stage == "temporal" else 1
+        sets = [noise, f"frames={frames}", f"batch={FRAMES // frames}", "augment=false", *options.sets]
         config = configured(f"metaportrait/{stage}", options.preset, sets, limits)
         config = replace(config, steps=times * config.steps)
-        data = clip_data(dataset, Repeated(clips if frames > 1 else singles(clips)), 2 * _size(options))
+        data = clip_data(dataset, Repeated(learned if frames > 1 else singles(learned)), 2 * size_of(options))
         out = options.work / f"temporal-{stage}{times}"
         given = parents if stage == "temporal" else portrait
         trainer, ended = train_stage(config, data, out, limits, given)
         parents.setdefault("enhancer", open_checkpoint(out))
-        rows.append({"run": stage, "steps": ended.step, **_flicker(trainer, clips)})
+        rows.append({"run": stage, "steps": ended.step, **_flicker(trainer, held)})
     # With windows: after a per-frame training and one of the windows. Without: after one as long as both.
-    e_warp, psnr = ([float(row[key]) for row in rows[1:]] for key in ("e_warp", "psnr_db"))
+    e_warp, psnr = ([float(row[key]) for row in rows] for key in ("e_warp", "psnr_db"))
     return rows, [
-        Verdict(Bar("E_warp with windows over that without", "<=", 1), e_warp[0] / e_warp[1]),
-        Verdict(Bar("PSNR with windows less that without, dB", ">=", 0), psnr[0] - psnr[1]),
+        verdict
+        for place, than in ((0, "the net that they were put on"), (2, "one trained as long"))
+        for verdict in (
+            Verdict(Bar(f"E_warp with windows over that of {than}", "<=", 1), e_warp[1] / e_warp[place]),
+            Verdict(Bar(f"PSNR with windows less that of {than}, dB", ">=", 0), psnr[1] - psnr[place]),
+        )
     ]
 
 
 @torch.no_grad()
 def _flicker(trainer: Trainer, clips: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """E_warp and PSNR of clips drawn by the averaged net under noise that training has not shown, and E_warp of the
-    real frames."""
+    """E_warp and PSNR of clips drawn by the averaged net under noise that training has not shown, PSNR of plain
+    enlargement, and E_warp of the real frames."""
     stage: Any = trainer.stage
-    values: dict[str, list[float]] = {"e_warp": [], "real_e_warp": [], "psnr_db": []}
+    values: dict[str, list[float]] = {"e_warp": [], "real_e_warp": [], "psnr_db": [], "plain_psnr_db": []}
     for number, sample in enumerate(clips):
         batch = collate([{**sample, "position": UNSEEN + number}])
         source, driver = prepared(batch["source"]), prepared({k: v.flatten(0, 1) for k, v in batch["driver"].items()})
@@ -241,7 +218,9 @@ def _flicker(trainer: Trainer, clips: Sequence[Mapping[str, Any]]) -> dict[str, 
         drawn, target, matte = averaged(trainer)["enhancer"](low)[0], driver["image"], driver["matte"]
         values["e_warp"].append(warping_error(_levels(drawn * matte), _levels(target * matte)))
         values["real_e_warp"].append(warping_error(_levels(target * matte), _levels(target * matte)))
-        values["psnr_db"].append(float(psnr_db(drawn, target, matte).mean()))
+        plain = F.interpolate(low[0], scale_factor=2.0, mode="bilinear", align_corners=False)
+        for name, shown in (("psnr_db", drawn), ("plain_psnr_db", plain)):
+            values[name].append(float(psnr_db(shown, target, matte).mean()))
     return {name: float(np.mean(value)) for name, value in values.items()}
 
 
@@ -266,58 +245,8 @@ def _held(trainer: Trainer, still: Sequence[Mapping[str, Any]], moving: Sequence
     return float(np.mean(values))
 
 
-def _chain(
-    options: argparse.Namespace, dataset: PairDataset, samples: Any, name: str, sets: Sequence[str], flow: str = ""
-) -> tuple[Trainer, Checkpoint]:
-    """Flow, then portrait, each for the steps asked for."""
-    limits, data = _limits(options), clip_data(dataset, samples, _size(options))
-    of_flow = [text for text in (*sets, *options.sets) if text.startswith(("augment", "optim", "batch", "pictures"))]
-    config = configured("metaportrait/flow", options.preset, of_flow, limits)
-    out = options.work / (flow or f"{name}-flow")
-    train_stage(config, data, out, limits)
-    config = configured("metaportrait/portrait", options.preset, [*NO_ADVERSARY, *sets, *options.sets], limits)
-    parents = {"flow": open_checkpoint(out), **_recogniser(options)}
-    trainer, _ = train_stage(config, data, options.work / f"{name}-portrait", limits, parents)
-    return trainer, open_checkpoint(options.work / f"{name}-portrait")
-
-
-def _recogniser(options: argparse.Namespace) -> dict[str, Checkpoint]:
-    """As a parent of a portrait; without one it takes the registry's."""
-    return {} if options.identity is None else {"identity": open_checkpoint(options.identity)}
-
-
-def train_stage(*given: Any, **more: Any) -> tuple[Trainer, Any]:
-    """As `learning_runs.train_stage`; a run that was asked to stop ends the proof, and the same command goes on."""
-    trainer, ended = train_on(*given, **more)
-    if ended.reason != "finished":
-        sys.exit(f"{trainer.config.stage}: {ended.reason} at step {ended.step}; the same command goes on")
-    return trainer, ended
-
-
-def _videos(
-    options: argparse.Namespace,
-    split: Any,
-    lines: str = "contours",
-    *,
-    size: int = 0,
-    shrink: int = 1,
-    sources: int = 1,
-    window: int = 1,
-) -> PairDataset:
-    sample = SampleSpec(other=False, lines=lines, lines_shrink=shrink, sources=sources, window=window)
-    return PairDataset(options.data, split, options.seed, size or _size(options), sample=sample)
-
-
-def _size(options: argparse.Namespace) -> int:
-    return registry.recipe("metaportrait/flow").size_px(options.preset)
-
-
-def _limits(options: argparse.Namespace) -> Limits:
-    return Limits(options.steps, None, options.threads, "cpu")
-
-
 PROOFS: dict[str, Callable[[argparse.Namespace], Found]] = {
-    proof.__name__: proof for proof in (heart, lines, identity, meta, temporal)
+    proof.__name__: proof for proof in (heart, lines, identity, swapped, meta, temporal)
 }
 
 

@@ -16,7 +16,7 @@ from avatarkit.data.samples import SampleSpec
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from synthetic_dataset import write_dataset
 
-VERDICTS = {"heart": 5, "meta": 2, "temporal": 2}
+VERDICTS = {"heart": 5, "meta": 2, "temporal": 4, "swapped": 2}
 """Bars of each; the other proofs are made of the same parts."""
 
 
@@ -24,7 +24,7 @@ VERDICTS = {"heart": 5, "meta": 2, "temporal": 2}
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset, and a recogniser of a step."""
     folder = tmp_path_factory.mktemp("proofs")
-    data = write_dataset(folder / "data", people=2, frames=6, size=128)
+    data = write_dataset(folder / "data", people=2, frames=10, size=128)
     limits = Limits(1, None, 1, "cpu")
     dataset = PairDataset(data, "train", 0, 64, sample=SampleSpec(other=False))
     config = configured("metaportrait/identity", "tiny-64", ["batch=1", "pictures_every=0"], limits)

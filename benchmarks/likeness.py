@@ -1,0 +1,126 @@
+"""What MetaPortrait's identity vector does: left out, and another person's in its place."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from learning_runs import ClipPairs, Found, clip_data, configured, pick_clips
+from portrait_runs import limits_of, size_of, train_chain, train_stage, videos
+from tables import Bar, Row, Verdict
+
+from avatarkit.checkpoint import Checkpoint, open_checkpoint
+from avatarkit.data.pairs import PairDataset
+from avatarkit.systems.metaportrait.load import load_portrait
+from avatarkit.systems.metaportrait.portrait import FusedNorm, Portrait
+from avatarkit.systems.metaportrait.stages.frames import compared, drive, prepared
+from avatarkit.training.feed import collate
+from avatarkit.training.stage import Stage
+
+LEARNED, HELD = (0.0, 0.8), (0.8, 1.0)
+"""Parts of each clip."""
+DRIVERS = 8
+"""Of each clip, to which all identity vectors are given in turn."""
+SHUT = 50.0
+"""Of a mask's bias: its sigmoid is 1 and lets no gradient through."""
+
+
+def identity(options: argparse.Namespace) -> Found:
+    """What the identity vector gives: cosines of drawn frames and sources."""
+    dataset, unseen = videos(options, "train"), videos(options, "val")
+    clips = [clip.clip_id for clip in dataset.clips]
+    samples = ClipPairs(dataset, clips, options.seed, part=LEARNED)
+    later = ClipPairs(dataset, clips, options.seed, part=HELD)
+    shown = {
+        "unseen frames": [later[number] for number in range(options.pairs)],
+        "unseen people": [unseen[number] for number in range(options.pairs)],
+    }
+    known, rows = _recogniser(options, dataset), list[Row]()
+    for name, sets in (("with", []), ("without", ["identity=false"])):
+        _, checkpoint = train_chain(
+            options, dataset, samples, f"identity-{name}", sets, flow="identity-flow", identity=known
+        )
+        portrait = load_portrait(checkpoint)
+        for people, pairs in shown.items():
+            means = np.mean([_likeness(portrait, pair, name == "with") for pair in pairs], axis=0)
+            rows.append(
+                {"run": f"{name} z_id", "shown": people, **dict(zip(("id_loss", "face_l1"), means, strict=True))}
+            )
+    losses = [float(row["id_loss"]) for row in rows]  # type: ignore[arg-type]
+    return rows, [
+        Verdict(Bar(f"ID loss without z_id over that with it, {people}", ">=", 1), without / given)
+        for people, given, without in zip(shown, losses[:2], losses[2:], strict=True)
+    ]
+
+
+def swapped(options: argparse.Namespace) -> Found:
+    """Another person's identity vector, where norms take it up, and where it enters by the first layer alone."""
+    dataset = videos(options, "train")
+    clips = pick_clips(dataset, options.clips or "4")
+    samples = ClipPairs(dataset, clips, options.seed, part=LEARNED)
+    known, rows = _recogniser(options, dataset), list[Row]()
+    for name, change in (("free", None), ("shut", _shut)):
+        _, checkpoint = train_chain(
+            options, dataset, samples, f"swapped-{name}", flow="swapped-flow", identity=known, change=change
+        )
+        portrait = load_portrait(checkpoint)
+        for clip, other in permutations(range(len(clips)), 2):
+            moves = {"masks": name, "source": clips[clip], "z_id of": clips[other]}
+            rows.append({**moves, "towards": _moved(portrait, samples, clip, other)})
+    free, shut = np.split(np.array([row["towards"] for row in rows]), 2)
+    rows += [{"masks": name, "towards": float(part.mean())} for name, part in (("free", free), ("shut", shut))]
+    more, told = int((free > shut).sum()), f"pairs of {len(free)} that move further with masks free"
+    return rows, [
+        Verdict(Bar("towards the other's identity: masks free less masks at 1", ">=", 0), float((free - shut).mean())),
+        Verdict(Bar(told, ">=", len(free) // 2 + 1), more),
+    ]
+
+
+def _shut(stage: Stage) -> None:
+    """Masks at 1: all that norms add comes from the source's maps."""
+    for module in stage.nets.modules():
+        if isinstance(module, FusedNorm):
+            assert module.mask.bias is not None
+            torch.nn.init.constant_(module.mask.bias, SHUT)
+
+
+@torch.no_grad()
+def _moved(portrait: Portrait, samples: ClipPairs, clip: int, other: int) -> float:
+    """How much likelier a clip's frames look to another's first frame when drawn with its identity vector: the rise
+    of the cosine, a mean over frames that no training saw."""
+    last = samples.clips[clip].frames - 1
+    places = np.linspace(HELD[0] * (last + 1), last, DRIVERS).astype(int).tolist()
+    source, stranger = (prepared(collate([{**samples.frame(number, 0), "position": 0}])) for number in (clip, other))
+    driver = prepared(collate([{**samples.frame(clip, place), "position": 0} for place in places]))
+    wanted = portrait.identity(stranger["image"], stranger["landmarks"])
+    cosines = []
+    for z_id in (None, wanted):
+        code = portrait.encode_source(source["image"], source["lines"], source["landmarks"], z_id)
+        drawn = portrait.drive(code.for_each(len(places)), driver["lines"], driver["landmarks"]).image
+        cosines.append(float((portrait.identity(drawn * driver["matte"], driver["landmarks"]) @ wanted.T).mean()))
+    return cosines[1] - cosines[0]
+
+
+def _recogniser(options: argparse.Namespace, dataset: PairDataset) -> Checkpoint:
+    """The one asked for, or one trained on the first parts of all clips."""
+    if options.identity is not None:
+        return open_checkpoint(options.identity)
+    out, limits = options.work / "own-identity", limits_of(options)
+    samples = ClipPairs(dataset, [clip.clip_id for clip in dataset.clips], options.seed, part=LEARNED)
+    config = configured("metaportrait/identity", options.preset, ["pictures_every=0"], limits)
+    train_stage(config, clip_data(dataset, samples, size_of(options)), out, limits)
+    return open_checkpoint(out)
+
+
+@torch.no_grad()
+def _likeness(portrait: Portrait, sample: Mapping[str, Any], given: bool) -> tuple[float, float]:
+    """A pair's identity loss, and L1 in the face."""
+    source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
+    drawn = drive(portrait, source, driver, given)[0].image
+    wanted = portrait.identity(source["image"], source["landmarks"])
+    cosine = (portrait.identity(drawn * driver["matte"], driver["landmarks"]) * wanted).sum()
+    return 1 - float(cosine), float(compared(drawn, driver)["face_l1"])
