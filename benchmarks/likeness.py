@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -13,7 +13,7 @@ from learning_runs import ClipPairs, Found, clip_data, configured, pick_clips
 from portrait_runs import limits_of, size_of, train_chain, train_stage, videos
 from tables import Bar, Row, Verdict
 
-from avatarkit.checkpoint import Checkpoint, open_checkpoint
+from avatarkit.checkpoint import open_checkpoint
 from avatarkit.data.pairs import PairDataset
 from avatarkit.systems.metaportrait.load import load_portrait
 from avatarkit.systems.metaportrait.portrait import FusedNorm, Portrait
@@ -32,19 +32,14 @@ SHUT = 50.0
 def identity(options: argparse.Namespace) -> Found:
     """What the identity vector gives: cosines of drawn frames and sources."""
     dataset, unseen = videos(options, "train"), videos(options, "val")
-    clips = [clip.clip_id for clip in dataset.clips]
-    samples = ClipPairs(dataset, clips, options.seed, part=LEARNED)
-    later = ClipPairs(dataset, clips, options.seed, part=HELD)
+    later = ClipPairs(dataset, _clips(dataset), options.seed, part=HELD)
     shown = {
         "unseen frames": [later[number] for number in range(options.pairs)],
         "unseen people": [unseen[number] for number in range(options.pairs)],
     }
-    known, rows = _recogniser(options, dataset), list[Row]()
+    rows: list[Row] = []
     for name, sets in (("with", []), ("without", ["identity=false"])):
-        _, checkpoint = train_chain(
-            options, dataset, samples, f"identity-{name}", sets, flow="identity-flow", identity=known
-        )
-        portrait = load_portrait(checkpoint)
+        portrait = _portrait(options, dataset, name, sets)
         for people, pairs in shown.items():
             means = np.mean([_likeness(portrait, pair, name == "with") for pair in pairs], axis=0)
             rows.append(
@@ -61,23 +56,42 @@ def swapped(options: argparse.Namespace) -> Found:
     """Another person's identity vector, where norms take it up, and where it enters by the first layer alone."""
     dataset = videos(options, "train")
     clips = pick_clips(dataset, options.clips or "4")
-    samples = ClipPairs(dataset, clips, options.seed, part=LEARNED)
-    known, rows = _recogniser(options, dataset), list[Row]()
-    for name, change in (("free", None), ("shut", _shut)):
-        _, checkpoint = train_chain(
-            options, dataset, samples, f"swapped-{name}", flow="swapped-flow", identity=known, change=change
-        )
-        portrait = load_portrait(checkpoint)
+    shown, rows = ClipPairs(dataset, clips, options.seed), list[Row]()
+    for name, masks, change in (("with", "free", None), ("shut", "at 1", _shut)):
+        portrait = _portrait(options, dataset, name, change=change)
         for clip, other in permutations(range(len(clips)), 2):
-            moves = {"masks": name, "source": clips[clip], "z_id of": clips[other]}
-            rows.append({**moves, "towards": _moved(portrait, samples, clip, other)})
+            given = {"masks": masks, "source": clips[clip], "z_id of": clips[other]}
+            rows.append({**given, "towards": _moved(portrait, shown, clip, other)})
     free, shut = np.split(np.array([row["towards"] for row in rows]), 2)
-    rows += [{"masks": name, "towards": float(part.mean())} for name, part in (("free", free), ("shut", shut))]
+    rows += [{"masks": masks, "towards": float(part.mean())} for masks, part in (("free", free), ("at 1", shut))]
     more, told = int((free > shut).sum()), f"pairs of {len(free)} that move further with masks free"
     return rows, [
         Verdict(Bar("towards the other's identity: masks free less masks at 1", ">=", 0), float((free - shut).mean())),
         Verdict(Bar(told, ">=", len(free) // 2 + 1), more),
     ]
+
+
+def _portrait(
+    options: argparse.Namespace,
+    dataset: PairDataset,
+    name: str,
+    sets: Sequence[str] = (),
+    change: Callable[[Stage], None] | None = None,
+) -> Portrait:
+    """Trained on the first parts of all clips, over a flow and a recogniser that learned from them too."""
+    samples = ClipPairs(dataset, _clips(dataset), options.seed, part=LEARNED)
+    identity = options.identity or options.work / "own-identity"
+    if options.identity is None:
+        limits = limits_of(options)
+        config = configured("metaportrait/identity", options.preset, ["pictures_every=0"], limits)
+        train_stage(config, clip_data(dataset, samples, size_of(options)), identity, limits)
+    known, run = open_checkpoint(identity), f"identity-{name}"
+    _, made = train_chain(options, dataset, samples, run, sets, flow="identity-flow", identity=known, change=change)
+    return load_portrait(made)
+
+
+def _clips(dataset: PairDataset) -> list[str]:
+    return [clip.clip_id for clip in dataset.clips]
 
 
 def _shut(stage: Stage) -> None:
@@ -103,17 +117,6 @@ def _moved(portrait: Portrait, samples: ClipPairs, clip: int, other: int) -> flo
         drawn = portrait.drive(code.for_each(len(places)), driver["lines"], driver["landmarks"]).image
         cosines.append(float((portrait.identity(drawn * driver["matte"], driver["landmarks"]) @ wanted.T).mean()))
     return cosines[1] - cosines[0]
-
-
-def _recogniser(options: argparse.Namespace, dataset: PairDataset) -> Checkpoint:
-    """The one asked for, or one trained on the first parts of all clips."""
-    if options.identity is not None:
-        return open_checkpoint(options.identity)
-    out, limits = options.work / "own-identity", limits_of(options)
-    samples = ClipPairs(dataset, [clip.clip_id for clip in dataset.clips], options.seed, part=LEARNED)
-    config = configured("metaportrait/identity", options.preset, ["pictures_every=0"], limits)
-    train_stage(config, clip_data(dataset, samples, size_of(options)), out, limits)
-    return open_checkpoint(out)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@
 | heart | one clip by heart: copy, warped source, full; then the driver's landmarks held still |
 | lines | the flow alone on unseen people, with the lines of 68 points in place of all |
 | identity | without the identity vector, on unseen frames of the people of training, and on unseen people |
-| swapped | four clips drawn with each other's identity vectors, by norms with masks and with masks held at 1 |
+| swapped | four clips drawn with each other's identity vectors, where masks are free and where they are held at 1 |
 | meta | unseen people adapted from meta-learning, from what it began with, and from that trained as long plainly |
 | temporal | after heart: noise of each frame, enhanced with windows in time, and as long without |
 
