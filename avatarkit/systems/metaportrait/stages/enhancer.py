@@ -51,14 +51,18 @@ class EnhancerStage(Stage):
     @torch.no_grad()
     def low(self, source: Frames, driver: Frames, batch: Batch) -> Tensor:
         """What the portrait draws of the clips, B x T x 3 x S x S; with the noise of the configuration."""
-        size, frames = self.portrait.config.size, self._config.frames
+        low = self.drawn(source, driver)
+        return low + self._config.noise * self._noise(low, batch) if self._config.noise else low
+
+    def drawn(self, source: Frames, driver: Frames) -> Tensor:
+        """What the portrait draws, B x T x 3 x S x S: of B sources, T drivers each."""
+        size, frames = self.portrait.config.size, len(driver["image"]) // len(source["image"])
         small = F.interpolate(source["image"], size=(size, size), mode="area")
         share = size / source["image"].shape[-1]
         points = [((part["landmarks"] + 0.5) * share - 0.5) for part in (source, driver)]
         code = self.portrait.encode_source(small, source["lines"], points[0])
         driven = self.portrait.drive(code.for_each(frames), driver["lines"], points[1])
-        low = (driven.image * driven.matte).view(-1, frames, 3, size, size)
-        return low + self._config.noise * self._noise(low, batch) if self._config.noise else low
+        return (driven.image * driven.matte).view(-1, frames, 3, size, size)
 
     def _noise(self, low: Tensor, batch: Batch) -> Tensor:
         """A sample's noise goes by its position alone."""
