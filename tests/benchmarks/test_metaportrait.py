@@ -16,7 +16,7 @@ from avatarkit.data.samples import SampleSpec
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from synthetic_dataset import write_dataset
 
-VERDICTS = {"heart": 5, "meta": 2, "temporal": 4, "swapped": 2}
+VERDICTS = {"heart": 5, "meta": 2, "temporal": 8, "swapped": 2}
 """Bars of each; the other proofs are made of the same parts."""
 
 

@@ -287,8 +287,8 @@ def test_the_temporal_stage_trains_windows_alone(portrait: Portrait) -> None:
         assert weight.requires_grad == name.startswith("nets.enhancer.windows."), name
         if "added" in name:
             assert weight.grad.abs().max() > 0
-    alone = enhancer_stage(portrait, windows=False)
-    assert all(weight.requires_grad for weight in alone.nets.parameters())
+    for other in (enhancer_stage(portrait, windows=False), enhancer_stage(portrait, True, windows_alone=False)):
+        assert all(weight.requires_grad for weight in other.nets.parameters())
 
 
 def test_noise_belongs_to_the_sample_and_to_the_frame(portrait: Portrait) -> None:

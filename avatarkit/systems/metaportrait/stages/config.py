@@ -142,11 +142,13 @@ class EnhancerTrain(TrainConfig):
     """Training of the enhancer, alone or of its windows in time.
 
     frames: of a clip. noise: standard deviation of what is added to each low frame, each its own (choice).
+    windows_alone: freezes all but the windows where there are any. The release freezes its prior and trains all else.
     """
 
     loss: EnhancerLoss = field(default_factory=EnhancerLoss)
     frames: int = 1
     noise: float = 0.0
+    windows_alone: bool = True
 
     @property
     def weights(self) -> dict[str, float]:

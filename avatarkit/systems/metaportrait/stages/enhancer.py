@@ -22,12 +22,12 @@ class EnhancerStage(Stage):
     """Trains the enhancer, or its windows alone.
 
     Args:
-        config: of the training. enhancer: the net; where it has windows, all else in it is frozen.
+        config: of the training. enhancer: the net; where it has windows, all else in it may be frozen.
         portrait: frozen. vgg: frozen; None where its losses have no weight.
     """
 
     def __init__(self, config: EnhancerTrain, enhancer: Enhancer, portrait: Portrait, vgg: VGGFeatures | None) -> None:
-        if enhancer.config.windows:
+        if enhancer.config.windows and config.windows_alone:
             enhancer.requires_grad_(False)
             enhancer.windows.requires_grad_(True)
         super().__init__({"enhancer": enhancer})
