@@ -85,9 +85,17 @@ def composite(
     result = np.ascontiguousarray(background)
     result = result.copy() if result is background else result
     cv2.copyTo(foreground, cv2.compare(levels, 255.0, cv2.CMP_EQ), result)  # type: ignore[call-overload]
-    share = np.take(flat, rim).astype(np.int32)[:, None]
-    near, far = (np.take(layer.reshape(-1, 3), rim, axis=0).astype(np.int32) for layer in (foreground, background))
-    result.reshape(-1, 3)[rim] = far + (share * (near - far) + 127) // 255
+    share = np.repeat(np.take(flat, rim).astype(np.uint16), 3)
+    near, far = (np.take(layer.reshape(-1, 3), rim, axis=0).ravel() for layer in (foreground, background))
+    mixed = near * share
+    mixed += far * (np.uint16(255) - share)
+    # Over 255, rounded: exact for products of bytes.
+    mixed += np.uint16(128)
+    mixed += mixed >> np.uint16(8)
+    mixed >>= np.uint16(8)
+    # Whole pixels are written in half the time of three channels.
+    pixel = np.dtype("V3")
+    result.reshape(-1).view(pixel)[rim] = mixed.astype(np.uint8).view(pixel)
     return result
 
 

@@ -19,6 +19,9 @@ LEAST_CORNER = 0.03
 """The same of each corner of a cell, which central differences do not see: a single cell may fold between nodes."""
 SMOOTHING_ROUNDS = 40
 NEWTON_STEPS = 7
+CLOSE, STUCK = 0.014, 0.8
+"""They end where all points are as near as the first share of a cell, or where after three the farthest one keeps more
+than the second share of its distance: the rest goes to and fro by what sampling rounds."""
 BAND_PX, BESIDE_PX = 128, 4
 """Of what is drawn of a frame: the height of its rectangles, and what they hold around the subject."""
 
@@ -178,8 +181,12 @@ def invert(displacement: Map, lattice: Lattice) -> Map:
     derivative = jacobian(displacement, lattice.step)
     point = target - displacement[lattice.shown]
     furthest = np.float32(4.0 * lattice.step)
-    for _ in range(NEWTON_STEPS):
+    left = np.inf
+    for number in range(NEWTON_STEPS):
         miss = point + lattice.sample(displacement, point) - target
+        left, before = float(np.abs(miss).max()), left
+        if left < CLOSE * lattice.step or (number > 2 and left > STUCK * before):
+            break
         j = lattice.sample(derivative, point)
         det = np.maximum(determinant(j), np.float32(LEAST_DETERMINANT))
         step_x = (j[..., 3] * miss[..., 0] - j[..., 1] * miss[..., 1]) / det

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.spans import Spans, planes_over
 
 Map = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -83,15 +85,18 @@ class FaceMesh:
         cover = Cover.of(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
         if cover is None:
             return None
-        inside, rim = cover.numbers > 0, cover.pixels(~self.alone)
-        weight = rim.interpolated(self._weights)
-        for axis, plane in enumerate((columns, rows)):
-            part = plane[cover.window]
-            under = np.take(part.ravel(), rim.places)
-            shown = cover.filled(self.corners[..., axis] + corner[axis])
-            flat = shown.reshape(-1)
-            flat[rim.places] = under + weight * (np.take(flat, rim.places) - under)
-            np.copyto(part, shown, where=inside)
+        # x and y as one complex number: one sum and one look-up for both.
+        window = np.empty(cover.shape, np.complex64)
+        window.real, window.imag = columns[cover.window], rows[cover.window]
+        flat = window.reshape(-1)
+        source = self.corners[..., 0] + corner[0] + 1j * (self.corners[..., 1] + corner[1])
+        shown = cover.values(source)
+        rim = np.flatnonzero(cover.spans.spread(~self.alone[cover.spans.triangles]))
+        weight = cover.values(self._weights.astype(np.float64), ~self.alone).clip(0.0, 1.0)
+        under = np.take(flat, np.take(cover.places, rim))
+        shown[rim] = under + weight * (np.take(shown, rim) - under)
+        flat[cover.places] = shown
+        columns[cover.window], rows[cover.window] = window.real, window.imag
         return cover
 
 
@@ -99,12 +104,12 @@ class FaceMesh:
 class Cover:
     """What a mesh covers of a frame.
 
-    window: rows and columns of the frame. numbers: (h, w) in that window, number + 1 of the triangle, 0 where there is
-    none. corners: (T, 3, 3) of the triangles, in pixels of the window.
+    window: rows and columns of the frame. spans: of the triangles, in that window. corners: (T, 3, 3) of the triangles,
+    in its pixels.
     """
 
     window: tuple[slice, slice]
-    numbers: NDArray[np.intp]
+    spans: Spans
     corners: Array
 
     @staticmethod
@@ -117,21 +122,36 @@ class Cover:
             return None
         window = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
         local = corners - [low[0], low[1], 0.0]
-        return Cover(window, rasterised(local, (int(high[1] - low[1]), int(high[0] - low[0]))), local)
+        return Cover(window, Spans.of(local, (int(high[1] - low[1]), int(high[0] - low[0]))), local)
 
-    def filled(self, values: NDArray[np.floating[Any]]) -> Map:
-        """Values (h, w) in the window, from values (T, 3) at the corners; 0 where no triangle is."""
-        planes = np.zeros((3, len(values) + 1))
-        # In double precision: slivers have planes so steep that rounding would carry samples out of them.
-        planes[:, 1:] = _planes(self.corners, values)
-        rows, columns = self.numbers.shape
-        result = np.take(planes[0], self.numbers)
-        result *= np.arange(columns)
-        down = np.take(planes[1], self.numbers)
-        down *= np.arange(rows)[:, None]
-        result += down
-        result += np.take(planes[2], self.numbers)
-        return np.asarray(result, np.float32)
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        rows, columns = self.window
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """Flat indices (P,) in the window of the spans' pixels: of several alike the last one is seen."""
+        return self.spans.places(self.shape[1])
+
+    @cached_property
+    def numbers(self) -> NDArray[np.intp]:
+        """Number + 1 (h, w) of the triangle that each pixel of the window shows, 0 where there is none."""
+        result = np.zeros(self.shape, np.intp)
+        result.reshape(-1)[self.places] = self.spans.spread(self.spans.triangles + 1)
+        return result
+
+    def values(self, values: NDArray[Any], these: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """Values (P,) at `places` from values (T, 3) at the corners, real or complex; of these triangles (T,) alone."""
+        spans = self.spans if these is None else self.spans.some(these[self.spans.triangles])
+        # A span begins in double precision: slivers have planes so steep that rounding would carry samples out of them.
+        first, rise = spans.at(planes_over(self.corners, values))
+        kind = np.complex64 if np.iscomplexobj(values) else np.float32
+        result = spans.spread(rise.astype(kind))
+        result *= spans.steps.astype(np.float32)
+        result += spans.spread(first.astype(kind))
+        return result
 
     def seams(self, columns: Map, rows: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns (N,) of the frame's pixels where the cover ends and what is shown jumps.
@@ -140,7 +160,8 @@ class Cover:
         """
         import cv2
 
-        inside = (self.numbers > 0).view(np.uint8)
+        inside = np.zeros(self.shape, np.uint8)
+        inside.reshape(-1)[self.places] = 1
         ring = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
         ring[[0, -1]] = ring[:, [0, -1]] = 0
         y, x = np.divmod(np.flatnonzero(ring.view(np.bool_)), ring.shape[1])
@@ -162,7 +183,7 @@ class Cover:
         for corner in (1, 2):
             item = np.zeros((len(self.corners), 3))
             item[:, corner] = 1.0
-            plane = _planes(self.corners, item)
+            plane = planes_over(self.corners, item)
             weights.append(np.clip(plane[0][triangles] * x + plane[1][triangles] * y + plane[2][triangles], 0.0, 1.0))
         over = np.maximum(weights[0] + weights[1], 1.0)
         second, third = (np.asarray(weight / over, np.float32) for weight in weights)
@@ -170,62 +191,8 @@ class Cover:
 
 
 def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.intp]:
-    """Number + 1 of the nearest front-facing triangle that each pixel's centre lies in, 0 where there is none.
-
-    Triangles (T, 3, 3) that share an edge leave no gap between them and do not overlap: both compute the edge's
-    crossings with the rows from the same end, and a span holds its first centre but not its last.
-    """
-    height, width = shape
-    order = np.argsort(-corners[:, :, 2].mean(1))
-    order = order[_area(corners[order]) > 1e-6]
-    points = corners[order, :, :2]
-    points = np.take_along_axis(points, np.argsort(points[..., 1], axis=1)[..., None], axis=1)
-    top, middle, bottom = points[:, 0], points[:, 1], points[:, 2]
-    first, last = (np.clip(np.ceil(p[:, 1]), 0, height).astype(np.int32) for p in (top, bottom))
-    which, row = _rows(first, last)
-    lower = row >= middle[which, 1]
-    flat, item = points.reshape(-1, 2), 3 * which + lower
-    a = _crossing(top[which], bottom[which], row)
-    b = _crossing(flat[item], flat[item + 1], row)
-    left, right = (np.clip(np.ceil(x), 0, width).astype(np.int32) for x in (np.minimum(a, b), np.maximum(a, b)))
-    counts = np.maximum(right - left, 0)
-    # Indices of numpy's own kind: others are converted at every use, which takes longer than the use.
-    begins = row.astype(np.intp) * width + left - (np.cumsum(counts) - counts)
-    places = np.repeat(begins, counts)
-    places += np.arange(len(places))
-    numbers = np.zeros(height * width, np.intp)
-    # From far to near: of several values for a place the last one stays.
-    numbers[places] = np.repeat(order[which] + 1, counts)
+    """Number + 1 of the nearest front-facing triangle (T, 3, 3) that each pixel's centre lies in, 0 where none is."""
+    spans = Spans.of(corners, shape)
+    numbers = np.zeros(shape[0] * shape[1], np.intp)
+    numbers[spans.places(shape[1])] = spans.spread(spans.triangles + 1)
     return numbers.reshape(shape)
-
-
-def _rows(first: NDArray[np.int32], last: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """For all rows in first..last (N,), the last ones excluded: which range each is of, and the row itself."""
-    counts = np.maximum(last - first, 0)
-    which = np.repeat(np.arange(len(first)), counts)
-    begins = first - (np.cumsum(counts, dtype=np.int32) - counts)
-    return which, np.arange(len(which), dtype=np.int32) + np.repeat(begins, counts)
-
-
-def _crossing(upper: Array, lower: Array, row: NDArray[np.int32]) -> Array:
-    """The x (N,) at which edges from their upper to their lower end (N, 2) cross rows (N,)."""
-    height = np.maximum(lower[:, 1] - upper[:, 1], 1e-12)
-    return np.asarray(upper[:, 0] + (row - upper[:, 1]) * (lower[:, 0] - upper[:, 0]) / height, np.float64)
-
-
-def _area(corners: Array) -> Array:
-    """Twice the area (T,) of triangles (T, 3, 2 or more) as seen; negative for those that face away."""
-    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return np.asarray(edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0], np.float64)
-
-
-def _planes(corners: Array, values: NDArray[np.floating[Any]]) -> Array:
-    """Coefficients (3, T) of a x + b y + c over each triangle (T, 3, 3), from values (T, 3) at its corners."""
-    x0, y0 = corners[:, 0, 0], corners[:, 0, 1]
-    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    rise1, rise2 = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
-    area = _area(corners)
-    safe = np.where(np.abs(area) > 1e-6, area, 1.0)
-    a = (rise1 * edge2[:, 1] - rise2 * edge1[:, 1]) / safe
-    b = (rise2 * edge1[:, 0] - rise1 * edge2[:, 0]) / safe
-    return np.stack([a, b, values[:, 0] - a * x0 - b * y0])

@@ -13,6 +13,7 @@ from avatarkit.geometry.crop import head_crop
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import _white
+from avatarkit.systems.landmark_warp.openings import smooth_curve
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -332,3 +333,12 @@ def test_no_driver_pixels_reach_the_engine() -> None:
     motion = without_motion(np.random.default_rng(0).normal(size=(478, 3)))
     sizes = [np.size(getattr(motion, name)) for name in names]
     assert sum(sizes) < 5000
+
+
+@pytest.mark.parametrize("points", [2, 3, 4, 5, 9, 11])
+def test_smooth_curves_are_the_usual_cubic_splines(points: int) -> None:
+    from scipy.interpolate import CubicSpline
+
+    curve = np.random.default_rng(points).uniform(0.0, 100.0, (points, 2))
+    dense = np.linspace(0.0, points - 1.0, 4 * (points - 1) + 1)
+    np.testing.assert_allclose(smooth_curve(curve), CubicSpline(np.arange(points), curve)(dense), atol=1e-9)
