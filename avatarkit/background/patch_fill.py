@@ -131,10 +131,10 @@ def _offsets(level: _Level) -> Array:
 def _patches(image: Array) -> NDArray[np.int16]:
     """The patch around every pixel, (H * W, 49 * 3)."""
     padded = cv2.copyMakeBorder(image, _RADIUS, _RADIUS, _RADIUS, _RADIUS, cv2.BORDER_REFLECT_101).astype(np.int16)
-    height, width = image.shape[:2]
-    steps = range(2 * _RADIUS + 1)
-    views = [padded[y : y + height, x : x + width] for y in steps for x in steps]
-    return np.asarray(np.concatenate(views, axis=2), np.int16).reshape(height * width, -1)
+    side = 2 * _RADIUS + 1
+    rows = np.lib.stride_tricks.sliding_window_view(padded.reshape(len(padded), -1), 3 * side, axis=1)[:, ::3]
+    views = [rows[y : y + image.shape[0]] for y in range(side)]
+    return np.asarray(np.concatenate(views, axis=2), np.int16).reshape(image.shape[0] * image.shape[1], -1)
 
 
 def _match(level: _Level, rng: np.random.Generator) -> Array:
@@ -187,25 +187,30 @@ def _astray(aim: Array, guide: Array) -> Array:
 
 def _vote(level: _Level, distance: Array) -> None:
     """Give every pixel of the hole the weighted mean of what the patches around it say."""
-    height, width = level.hole.shape
+    width = level.width
     usual = float(np.percentile(distance, 75)) * _SHARPNESS + 1.0
     weight = np.exp(-distance / usual) + np.float32(1e-6)
+    # Over the rectangle around the targets, whole rows at a time: sums of slices are much faster than those of places.
     y, x = np.divmod(level.targets, width)
-    from_y, from_x = np.divmod(level.nearest, width)
-    total = np.zeros((height * width, 3), np.float32)
-    mass = np.zeros(height * width, np.float32)
-    pixels = level.image
+    top, left, bottom, right = y.min(), x.min(), y.max() + 1, x.max() + 1
+    share = np.zeros((bottom - top, right - left, 1), np.float32)
+    share[y - top, x - left, 0] = weight
+    # Patches that may be copied lie wholly inside the picture; where there is no target, any does with no weight.
+    source = np.full(share.shape[:2], level.nearest[0], np.intp)
+    source[y - top, x - left] = level.nearest
+    said = cv2.cvtColor(level.image, cv2.COLOR_RGB2RGBA).reshape(-1, 4)
+    said[:, 3] = 1.0
+    total = np.zeros((share.shape[0] + 2 * _RADIUS, share.shape[1] + 2 * _RADIUS, 4), np.float32)
     for step_y in range(-_RADIUS, _RADIUS + 1):
         for step_x in range(-_RADIUS, _RADIUS + 1):
-            to_y, to_x = y + step_y, x + step_x
-            inside = (to_y >= 0) & (to_y < height) & (to_x >= 0) & (to_x < width)
-            to = (to_y * width + to_x)[inside]
-            said = pixels[from_y[inside] + step_y, from_x[inside] + step_x]
-            total[to] += weight[inside, None] * said
-            mass[to] += weight[inside]
-    hole = level.hole
-    level.image = pixels.copy()
-    level.image[hole] = (total / np.maximum(mass, 1e-9)[:, None]).reshape(height, width, 3)[hole]
+            part = np.take(said, source + (step_y * width + step_x), axis=0)
+            part *= share
+            first_y, first_x = _RADIUS + step_y, _RADIUS + step_x
+            total[first_y : first_y + share.shape[0], first_x : first_x + share.shape[1]] += part
+    in_y, in_x = np.nonzero(level.hole)
+    mean = total[in_y - top + _RADIUS, in_x - left + _RADIUS]
+    level.image = level.image.copy()
+    level.image[in_y, in_x] = mean[:, :3] / np.maximum(mean[:, 3:], 1e-9)
 
 
 def _copied(image_rgb: NDArray[np.uint8], hole: Mask, level: _Level) -> NDArray[np.uint8]:
