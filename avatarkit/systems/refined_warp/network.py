@@ -3,9 +3,9 @@
 A face net sees the whole face and gives a smooth shift, a smooth change of colours (light, folds, hidden sides) and how
 much of the detail that resampling took is to be given back. As all are smooth, the warp's own detail stays. Then a
 mouth net and an eye net, each at its part's own resolution, give changes of colour under a mask of their own: teeth,
-tongue, lids, irises. Between the lips the mouth net also says how much of what was drawn there is to be calmed first:
+tongue, lids, irises. Between the lips most of what was drawn is calmed first, and the mouth net says how much more:
 seams of drawn teeth are finer than its pixels, and no change of colour could take them away. All end in layers that
-start at zero: before any training the warp passes unchanged, but for a little of its detail.
+start at zero: before any training the warp passes unchanged, but for a little of its detail, and calmer openings.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -32,8 +32,8 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.05
 """Of detail before any training: hardly any, so that a network that learns nothing changes nothing."""
-START_CALM = 0.02
-"""Share of openings that is calmed before any training."""
+LEAST_CALM = 0.75
+"""Share of openings that is calmed at least: losses that ask for detail would have the seams of drawn teeth stay."""
 _CALM_REACH = 4
 """Colours are calmed over so many pixels around, twice."""
 _NONE = -20.0
@@ -151,17 +151,19 @@ class PartNet(nn.Module):
 class MouthNet(PartNet):
     """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w."""
 
+    least_calm: Tensor
+
     def __init__(self, config: RefinementConfig) -> None:
-        """Build it; its answer is next to nothing."""
+        """Build it; it changes no colours, and calms a share of openings."""
         super().__init__(config)
         self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
-        assert self.calm.bias is not None
-        self.calm.bias.data.fill_(math.log(START_CALM / (1.0 - START_CALM)))
+        self.register_buffer("least_calm", torch.tensor(LEAST_CALM))
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
         """The change and the share; no share outside the opening."""
         opening = x[:, 3:4]
-        share = opening * torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
+        free = torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
+        share = opening * (self.least_calm + (1.0 - self.least_calm) * free)
         return torch.cat([super()._answer(x, fine) + share * _calmed(x[:, :3], opening), share], dim=1)
 
 
@@ -204,6 +206,7 @@ class Refinement(nn.Module):
             net.colours.bias[3] = _NONE
         elif part == "mouth":
             net.calm.bias.fill_(_NONE)
+            net.least_calm.zero_()
 
     def pose(self, pose: Tensor) -> Tensor:
         """Poses (B, 3), rotation vectors, in units of what was learned."""
