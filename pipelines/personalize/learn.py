@@ -41,7 +41,7 @@ LOOKS = 12
 PATIENCE = 5
 """Looks without getting better after which learning stops, in its second half: in the first the discriminator has only
 begun to bring back the detail that the other losses cost."""
-LEAST_SPREAD = 0.02
+LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
 

@@ -13,10 +13,14 @@ from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, change
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
 
-__all__ = ["Batch", "Refined", "jitter", "refine"]
+__all__ = ["Batch", "Noise", "Refined", "jitter", "noise", "refine"]
 
 PARTS = ("mouth", "right_eye", "left_eye")
 _SHIFT, _GROWTH, _TURN = 0.05, 0.05, 0.05
+_GUIDES_OFF = 0.02
+"""Guides are moved against their pictures by at most this, in halves of a stored part: a pixel or so."""
+_POSES_OFF = 0.04
+"""Standard deviation of what is added to poses, radians."""
 _NET_OF = {patch: net for net, names in CORRECTED.items() for patch in names}
 
 
@@ -56,17 +60,37 @@ def jitter(count: int, generator: torch.Generator | None) -> Tensor:
     return result
 
 
-def refine(net: Refinement, batch: Batch, moves: Tensor, *, half: bool = False) -> Refined:
+@dataclass(frozen=True)
+class Noise:
+    """Errors of a tracker.
+
+    guides: (B, 4, 2), how far guides lie beside their pictures, x and y in halves of a stored part. poses: (B, 3),
+    what is added to rotation vectors, radians.
+    """
+
+    guides: Tensor
+    poses: Tensor
+
+
+def noise(count: int, generator: torch.Generator) -> Noise:
+    """What a tracker may be wrong by, so that the nets' answers do not tremble as it does."""
+    guides = _GUIDES_OFF * (2.0 * torch.rand(count, len(NAMES), 2, generator=generator) - 1.0)
+    return Noise(guides, _POSES_OFF * torch.randn(count, 3, generator=generator))
+
+
+def refine(
+    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None = None, *, half: bool = False
+) -> Refined:
     """The nets' answer to a batch, its patches moved by `moves`, see `jitter`; `half`: convolutions in bfloat16."""
     device = batch.matrices.device.type
     # Coordinates need every bit, whatever the caller's precision.
     with torch.autocast(device, enabled=False):
-        return _refine(net, batch, moves, torch.autocast(device, torch.bfloat16, enabled=half))
+        return _refine(net, batch, moves, errors, torch.autocast(device, torch.bfloat16, enabled=half))
 
 
-def _refine(net: Refinement, batch: Batch, moves: Tensor, brief: torch.autocast) -> Refined:
+def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, brief: torch.autocast) -> Refined:
     sizes = part_sizes(net.config)
-    pose = net.pose(batch.poses)
+    pose = net.pose(batch.poses if errors is None else batch.poses + errors.poses)
     stored = {name: tensor.float() / 255.0 for name, tensor in batch.parts.items()}
     own = _square(batch.matrices)
     patch = own @ moves  # what the nets see, in pixels of the drawn picture
@@ -80,6 +104,10 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, brief: torch.autocast)
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
         places = _places(inner[name] @ patch[:, number], (width, height))
         views[name] = _sampled(stored[name], places)
+        if errors is not None:
+            beside = places + errors.guides[:, number, None, None]
+            guides = _sampled(stored[name][:, CHANNELS["guide"]], beside)
+            views[name] = torch.cat([views[name][:, : CHANNELS["guide"].start], guides], dim=1)
     seen = F.avg_pool2d(views["face"], PICTURE)
     with brief:
         shift, colours = net.face(_inputs(seen, batch, "face"), pose)

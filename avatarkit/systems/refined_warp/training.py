@@ -14,7 +14,7 @@ from avatarkit.errors import InputError
 from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.nets.convs import advance_norms
 from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
-from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, refine
+from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, noise, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, part_losses
 from avatarkit.systems.refined_warp.network import Refinement
 from avatarkit.training.state import pack, unpack
@@ -69,7 +69,9 @@ class Learner:
         rate = RATE * min(1.0, (self.steps + 1) / WARM_STEPS) * max(1.0 - share, 0.02) ** 0.7
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        refined = refine(self.net, batch, jitter(len(batch.poses), self._generator), half=self._half)
+        count = len(batch.poses)
+        moves, errors = jitter(count, self._generator), noise(count, self._generator)
+        refined = refine(self.net, batch, moves, errors, half=self._half)
         weights = self._weights
         terms = part_losses(refined, self._judge)
         losses = {name: getattr(weights, name) * term for name, term in terms.items()}
