@@ -22,6 +22,7 @@ from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.media.rate import format_rate
 from avatarkit.media.written import check_pictures, check_written
 from avatarkit.media.yuv import yuv420_planes
+from avatarkit.runtime import cpu_threads
 
 PNG_PATTERN = "%06d.png"
 LARGE_PX = 4_000_000
@@ -84,6 +85,9 @@ class FrameWriter:
             preset=preset,
             alpha=alpha,
         )
+        if self.codec == "h264":
+            # Of its own it takes half as many again, which on busy processors costs a tenth of its time.
+            options["threads"] = cpu_threads()
         if self.codec == "h264" and width * height > LARGE_PX:
             few = "threads=2:sliced-threads=1:bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:scenecut=0:weightp=0"
             options |= {"x264-params": few, "preset": "superfast" if preset == "veryfast" else preset}
