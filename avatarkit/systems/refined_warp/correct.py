@@ -71,14 +71,18 @@ class Corrector:
     def _inputs(
         self, names: Sequence[str], own: dict[str, Patch], frame: Picture, alpha: Picture, shown: DriveFrame
     ) -> torch.Tensor:
-        views = []
-        for name in names:
-            size = self._sizes[name]
-            view = [own[name].cut(frame, size), guide(name, own[name], shown.landmarks, alpha, size)]
+        import cv2
+
+        width, height = self._sizes[names[0]]
+        views = np.empty((len(names), height, width, 6 if self._extra is None else 9), np.uint8)
+        order = [number for channel in range(views.shape[3]) for number in (channel, channel)]
+        for name, view in zip(names, views, strict=True):
+            parts = [own[name].cut(frame, (width, height))]
+            parts.append(guide(name, own[name], shown.landmarks, alpha, (width, height)))
             if self._extra is not None:
-                view.append(self._extra[name])
-            views.append(np.concatenate(view, axis=2))
-        return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).float() / 255.0
+                parts.append(self._extra[name])
+            cv2.mixChannels(parts, [view], order)
+        return torch.from_numpy(views).permute(0, 3, 1, 2).float().div_(255.0)
 
 
 def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, colours: Map, side: int) -> Picture:

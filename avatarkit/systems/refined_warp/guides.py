@@ -22,6 +22,8 @@ def guide(
     Of the mouth: what lies between the lips, and the lips with it. Of an eye: what lies between the lids, and the
     iris. Of the face: all openings, and the face's oval.
     """
+    import cv2
+
     if part == "mouth":
         rings = [[_opening(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER)], [_opening(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER)]]
     elif part == "face":
@@ -30,12 +32,11 @@ def guide(
     else:
         eye = 0 if part == "right_eye" else 1
         rings = [[_opening(lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye])], [tuple(lm.IRIS_RIMS[eye])]]
-    result = np.zeros((size[1], size[0], 3), np.uint8)
-    result[..., 2] = patch.cut(alpha, size)
-    for channel, outlines in enumerate(rings):
-        masks = [_filled(patch, landmarks[list(ring), :2], size, rounded=len(ring) == 4) for ring in outlines]
-        result[..., channel] = np.maximum.reduce(masks)
-    return result
+    planes = [
+        [_filled(patch, landmarks[list(ring), :2], size, rounded=len(ring) == 4) for ring in outlines]
+        for outlines in rings
+    ]
+    return np.asarray(cv2.merge([*map(np.maximum.reduce, planes), patch.cut(alpha, size)]), np.uint8)
 
 
 def _opening(upper: tuple[int, ...], lower: tuple[int, ...]) -> tuple[int, ...]:
