@@ -57,8 +57,8 @@ ADAPTED_AT = (0, 8, 24)
 HELD = 8
 FRAMES = 5
 """Of a window in time."""
-TEMPORAL = ("augment=false", "optim.lr=4e-3", "optim.lr_end=4e-4")
-"""Higher rates than the preset's, for short trainings."""
+RATES = ("optim.lr=4e-3", "optim.lr_end=4e-4")
+"""Of short trainings of the enhancer. Windows are thrown far off their start by these and keep the preset's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,13 +183,14 @@ def temporal(options: argparse.Namespace) -> Found:
     learned, held = clips[: -max(1, len(clips) // 5)], clips[-max(1, len(clips) // 5) :]
     limits, parents = limits_of(options), dict(portrait)
     for name, times, more in (
-        ("enhancer", 1, ()),
+        ("enhancer", 1, tuple[str, ...]()),
         ("windows", 1, ()),
         ("windows and all else", 1, ("windows_alone=false",)),
         ("enhancer", 2, ()),
     ):
         stage, frames = ("enhancer", 1) if name == "enhancer" else ("temporal", FRAMES)
-        sets = [noise, f"frames={frames}", f"batch={FRAMES // frames}", *more, *TEMPORAL, *options.sets]
+        more = ("augment=false", *(RATES if frames == 1 else ()), *more)
+        sets = [noise, f"frames={frames}", f"batch={FRAMES // frames}", *more, *options.sets]
         config = configured(f"metaportrait/{stage}", options.preset, sets, limits)
         config = replace(config, steps=times * config.steps)
         data = clip_data(dataset, Repeated(learned if frames > 1 else singles(learned)), 2 * size_of(options))
