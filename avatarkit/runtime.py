@@ -139,11 +139,13 @@ class MemoryMeter:
         self._sample()
 
     def release(self) -> None:
-        """Give freed memory back to the system, where it allows that, and look for a later peak from there on."""
+        """Give freed memory back to the system, where it allows that, and look for a later peak from there on.
+
+        The system's record of this process' peak begins anew, for `peak_memory_bytes` and whoever else reads it.
+        """
         self._sample()
         with suppress(OSError, AttributeError):  # no glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-            # The system's own record of the peak begins anew.
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
     def _watch(self) -> None:
@@ -162,6 +164,8 @@ class MemoryMeter:
 
 def peak_memory_bytes() -> int:
     """Peak resident memory of this process so far plus that of its children alive now, in bytes.
+
+    So far: since its start, or since the last `MemoryMeter.release`.
 
     Children that run the same program are left out: they share its memory or are about to become another
     program. On systems without /proc the child counted is the largest of those that have ended.

@@ -1,7 +1,8 @@
 """From a driver (video, animation, photo or motion file) to its motion."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -206,16 +207,18 @@ def _extracted(
     ahead: bool,
 ) -> tuple[Motion, Squares | None]:
     """The motion of tracked frames, and the squares of their heads where they are asked for."""
+    # Whoever is ahead must have stopped before the tracker is closed, also where an error leaves frames unread.
     if squares_px is None:
-        return extract(people.watched(track(frames, tracker, face, str(path), ahead=ahead)), about, on_missing), None
+        with closing(track(frames, tracker, face, str(path), ahead=ahead)) as tracked:
+            return extract(people.watched(tracked), about, on_missing), None
     squares = Squares(squares_px, about.rate)
-    tracked = squares.watch(_paired(frames, tracker, face, path, ahead))
-    return extract(people.watched(tracked), about, on_missing), squares
+    with closing(_paired(frames, tracker, face, path, ahead)) as pairs:
+        return extract(people.watched(squares.watch(pairs)), about, on_missing), squares
 
 
 def _paired(
     frames: Iterable[NDArray[np.uint8]], tracker: FaceTracker, face: FaceChoice, path: Path, ahead: bool
-) -> Iterator[tuple[NDArray[np.uint8], TrackedFrame]]:
+) -> Generator[tuple[NDArray[np.uint8], TrackedFrame], None, None]:
     """Each frame with what was tracked in it."""
     waiting: deque[NDArray[np.uint8]] = deque()
 
@@ -224,5 +227,6 @@ def _paired(
             waiting.append(frame)
             yield frame
 
-    for tracked in track(passing(), tracker, face, str(path), ahead=ahead):
-        yield waiting.popleft(), tracked
+    with closing(track(passing(), tracker, face, str(path), ahead=ahead)) as following:
+        for tracked in following:
+            yield waiting.popleft(), tracked

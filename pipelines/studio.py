@@ -75,10 +75,9 @@ class Studio:
         self._kept.clear()
 
     def rest(self) -> None:
-        """Close what is opened again where it is needed, once all inputs are ready."""
-        for tracker in self._trackers.values():
-            tracker.close()
-        self._trackers.clear()
+        """Close the trackers; `tracker` opens them again."""
+        while self._trackers:
+            self._trackers.popitem()[1].close()
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file; it is read again when its size or time has changed.

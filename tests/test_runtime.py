@@ -128,12 +128,15 @@ def test_memory_meter_counts_children_alive() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")
 def test_memory_meter_looks_for_a_later_peak_after_what_was_released() -> None:
     with runtime.MemoryMeter(interval_s=10.0) as meter:
-        block = bytearray(b"x" * 200 * MIB)
+        # Small pieces with one kept above them: freed, they stay this process' until they are given back.
+        pieces = [bytes(64 << 10) + bytes([n % 256]) for n in range(3200)]
+        last = bytes(64 << 10) + b"x"
         peak = runtime.peak_memory_bytes()
-        del block
+        pieces.clear()
         meter.release()
         assert runtime.peak_memory_bytes() < peak - 150 * MIB
     assert meter.peak_bytes >= peak
+    assert last
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are measured through /proc")

@@ -7,11 +7,7 @@ of the process.
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from avatarkit.errors import DependencyError
@@ -31,30 +27,8 @@ class Tasks(NamedTuple):
 
 def imported(module: str) -> Any:
     """A module of MediaPipe by its whole name; ImportError or OSError, where native libraries are missing."""
-    with _ONE_AT_A_TIME, _drawings_later():
+    with _ONE_AT_A_TIME:
         return importlib.import_module(module)
-
-
-class _Later(ModuleType):
-    """A module that is imported when something of it is used."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
-
-
-@contextmanager
-def _drawings_later() -> Iterator[None]:
-    """Keep MediaPipe from importing matplotlib, a quarter of a second for drawings that are hardly ever asked for."""
-    top, plots = (_Later(name) for name in ("matplotlib", "matplotlib.pyplot"))
-    top.pyplot = plots  # type: ignore[attr-defined]
-    stand_ins = {} if top.__name__ in sys.modules else {module.__name__: module for module in (top, plots)}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
 
 
 def import_tasks() -> Tasks:

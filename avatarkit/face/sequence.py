@@ -1,6 +1,6 @@
 """One person through a video, frame by frame: landmarks or their lack, and where shots begin."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, pairwise, repeat
@@ -39,8 +39,10 @@ class TrackedFrame:
 
 def track(
     frames: Iterable[Frame], tracker: FaceTracker, choice: FaceChoice, where: str, *, ahead: bool = False
-) -> Iterator[TrackedFrame]:
+) -> Generator[TrackedFrame, None, None]:
     """Follow one person; yields exactly one `TrackedFrame` for each frame.
+
+    With `ahead`, close what this gives before the tracker, wherever it is not read to its end.
 
     Args:
         frames: RGB uint8 (H, W, 3) in order.

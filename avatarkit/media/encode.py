@@ -26,8 +26,7 @@ from avatarkit.runtime import cpu_threads
 
 PNG_PATTERN = "%06d.png"
 LARGE_PX = 4_000_000
-"""Of larger frames x264 holds as few as it can: dozens would be a gigabyte, and it takes half as long again.
-Where it is asked to be fast it is faster: a third less time for as good pictures of a third more bytes."""
+"""Of larger frames x264 holds as few as it can: dozens would be a gigabyte, and it takes half as long again."""
 
 
 class FrameWriter:
@@ -90,7 +89,7 @@ class FrameWriter:
             options["threads"] = cpu_threads()
         if self.codec == "h264" and width * height > LARGE_PX:
             few = "threads=2:sliced-threads=1:bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:scenecut=0:weightp=0"
-            options |= {"x264-params": few, "preset": "superfast" if preset == "veryfast" else preset}
+            options["x264-params"] = few
         self._planar = options["pix_fmt"] == "yuv420p"
         self._sound = self._find_sound(audio_from)
         self._target, self._silent = self.path, contextlib.ExitStack()

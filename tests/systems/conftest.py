@@ -16,6 +16,7 @@ from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.systems.landmark_warp.mesh import Cover
 from avatarkit.systems.protocol import SourceLayers
 
 # Drawn clips, which the tests of data share.
@@ -23,6 +24,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 SIZE = 256
 Move = Callable[..., DriveFrame]
+
+
+def rasterised(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Number + 1 of the triangle (T, 3, 3) that each pixel of a frame shows, 0 where there is none."""
+    result, cover = np.zeros(shape, np.intp), Cover.of(corners, shape)
+    if cover is not None:
+        result[cover.window] = cover.numbers
+    return result
 
 
 def ellipse_alpha(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -60,7 +60,7 @@ FEATURES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.float64]], Feature]]
 SOFTENED = 2
 """Rounds of smoothing along edges of the face that hide what lies behind them."""
 LARGE_PX = 2048
-"""Parts of frames with a longer side are drawn with a map of a third of their size."""
+"""Parts of frames with a longer side are drawn with a map of a third of their size, where no hidden side is drawn."""
 
 
 class WarpEngine:

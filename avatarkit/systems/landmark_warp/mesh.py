@@ -188,11 +188,3 @@ class Cover:
         over = np.maximum(weights[0] + weights[1], 1.0)
         second, third = (np.asarray(weight / over, np.float32) for weight in weights)
         return FacePixels(self.window, places, triangles, second, third)
-
-
-def rasterised(corners: Array, shape: tuple[int, int]) -> NDArray[np.intp]:
-    """Number + 1 of the nearest front-facing triangle (T, 3, 3) that each pixel's centre lies in, 0 where none is."""
-    spans = Spans.of(corners, shape)
-    numbers = np.zeros(shape[0] * shape[1], np.intp)
-    numbers[spans.places(shape[1])] = spans.spread(spans.triangles + 1)
-    return numbers.reshape(shape)

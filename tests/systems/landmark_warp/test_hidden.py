@@ -22,10 +22,10 @@ from avatarkit.systems.landmark_warp.limits import (
     TurnLimits,
     reposed,
 )
-from avatarkit.systems.landmark_warp.mesh import FaceMesh, rasterised
+from avatarkit.systems.landmark_warp.mesh import FaceMesh
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import SIZE
+from ..conftest import SIZE, rasterised
 
 SKIN, BACKGROUND, EAR = (205, 150, 120), (20, 40, 220), (220, 60, 60)
 FRONTAL = without_motion

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from avatarkit.metrics.artefacts import off_triangle_px
-from avatarkit.systems.landmark_warp.mesh import Cover, rasterised
+from avatarkit.systems.landmark_warp.mesh import Cover
+
+from ..conftest import rasterised
 
 
 def triangle(*corners: tuple[float, float], depth: float = 0.0) -> np.ndarray:
