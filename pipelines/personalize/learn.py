@@ -41,6 +41,10 @@ LOOKS = 12
 PATIENCE = 5
 """Looks without getting better after which learning stops, in its second half: in the first the discriminator has only
 begun to bring back the detail that the other losses cost."""
+_KINDS = ("l1", "perceptual")
+LEAST_GAIN = 0.03
+"""A net stays only where it takes this share of the warp's error from its part: what is less on the held-out part may
+as well be a loss on other footage (one of six people had 1 to 3 % there, and up to 3 % more error later)."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -171,7 +175,7 @@ class _Run:
 def best_parts(
     net: Refinement, errors_of: Callable[[Refinement], Mapping[str, float]]
 ) -> tuple[Refinement, Mapping[str, float]]:
-    """The network, silent but for those nets with which it is best and worse than the warp in nothing; its errors.
+    """The network, silent but for nets of use with which it is best, and worse than the warp in nothing; its errors.
 
     The face net reaches mouth and eyes as well, so nets are judged together: one that mends the face's light and
     spoils the mouth is left out unless the mouth net makes good for it.
@@ -183,8 +187,10 @@ def best_parts(
             if not use:
                 some.silence(part)
         errors = errors_of(some)
+        parts = [names for names, use in zip(CORRECTED.values(), kept, strict=True) if use]
+        gained = [1.0 - float(np.mean([_ratio(errors, names, kind) for kind in _KINDS])) for names in parts]
         # Without any of them it is the warp.
-        if not any(kept) or max(_ratios(errors)) <= 1.0:
+        if not parts or (max(_ratios(errors)) <= 1.0 and min(gained) >= LEAST_GAIN):
             found.append((some, errors))
     return min(found, key=lambda one: score_of(one[1]))
 
@@ -207,7 +213,7 @@ def _ratio(errors: Mapping[str, float], names: tuple[str, ...], kind: str) -> fl
 
 
 def _ratios(errors: Mapping[str, float]) -> list[float]:
-    return [_ratio(errors, names, kind) for names in CORRECTED.values() for kind in ("l1", "perceptual")]
+    return [_ratio(errors, names, kind) for names in CORRECTED.values() for kind in _KINDS]
 
 
 def score_of(errors: Mapping[str, float]) -> float:
