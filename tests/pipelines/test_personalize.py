@@ -18,7 +18,7 @@ from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.keep import without_faces
-from avatarkit.pipelines.personalize.learn import best_parts
+from avatarkit.pipelines.personalize.learn import best_parts, described
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -198,3 +198,4 @@ def test_nothing_is_worse_than_the_warp_and_nets_of_little_use_are_left_out(
     best, errors = best_parts(net, _judged(spoils, eye))
     assert [bool(part.colours.weight.any()) for part in (best.face, best.mouth, best.eye)] == expected
     assert max(errors.values()) <= 1.0
+    assert ("as it is" in described(errors)) == (not any(expected))
