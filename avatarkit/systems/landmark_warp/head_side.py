@@ -14,13 +14,15 @@ from avatarkit.head.coordinates import head_frame
 Array = NDArray[np.float64]
 
 LENGTH = 0.55
-"""How far the strip reaches from the oval, in head units, where it is longest: beyond the ear."""
+"""How far the strip reaches from the oval beside the ear, in head units."""
 OUTWARDS, BACK = 0.5, 0.85
 """Its direction: the share of it away from the middle of the face, and the share towards the back of the head."""
 RINGS = (0.8, 1.0)
 """Shares of the strip's length at which its points lie; it fades out from the first to the last."""
-_LEFT = (338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365)
-_LENGTHS = (0.0, 0.0, 0.1, 0.3, 0.55, 0.8, 1.0, 1.0, 0.9, 0.7, 0.35, 0.1, 0.0)
+_LEFT = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365)
+_LENGTHS = (1.8, 1.8, 1.7, 1.5, 1.3, 1.15, 1.0, 1.0, 1.0, 0.9, 0.7, 0.35, 0.1, 0.0)
+LONGEST = LENGTH * max(_LENGTHS)
+"""How far it reaches where it is longest, in head units: above the forehead, over the hair."""
 _MIDDLE_Y = 0.15
 """Height of the middle of the face's oval in head coordinates."""
 
@@ -75,11 +77,14 @@ def matte_beside(alpha: NDArray[np.float32], landmarks: Array, away: float) -> t
     return result[0], result[1]
 
 
-def points(landmarks: Array, pose: Similarity) -> Array:
-    """(NUMBER, 3) the strips' points beside landmarks (468 or more, 3) of a head in a pose."""
+def points(landmarks: Array, pose: Similarity, grown: float = 1.0) -> Array:
+    """(NUMBER, 3) the strips' points beside landmarks (468 or more, 3) of a head in a pose.
+
+    grown: share of their length that they have.
+    """
     oval = pose.apply_inverse(landmarks[OVAL])
     away = oval[:, :2] - [0.0, _MIDDLE_Y]
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
     way = np.column_stack([OUTWARDS * away, np.full(len(OVAL), BACK)])
-    way *= LENGTH * np.tile(_LENGTHS, 2)[:, None]
+    way *= grown * LENGTH * np.tile(_LENGTHS, 2)[:, None]
     return np.asarray(pose.apply(np.concatenate([oval + ring * way for ring in RINGS])), np.float64)

@@ -35,7 +35,7 @@ APPEARS_FROM, APPEARS = 0.03, 0.2
 """The texture is shown where a surface turns towards the viewer: from the first rise of its cosine on."""
 SIDE_APPEARS = (0.03, 0.1)
 """The same for the strips, which come from behind what the photo has before them."""
-SIDE_SEEN = (0.3, 0.45)
+SIDE_SEEN = (0.36, 0.5)
 """The photo shows a strip itself from the first cosine on; a frontal face shows both at the second."""
 BESIDE, HAIR = 0.08, (0.35, 0.6)
 """So it does where it shows hair or an ear this far beside the face, in head units, by the mean of its matte."""
@@ -46,6 +46,8 @@ LIGHT_REACH = 0.15
 MOST_LIGHT = 0.8
 """The twin's colours are multiplied by at most the exponential of this, and at least its inverse."""
 LEAST_HIDDEN = 0.05
+SOLID = (0.4, 0.7)
+"""Where the photo has nothing, what comes into view is not there at the first of its weights, and all at the second."""
 FEWEST = 12
 """A side is hidden where that many landmarks lend more than half of their colours; fewer are noise of their depth."""
 _LIGHT_STEP, _BEYOND_PX = 4, 3.0
@@ -110,12 +112,12 @@ class HiddenSide:
 
     def reach_px(self, motion: DriveFrame) -> float:
         """How far beyond the face's landmarks something may be drawn in a pose."""
-        return head_side.LENGTH * motion.pose.scale if self._strips(motion.pose.rotation) else 0.0
+        return head_side.LONGEST * motion.pose.scale if self._strips(motion.pose.rotation) else 0.0
 
     def _strips(self, rotation: Array) -> list[tuple[NDArray[np.intp], float]]:
-        """The strips that are seen in a pose: their triangles, and how opaque they are."""
+        """The strips that are seen in a pose: their triangles, and the share of their length that has come out."""
         turn = rotation @ self._rotation.T
-        shares = [(side, side.share * float(_rise(_gain(side.normal, turn), *SIDE_APPEARS))) for side in self.sides]
+        shares = [(side, float(_rise(_gain(side.normal, turn), *SIDE_APPEARS))) for side in self.sides]
         return [(side.triangles, share) for side, share in shares if share > LEAST_HIDDEN]
 
     def draw(
@@ -126,8 +128,8 @@ class HiddenSide:
         Args:
             motion: in pixels of that frame. mesh, cover: the face, and what it covers of the frame.
         """
-        for strip, opaque in self._strips(motion.pose.rotation):
-            self._draw_strip(frame, alpha, motion, strip, opaque)
+        for strip, grown in self._strips(motion.pose.rotation):
+            self._draw_strip(frame, alpha, motion, strip, grown)
         shown = (self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)).astype(np.float32)
         part = cover.pixels(shown[mesh.triangles].max(1) > LEAST_HIDDEN)
         if not len(part.places):
@@ -135,8 +137,10 @@ class HiddenSide:
         mask, colours = _with_rim(
             part.image(part.interpolated(shown[mesh.triangles])), self._colours(part, mesh.triangles)[..., :3]
         )
-        under = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0) * (1.0 - mask)
-        _add(frame[part.window], alpha[part.window], under, colours, mask)
+        before = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0)
+        # Where the photo has nothing a veil would hang in the air: there it is all or next to nothing.
+        mask = before * mask + (1.0 - before) * np.asarray(_rise(mask.astype(np.float64), *SOLID), np.float32)
+        _add(frame[part.window], alpha[part.window], before * (1.0 - mask), colours, mask)
 
     def _draw_strip(
         self,
@@ -144,10 +148,10 @@ class HiddenSide:
         alpha: NDArray[np.uint8],
         motion: DriveFrame,
         strip: NDArray[np.intp],
-        opaque: float,
+        grown: float,
     ) -> None:
         """Lay ear and hair of a side behind a frame (H, W, 3) with its alpha (H, W), in place."""
-        points = np.concatenate([motion.landmarks[: lm.MESH], head_side.points(motion.landmarks, motion.pose)])
+        points = np.concatenate([motion.landmarks[: lm.MESH], head_side.points(motion.landmarks, motion.pose, grown)])
         cover = Cover.of(points[strip], (alpha.shape[0], alpha.shape[1]))
         if cover is None:
             return
@@ -156,7 +160,7 @@ class HiddenSide:
         scale = np.float32(1.0 / 255.0)
         before = alpha[part.window].astype(np.float32) * scale
         edge = np.concatenate([np.ones(lm.MESH), head_side.FULL]).astype(np.float32)
-        mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * (scale * np.float32(opaque))
+        mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * scale
         _add(frame[part.window], alpha[part.window], before, colours[..., :3], mask * (1.0 - before))
 
     def _colours(self, part: FacePixels, triangles: NDArray[Any]) -> Map:
@@ -169,11 +173,10 @@ class HiddenSide:
 
 @dataclass(frozen=True)
 class _Side:
-    """A strip: its triangles (T, 3), its mean normal (3,) in the photo, and the share of it that the photo hides."""
+    """A strip that the photo hides: its triangles (T, 3), and its mean normal (3,) in the photo."""
 
     triangles: NDArray[np.intp]
     normal: Array
-    share: float
 
 
 def _sides(
@@ -186,8 +189,9 @@ def _sides(
         normal = _normals(points, strip)[np.unique(strip)].mean(0)
         normal /= max(float(np.linalg.norm(normal)), 1e-9)
         share = (1.0 - _rise(normal[2], *SIDE_SEEN)) * (1.0 - _rise(matte, *HAIR)) * _rise(lent[ears].mean(), 0.3, 0.7)
-        if share > LEAST_HIDDEN:
-            result.append(_Side(strip, normal, float(share)))
+        # A strip that is half hidden is there or not: no ear is half transparent.
+        if share > 0.5:
+            result.append(_Side(strip, normal))
     return tuple(result)
 
 

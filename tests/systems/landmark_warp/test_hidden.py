@@ -167,6 +167,35 @@ def test_the_other_ear_comes_into_view(from_the_side: SourceLayers) -> None:
     assert ears_to_the_left(source, 8.0) > 40
 
 
+def test_hair_above_the_temple_comes_with_the_ear(from_the_side: SourceLayers) -> None:
+    """Else the outline of a turned head has a step where the lent side begins."""
+    source = with_an_ear(from_the_side)
+    engine = WarpEngine()
+    engine.prepare(source)
+    motion = in_pose(source.landmarks, 8.0)
+    frame, alpha = engine.draw(motion)
+    drawn = engine.eased(motion).landmarks
+    red = (frame[..., 0].astype(int) > frame[..., 1].astype(int) + 90) & (alpha > 200)
+    height = drawn[lm.CHIN, 1] - drawn[10, 1]
+    temple = drawn[54, :2].round().astype(int)
+    assert np.count_nonzero(red[: temple[1], : temple[0]]) > 0.006 * height**2
+
+
+def test_what_comes_into_view_is_no_veil(from_the_side: SourceLayers) -> None:
+    """Half turned, the lent side is there or not: half transparent it would hang in the air beside the face."""
+    source = with_an_ear(from_the_side)
+    engine = WarpEngine()
+    engine.prepare(source)
+    veiled = []
+    for yaw_deg in (32.0, 28.0, 24.0):
+        motion = in_pose(source.landmarks, yaw_deg)
+        _, alpha = engine.draw(motion)
+        half = (alpha > 50) & (alpha < 205)
+        half[:, round(engine.eased(motion).landmarks[4, 0]) :] = False
+        veiled.append(np.count_nonzero(half) / np.count_nonzero(alpha > 50))
+    assert max(veiled) < 0.012
+
+
 def test_hair_beside_the_face_needs_no_second_ear(from_the_side: SourceLayers) -> None:
     source = with_an_ear(from_the_side)
     outline = int(np.flatnonzero(from_the_side.alpha.any(0))[0])
