@@ -57,14 +57,16 @@ class ReadyPair:
     weights: tuple[str, ...]
     consent: str | None = None
 
-    def frames(self, order: Iterable[int] | None = None, *, forks: int = 0) -> Iterator[Finished]:
+    def frames(
+        self, order: Iterable[int] | None = None, *, forks: int = 0, planes: bool = False
+    ) -> Iterator[Finished]:
         """Finished frames by the driver's numbers, by default all; close the iterator when it is not used up.
 
-        forks: processes that may draw beside this one.
+        forks: processes that may draw beside this one. planes: see `Render`; not of a film as source.
         """
         if isinstance(self.source, FilmedSource):
             return self.source.finished(list(order or range(len(self.moves))), self.driver.motion.rate)
-        render = replace(self.render, forks=min(forks, self.render.workers - 1))
+        render = replace(self.render, forks=min(forks, self.render.workers - 1), planes=planes)
         return rendered(self.engine, self.source, self.moves, order or range(len(self.moves)), render)
 
 

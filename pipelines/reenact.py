@@ -11,9 +11,10 @@ from avatarkit.background.choice import INPAINTERS
 from avatarkit.background.spec import parse_background
 from avatarkit.errors import OutputError
 from avatarkit.media.containers import output_kind
-from avatarkit.media.encode import FrameWriter
+from avatarkit.media.encode import FrameWriter, takes_planes
 from avatarkit.media.image import write_image
 from avatarkit.media.output import pending_output
+from avatarkit.media.yuv import even_side
 from avatarkit.pipelines.filmed import FilmedSource
 from avatarkit.pipelines.label import labelled
 from avatarkit.pipelines.layer_files import LayerFiles
@@ -112,8 +113,17 @@ def _write(
             pending_output(config.output, overwrite=config.overwrite, directory=kind == "folder")
         )
         order = [number for _, number in shown] or range(len(moves))
+        # What nothing more is done to goes to the encoder as it takes it.
+        changed = shown_to is not None or config.layers is not None or config.side_by_side or bool(config.label)
+        planes = (
+            kind == "video"
+            and not changed
+            and not isinstance(source, FilmedSource)
+            and takes_planes(config.output, config.codec, source.transparent)
+        )
+        few = len(order) < WORTH_FORKING
         finished: Iterator[Finished] = stack.enter_context(
-            closing(pair.frames(order, forks=forks if len(order) >= WORTH_FORKING else 0))  # type: ignore[type-var]
+            closing(pair.frames(order, forks=0 if few else forks, planes=planes))  # type: ignore[type-var]
         )
         if config.layers is not None:
             folder = stack.enter_context(pending_output(config.layers, overwrite=config.overwrite, directory=True))
@@ -128,7 +138,7 @@ def _write(
         if config.label:
             frames = labelled(frames, config.label)
         if kind != "image":
-            result = _write_video(pair, temporary, frames, marks, progress)
+            result = _write_video(pair, temporary, frames, marks, progress, planes)
         else:
             picture = preview_sheet(source.shown, shown, frames, driver.motion.rate) if shown else next(frames)
             write_image(temporary, picture, marks.container(config.output), marks.xmp())
@@ -171,33 +181,38 @@ def _glimpsed(frames: Iterator[Picture], at: int, shown: Callable[[Picture], Non
 
 
 def _write_video(
-    pair: ReadyPair, temporary: Path, frames: Iterator[Picture], marks: Marks, progress: Progress
+    pair: ReadyPair, temporary: Path, frames: Iterator[Picture], marks: Marks, progress: Progress, planes: bool
 ) -> tuple[tuple[int, int], str]:
     output = pair.config.output
     writer: FrameWriter | None = None
     with ExitStack() as stack:
         for frame in frames:
-            padded = even(frame) if output_kind(output) == "video" else frame
             if writer is None:
-                if padded.shape != frame.shape:
+                width, height = size = pair.source.frame_size if planes else (frame.shape[1], frame.shape[0])
+                if output_kind(output) == "video":
+                    size = even_side(width), even_side(height)
+                if size != (width, height):
                     progress.notice(
-                        f"{output.name}: {frame.shape[1]} x {frame.shape[0]} is odd and video needs even sides;"
+                        f"{output.name}: {width} x {height} is odd and video needs even sides;"
                         " the last row or column is repeated"
                     )
-                writer = stack.enter_context(_writer(pair, temporary, padded, marks))
-            writer.write(padded)
+                writer = stack.enter_context(_writer(pair, temporary, size, marks))
+            if planes:
+                writer.write_planes(frame)
+            else:
+                writer.write(even(frame) if output_kind(output) == "video" else frame)
             progress.advance()
         assert writer is not None, "a motion has at least one frame"
         writer.close()
-        return (padded.shape[1], padded.shape[0]), writer.audio
+        return size, writer.audio
 
 
-def _writer(pair: ReadyPair, temporary: Path, first: Picture, marks: Marks) -> FrameWriter:
+def _writer(pair: ReadyPair, temporary: Path, size: tuple[int, int], marks: Marks) -> FrameWriter:
     config, driver = pair.config, pair.driver
     return FrameWriter(
         temporary,
-        width=first.shape[1],
-        height=first.shape[0],
+        width=size[0],
+        height=size[1],
         rate=driver.motion.rate,
         codec=config.codec,
         crf=config.crf,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from avatarkit.background.composite import foreground_colors
 from avatarkit.background.matting import Matting, mattes
 from avatarkit.head.matrix import resized_px
+from avatarkit.media.yuv import even_side, yuv420
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.pipelines.forks import CAN_FORK, Forks
 from avatarkit.pipelines.source import Source, Unseen, laid_over
@@ -41,7 +42,8 @@ class Render:
 
     matting: cuts out what engines draw that bring no alpha, where an alpha is wanted; None keeps their whole frames.
     stabilize: see `systems.steady`. apart: whether finished frames come with their layers. workers: threads that draw
-    and finish. forks: processes that do so beside them, for engines that allow it.
+    and finish. forks: processes that do so beside them, for engines that allow it. planes: whether finished frames come
+    as what encoders take (`media.yuv.yuv420`), which those who draw can make of them.
     """
 
     matting: Matting | None = None
@@ -49,10 +51,11 @@ class Render:
     apart: bool = False
     workers: int = 2
     forks: int = 0
+    planes: bool = False
 
 
 class Finished(NamedTuple):
-    """A finished frame, RGB or straight RGBA, and its foreground (straight RGBA) where layers were asked for."""
+    """A finished frame, RGB, straight RGBA or planes, and its foreground (straight RGBA) where layers are asked for."""
 
     frame: Picture
     foreground: Picture | None
@@ -65,6 +68,8 @@ def rendered(
     square_px, cuts_out = engine.needs.square_px, render.matting is not None
     drawing = 1 if engine.needs.alone else render.workers
     finishing = engine.needs.finishing
+    # What looks at frames before and after one may need it again.
+    spent = not render.stabilize and finishing is None
 
     def draw(batch: list[int]) -> list[tuple[DriveFrame, Drawn]]:
         frames = [moves.frame(index) for index in batch]
@@ -84,7 +89,8 @@ def rendered(
             assert alpha is not None
             frame = foreground_colors(frame, alpha.astype(np.float32) / np.float32(255.0))
         apart = laid_over(frame, alpha, None, source.layer_size, True) if render.apart else None
-        return Finished(source.finish(frame, alpha), apart)
+        done = source.finish(frame, alpha, spent=spent)
+        return Finished(yuv420(done) if render.planes else done, apart)
 
     batches = batched(order, engine.needs.at_once)
     with ExitStack() as stack:
@@ -172,7 +178,7 @@ def fitted(picture: Picture, height: int) -> Picture:
 
 def even(picture: Picture) -> Picture:
     """The picture with its last row or column repeated where a side is odd; video codecs want even sides."""
-    rows, columns = picture.shape[0] % 2, picture.shape[1] % 2
+    rows, columns = (even_side(side) - side for side in picture.shape[:2])
     if not rows and not columns:
         return picture
     return np.pad(picture, ((0, rows), (0, columns), (0, 0)), mode="edge")

@@ -213,9 +213,12 @@ class Source:
         """Whether finished frames have an alpha channel."""
         return self._kind == "transparent"
 
-    def finish(self, frame: Picture, alpha: Picture | None) -> Picture:
-        """The finished frame, RGB or (transparent) straight RGBA, from what the engine drew, at any size."""
-        done = laid_over(frame, alpha, self.background, self.crop.shown, self.transparent)
+    def finish(self, frame: Picture, alpha: Picture | None, *, spent: bool = False) -> Picture:
+        """The finished frame, RGB or (transparent) straight RGBA, from what the engine drew, at any size.
+
+        spent: whether nobody needs what the engine drew any more.
+        """
+        done = laid_over(frame, alpha, self.background, self.crop.shown, self.transparent, spent=spent)
         if not self._paste_back or self._frame is None or self._covers:
             return done
         full = self._frame.copy()
@@ -282,22 +285,31 @@ class Unseen:
         self.background = load_background(background, size, size, read_image)
         self.shown = np.zeros((size, size, 3), np.uint8)
 
-    def finish(self, frame: Picture, alpha: Picture | None) -> Picture:
+    def finish(self, frame: Picture, alpha: Picture | None, *, spent: bool = False) -> Picture:
         """The finished frame; see `Source.finish`."""
-        return laid_over(frame, alpha, self.background, self.frame_size, self.transparent)
+        return laid_over(frame, alpha, self.background, self.frame_size, self.transparent, spent=spent)
 
 
 def laid_over(
-    frame: Picture, alpha: Picture | None, background: Picture | None, size: tuple[int, int], transparent: bool
+    frame: Picture,
+    alpha: Picture | None,
+    background: Picture | None,
+    size: tuple[int, int],
+    transparent: bool,
+    *,
+    spent: bool = False,
 ) -> Picture:
-    """A frame (h, w, 3) with its alpha (h, w), None for all of it, over a background, at a size (width, height)."""
+    """A frame (h, w, 3) with its alpha (h, w), None for all of it, over a background, at a size (width, height).
+
+    spent: whether the frame may be overwritten.
+    """
     frame = fitted(frame, size)
     if alpha is None:
         return frame
     alpha = fitted(alpha, size)
     if transparent:
         return to_rgba(frame, alpha)
-    return frame if background is None else composite(frame, alpha, background)
+    return frame if background is None else composite(frame, alpha, background, in_place=spent)
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Picture:

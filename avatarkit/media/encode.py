@@ -21,12 +21,18 @@ from avatarkit.media.mux import add_sound, metadata_options
 from avatarkit.media.probe import MediaInfo, probe
 from avatarkit.media.rate import format_rate
 from avatarkit.media.written import check_pictures, check_written
-from avatarkit.media.yuv import yuv420_planes
+from avatarkit.media.yuv import yuv420
 from avatarkit.runtime import cpu_threads
 
 PNG_PATTERN = "%06d.png"
+_PLANAR = ("h264", "hevc", "vp9", "av1")
 LARGE_PX = 4_000_000
 """Of larger frames x264 holds as few as it can: dozens would be a gigabyte, and it takes half as long again."""
+
+
+def takes_planes(path: Path, codec: str = "auto", alpha: bool = False) -> bool:
+    """Whether a `FrameWriter` for this path takes planes. Raises as `FrameWriter` for a codec that does not fit."""
+    return not alpha and choose_codec(path, codec, alpha) in _PLANAR
 
 
 class FrameWriter:
@@ -74,7 +80,7 @@ class FrameWriter:
         if (
             width < 1
             or height < 1
-            or (self.codec in ("h264", "hevc", "vp9", "av1") and (width % 2 or height % 2))
+            or (self.codec in _PLANAR and (width % 2 or height % 2))
         ):
             raise UsageError(f"a {self.codec} video cannot be {width} x {height}: both sides must be even")
         options = encoder_options(
@@ -148,15 +154,25 @@ class FrameWriter:
             raise ValueError("the writer is closed")
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"frame must be uint8 {self._shape}, not {frame.dtype} {frame.shape}")
-        planes = yuv420_planes(frame) if self._planar else (frame,)
+        self._put(self._child, yuv420(frame) if self._planar else frame)
+
+    def write_planes(self, packed: npt.NDArray[np.uint8]) -> None:
+        """Append one frame as `yuv.yuv420` gives it, where `takes_planes` says so; else as `write`."""
+        if self._child is None:
+            raise ValueError("the writer is closed")
+        count = self._shape[0] * self._shape[1] * 3 // 2
+        if not self._planar or packed.shape != (count,) or packed.dtype != np.uint8:
+            raise ValueError(f"planes must be uint8 ({count},) of 4:2:0 video, not {packed.dtype} {packed.shape}")
+        self._put(self._child, packed)
+
+    def _put(self, child: Child, data: npt.NDArray[np.uint8]) -> None:
+        view = np.ascontiguousarray(data).data.cast("B")
         try:
-            with self._child.waiting():
-                for plane in planes:
-                    view = np.ascontiguousarray(plane).data.cast("B")
-                    while view:
-                        view = view[self._child.stdin.write(view) :]
+            with child.waiting():
+                while view:
+                    view = view[child.stdin.write(view) :]
         except OSError as error:  # EPIPE: the child is gone; its own words tell why
-            raise self._failed(self._child) from error
+            raise self._failed(child) from error
         self.frames += 1
 
     def _failed(self, child: Child) -> AvatarkitError:

@@ -49,6 +49,23 @@ def test_composite_takes_windows_and_leaves_its_layers_alone() -> None:
     assert np.array_equal(layers, before)
 
 
+@pytest.mark.parametrize("rim", [0.02, 0.5])
+def test_composite_in_place_is_the_same(rim: float) -> None:
+    """Higher than one band, with little to mix and with much, in a picture of its own and in a part of a larger one."""
+    rng = np.random.default_rng(7)
+    foreground, background = rng.integers(0, 256, (2, 200, 90, 3), dtype=np.uint8)
+    levels = rng.choice(np.array([0, 255], np.uint8), (200, 90))
+    levels[rng.random(levels.shape) < rim] = 100
+    expected = composite(foreground, levels, background)
+    larger = np.zeros((210, 100, 3), np.uint8)
+    larger[5:205, 5:95] = foreground
+    part = larger[5:205, 5:95]
+    assert composite(part, levels, background, in_place=True) is part
+    assert np.array_equal(part, expected)
+    assert composite(foreground, levels, background, in_place=True) is foreground
+    assert np.array_equal(foreground, expected)
+
+
 @pytest.mark.parametrize("alpha", [np.array([[0, 51]], np.uint8), np.array([[0, 0.2]], np.float32)])
 def test_to_rgba_keeps_colors_and_scales_alpha(alpha: NDArray[np.uint8]) -> None:
     rgba = to_rgba(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), alpha)

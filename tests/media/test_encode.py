@@ -20,11 +20,12 @@ from avatarkit.errors import OutputError, UsageError
 from avatarkit.media import ffmpeg as ffmpeg_module
 from avatarkit.media.binary import encoders, ffmpeg_binary
 from avatarkit.media.decode import FrameReader
-from avatarkit.media.encode import FrameWriter
+from avatarkit.media.encode import FrameWriter, takes_planes
 from avatarkit.media.ffmpeg import failure_reason
 from avatarkit.media.image import read_image_rgba
 from avatarkit.media.output import pending_output
 from avatarkit.media.probe import probe
+from avatarkit.media.yuv import yuv420
 
 from .conftest import alive, run_ffmpeg, sleeper
 
@@ -52,6 +53,31 @@ def describe(path: Path) -> str:
         text=True,
         check=False,
     ).stderr
+
+
+def test_planes_are_written_as_the_frames_they_are_of(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3)).astype(np.uint8)
+    for name in ("frames.mp4", "planes.mp4"):
+        with FrameWriter(tmp_path / name, width=64, height=48, rate=NTSC) as writer:
+            for frame in frames:
+                if name == "frames.mp4":
+                    writer.write(frame)
+                else:
+                    writer.write_planes(yuv420(frame))
+            with pytest.raises(ValueError, match="planes must be"):
+                writer.write_planes(yuv420(frames[0])[:-1])
+    assert (tmp_path / "frames.mp4").read_bytes() == (tmp_path / "planes.mp4").read_bytes()
+
+
+def test_who_takes_planes(tmp_path: Path) -> None:
+    assert all(takes_planes(tmp_path / f"o{suffix}") for suffix in SUFFIXES)
+    assert not takes_planes(tmp_path / "folder")
+    assert not takes_planes(tmp_path / "o.mov", "prores")
+    assert not takes_planes(tmp_path / "o.webm", alpha=True)
+    with FrameWriter(tmp_path / "o.mov", width=64, height=48, rate=NTSC, codec="prores") as writer:
+        with pytest.raises(ValueError, match="planes must be"):
+            writer.write_planes(np.zeros(64 * 48 * 3 // 2, np.uint8))
+        writer.write(np.zeros((48, 64, 3), np.uint8))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avatarkit.media.binary import ffmpeg_binary
-from avatarkit.media.yuv import yuv420_planes
+from avatarkit.media.yuv import planes420, yuv420
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from avatarkit.media.yuv import yuv420_planes
     ],
 )  # fmt: skip
 def test_colours_of_the_standard(rgb: tuple[int, ...], yuv: tuple[int, ...]) -> None:
-    planes = yuv420_planes(np.full((4, 6, 3), rgb, np.uint8))
+    planes = planes420(yuv420(np.full((4, 6, 3), rgb, np.uint8)), 6, 4)
     assert [plane.shape for plane in planes] == [(4, 6), (2, 3), (2, 3)]
     for plane, value in zip(planes, yuv, strict=True):
         assert (plane == value).all()
@@ -37,8 +37,25 @@ def test_same_as_ffmpeg_and_chroma_lies_left() -> None:
         "format=yuv420p", "-f", "rawvideo", "-",
     ]  # fmt: skip
     raw = subprocess.run(command, input=frame.tobytes(), capture_output=True, check=True, timeout=60).stdout
-    ours = b"".join(plane.tobytes() for plane in yuv420_planes(frame))
+    ours = yuv420(frame).tobytes()
     difference = np.abs(np.frombuffer(raw, np.uint8).astype(int) - np.frombuffer(ours, np.uint8))
     assert len(ours) == len(raw)
     assert difference.max() <= 3
     assert difference.mean() < 0.4
+
+
+def test_odd_sides_are_made_even_by_their_last_row_and_column() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (131, 67, 3)).astype(np.uint8)
+    padded = np.pad(frame, ((0, 1), (0, 1), (0, 0)), mode="edge")
+    assert np.array_equal(yuv420(frame), yuv420(padded))
+
+
+def test_bands_join() -> None:
+    """Higher than one band: each pair of rows is as it is alone."""
+    frame = np.random.default_rng(1).integers(0, 256, (150, 32, 3)).astype(np.uint8)
+    whole = planes420(yuv420(frame), 32, 150)
+    for row in range(0, 150, 2):
+        own = planes420(yuv420(frame[row : row + 2]), 32, 2)
+        for plane, part, step in zip(whole, own, (2, 1, 1), strict=True):
+            first = row * step // 2
+            assert np.array_equal(plane[first : first + step], part)
