@@ -30,6 +30,9 @@ STIFFNESS = 0.85
 """The white beside the iris is squeezed at most by this share when the iris moves."""
 LID_SHADOW, SHADOW_REACH = 0.42, 0.05
 """The upper lid's shadow on the eyeball: its depth at the lid, and the distance in eye widths over which it fades."""
+SLIT, SLIT_LIGHT = (0.08, 0.4), 0.4
+"""Lashes and lid leave a slit this share of the light when an eye is open by the first share of its opening in the
+source, and all of it from the second on."""
 CORNER_SHADE = 0.3
 """The eyeball turns away from the light towards the corners of the eye."""
 DARKEST_CORNER, CORNER_SMOOTH = 0.45, 0.04
@@ -71,8 +74,9 @@ class EyeLayer:
             eye_frame = EyeFrame.of(motion.landmarks, eye, ball.patch.drop * motion.pose.scale)
             if gap.max() < 0.6 or eye_frame.width < 3.0 or turned_away(motion.landmarks, eye):
                 continue
+            opened = np.array(gap.max() / eye_frame.height / ball.opening)
             # Lid margins and lashes lie inside the outline, and are the lids': stretched, but not squashed ones.
-            rim_px = RIM_SHARE * eye_frame.height * rise(gap.max() / eye_frame.height / ball.opening, *RIM_SERVES)
+            rim_px = RIM_SHARE * eye_frame.height * rise(opened, *RIM_SERVES)
             inwards = np.minimum(rim_px / np.maximum(gap, 1e-6), RIM_OF_GAP)[:, None]
             inner_upper, inner_lower = upper + inwards * (lower - upper), lower + inwards * (upper - lower)
             outline = np.concatenate([smooth_curve(inner_upper), smooth_curve(inner_lower)[::-1]])
@@ -81,7 +85,8 @@ class EyeLayer:
                 continue
             centre = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])
             local = eye_frame.of_region(region)
-            colours = _look(ball, local, centre) * _shadow(local, eye_frame.local(smooth_curve(upper)))[..., None]
+            light = _shadow(local, eye_frame.local(smooth_curve(upper))) * _slit(opened)
+            colours = _look(ball, local, centre) * light[..., None]
             # A nearly closed eye shows less and less of the ball, without a hard last moment.
             opening = float(np.clip(gap.max() / 2.5, 0.0, 1.0))
             blend(region.of(frame), colours, np.float32(opening) * soft_mask(outline, region, 0.008 * eye_frame.width))
@@ -106,6 +111,11 @@ def _shadow(local: Pixels, upper: Array) -> Pixels:
     """Light (h, w) that the upper lid leaves; `upper` is its edge (N, 2) in eye coordinates."""
     depth = np.maximum(local[..., 1] - heights(upper, local[..., 0]), 0.0)
     return np.asarray(1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH)), np.float32)
+
+
+def _slit(opened: Array) -> Pixels:
+    """Light that reaches the ball of an eye that is open by this share of its opening in the source."""
+    return np.asarray(SLIT_LIGHT + (1.0 - SLIT_LIGHT) * rise(opened, *SLIT), np.float32)
 
 
 def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Eyeball:

@@ -12,7 +12,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.geometry.crop import head_crop
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.landmark_warp.eyes import _white
+from avatarkit.systems.landmark_warp.eyes import EyeLayer, _white
 from avatarkit.systems.landmark_warp.openings import smooth_curve
 from avatarkit.systems.protocol import SourceLayers
 
@@ -313,6 +313,18 @@ def test_the_upper_lid_shades_the_white(picture: np.ndarray, landmarks: np.ndarr
         for share in (0.12, 0.6)
     )
     assert near_lid < 0.9 * middle
+
+
+def test_a_slit_between_lids_is_dark(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Lids that stop short of each other leave the shadow of lashes to be seen, no shining eye."""
+    balls, levels = EyeLayer(picture, landmarks), []
+    for lids in (0.2, 0.7):
+        motion, frame = moves_of(landmarks)(lids=lids), np.full_like(picture, 255)
+        balls.draw(frame, motion)
+        ends = (motion.landmarks[edge[2], :2] for edge in (lm.RIGHT_UPPER_LID, lm.RIGHT_LOWER_LID))
+        x, y = (0.5 * sum(ends)).round().astype(int)
+        levels.append(frame[y, x - 1 : x + 2].mean())
+    assert levels[0] < 0.7 * levels[1]
 
 
 def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray) -> None:
