@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from learning_runs import ClipPairs, Found, clip_data, configured, pick_clips
-from portrait_runs import limits_of, size_of, train_chain, train_stage, videos
+from learning_runs import ClipPairs, Found, pick_clips
+from portrait_runs import train_chain, videos
 from tables import Bar, Row, Verdict
 
-from avatarkit.checkpoint import open_checkpoint
 from avatarkit.data.pairs import PairDataset
+from avatarkit.losses.regions import identity_loss
 from avatarkit.systems.metaportrait.load import load_portrait
 from avatarkit.systems.metaportrait.portrait import FusedNorm, Portrait
-from avatarkit.systems.metaportrait.stages.frames import compared, drive, prepared
+from avatarkit.systems.metaportrait.stages.frames import compared, drive, prepared, recognised
 from avatarkit.training.feed import collate
 from avatarkit.training.stage import Stage
 
@@ -30,26 +30,28 @@ SHUT = 50.0
 
 
 def identity(options: argparse.Namespace) -> Found:
-    """What the identity vector gives: cosines of drawn frames and sources."""
+    """What the identity vector gives: cosines of drawn frames and sources, beside those of the true frames."""
     dataset, unseen = videos(options, "train"), videos(options, "val")
     later = ClipPairs(dataset, _clips(dataset), options.seed, part=HELD)
     shown = {
         "unseen frames": [later[number] for number in range(options.pairs)],
         "unseen people": [unseen[number] for number in range(options.pairs)],
     }
-    rows: list[Row] = []
+    rows, losses = list[Row](), dict[tuple[str, str], np.ndarray]()
     for name, sets in (("with", []), ("without", ["identity=false"])):
         portrait = _portrait(options, dataset, name, sets)
         for people, pairs in shown.items():
-            means = np.mean([_likeness(portrait, pair, name == "with") for pair in pairs], axis=0)
-            rows.append(
-                {"run": f"{name} z_id", "shown": people, **dict(zip(("id_loss", "face_l1"), means, strict=True))}
-            )
-    losses = [float(row["id_loss"]) for row in rows]  # type: ignore[arg-type]
-    return rows, [
-        Verdict(Bar(f"ID loss without z_id over that with it, {people}", ">=", 1), without / given)
-        for people, given, without in zip(shown, losses[:2], losses[2:], strict=True)
-    ]
+            seen = np.array([_likeness(portrait, pair, name == "with") for pair in pairs])
+            losses[name, people], means = seen[:, 0], seen.mean(axis=0)
+            figures = dict(zip(("id_loss", "true_id_loss", "face_l1"), means, strict=True))
+            rows.append({"run": f"{name} z_id", "shown": people, **figures})
+    verdicts = []
+    for people in shown:
+        given, without = losses["with", people], losses["without", people]
+        rows.append({"shown": people, "lower_with": float((given < without).mean())})
+        told = f"ID loss without z_id over that with it, {people}"
+        verdicts.append(Verdict(Bar(told, ">=", 1), float(without.mean() / given.mean())))
+    return rows, verdicts
 
 
 def swapped(options: argparse.Namespace) -> Found:
@@ -78,15 +80,9 @@ def _portrait(
     sets: Sequence[str] = (),
     change: Callable[[Stage], None] | None = None,
 ) -> Portrait:
-    """Trained on the first parts of all clips, over a flow and a recogniser that learned from them too."""
-    samples = ClipPairs(dataset, _clips(dataset), options.seed, part=LEARNED)
-    identity = options.identity or options.work / "own-identity"
-    if options.identity is None:
-        limits = limits_of(options)
-        config = configured("metaportrait/identity", options.preset, ["pictures_every=0"], limits)
-        train_stage(config, clip_data(dataset, samples, size_of(options)), identity, limits)
-    known, run = open_checkpoint(identity), f"identity-{name}"
-    _, made = train_chain(options, dataset, samples, run, sets, flow="identity-flow", identity=known, change=change)
+    """Trained on the first parts of all clips, over a flow that learned from them too."""
+    samples, run = ClipPairs(dataset, _clips(dataset), options.seed, part=LEARNED), f"identity-{name}"
+    _, made = train_chain(options, dataset, samples, run, sets, flow="identity-flow", change=change)
     return load_portrait(made)
 
 
@@ -115,15 +111,15 @@ def _moved(portrait: Portrait, samples: ClipPairs, clip: int, other: int) -> flo
     for z_id in (None, wanted):
         code = portrait.encode_source(source["image"], source["lines"], source["landmarks"], z_id)
         drawn = portrait.drive(code.for_each(len(places)), driver["lines"], driver["landmarks"]).image
-        cosines.append(float((portrait.identity(drawn * driver["matte"], driver["landmarks"]) @ wanted.T).mean()))
+        cosines.append(float((recognised(portrait, drawn, driver) @ wanted.T).mean()))
     return cosines[1] - cosines[0]
 
 
 @torch.no_grad()
-def _likeness(portrait: Portrait, sample: Mapping[str, Any], given: bool) -> tuple[float, float]:
-    """A pair's identity loss, and L1 in the face."""
+def _likeness(portrait: Portrait, sample: Mapping[str, Any], given: bool) -> tuple[float, float, float]:
+    """A pair's identity loss, that of the true frame, and L1 in the face."""
     source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
     drawn = drive(portrait, source, driver, given)[0].image
     wanted = portrait.identity(source["image"], source["landmarks"])
-    cosine = (portrait.identity(drawn * driver["matte"], driver["landmarks"]) * wanted).sum()
-    return 1 - float(cosine), float(compared(drawn, driver)["face_l1"])
+    losses = [float(identity_loss(recognised(portrait, image, driver), wanted)) for image in (drawn, driver["image"])]
+    return losses[0], losses[1], float(compared(drawn, driver)["face_l1"])

@@ -125,7 +125,7 @@ def meta(options: argparse.Namespace) -> Found:
         pictures = config.steps * config.batch * config.inner_steps * config.inner_batch
         starts["longer"] = load_portrait(_trained_on(options, dataset, plain, pictures))
     rows: list[Row] = []
-    for clip in pick_clips(unseen, str(len(unseen.clips))):
+    for clip in pick_clips(unseen, options.clips or str(len(unseen.clips))):
         shown = person(unseen, clip, ADAPTED_AT[-1] * config.inner_batch, HELD, options.seed)
         row: dict[str, Any] = {"clip": clip}
         for name, start in starts.items():

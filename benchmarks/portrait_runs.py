@@ -30,14 +30,12 @@ def train_chain(
     sets: Sequence[str] = (),
     *,
     flow: str = "",
-    identity: Checkpoint | None = None,
     change: Callable[[Stage], None] | None = None,
 ) -> tuple[Trainer, Checkpoint]:
     """Flow, then portrait, each for the steps asked for.
 
     Args:
-        flow: run of a flow that several share. identity: recogniser in place of the one asked for. change: of the
-            portrait's first weights.
+        flow: run of a flow that several share. change: of the portrait's first weights.
     """
     limits, data = limits_of(options), clip_data(dataset, samples, size_of(options))
     of_flow = [text for text in (*sets, *options.sets) if text.startswith(("augment", "optim", "batch", "pictures"))]
@@ -45,7 +43,7 @@ def train_chain(
     out = options.work / (flow or f"{name}-flow")
     train_stage(config, data, out, limits)
     config = configured("metaportrait/portrait", options.preset, [*NO_ADVERSARY, *sets, *options.sets], limits)
-    parents = {"flow": open_checkpoint(out), **({"identity": identity} if identity else recogniser(options))}
+    parents = {"flow": open_checkpoint(out), **recogniser(options)}
     trainer, _ = train_stage(config, data, options.work / f"{name}-portrait", limits, parents, change=change)
     return trainer, open_checkpoint(options.work / f"{name}-portrait")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from avatarkit.devices import at_least_single
 from avatarkit.errors import UsageError
 
-__all__ = ["check_same", "foreground", "l1", "weighted_l1"]
+__all__ = ["check_same", "foreground", "l1", "over_background", "weighted_l1"]
 
 
 def foreground(prediction: Tensor, target: Tensor, matte: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -33,6 +33,16 @@ def foreground(prediction: Tensor, target: Tensor, matte: Tensor | None = None) 
         wanted = (len(target), 1, *target.shape[-2:])
         raise UsageError(f"matte {tuple(matte.shape)}: the target {tuple(target.shape)} needs {wanted}")
     return prediction * matte, target * matte
+
+
+def over_background(prediction: Tensor, target: Tensor, matte: Tensor) -> Tensor:
+    """The prediction's foreground before the target's background, for nets that know whole pictures alone.
+
+    Args:
+        prediction, target: B x C x H x W. matte: B x 1 x H x W in [0, 1], the target's.
+    """
+    check_same(prediction, target, "prediction", "target")
+    return target + matte * (prediction - target)
 
 
 def l1(prediction: Tensor, target: Tensor, matte: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from avatarkit.devices import at_least_single
-from avatarkit.losses.foreground import foreground, l1, weighted_l1
+from avatarkit.losses.foreground import foreground, l1, over_background, weighted_l1
 
 from .conftest import PictureLossSuite
 
@@ -23,6 +23,13 @@ def test_exact_values() -> None:
     assert l1(prediction, target).item() == 2.5
     assert l1(prediction, target, matte).item() == 0.5
     assert foreground(prediction, target, matte)[0].flatten().tolist() == [1, 1, 0, 0]
+
+
+def test_a_foreground_before_another_background() -> None:
+    prediction = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    target, matte = torch.full((1, 1, 2, 2), 8.0), torch.tensor([[[[1.0, 0.5], [0.0, 0.0]]]])
+    assert over_background(prediction, target, matte).flatten().tolist() == [1, 5, 8, 8]
+    assert torch.equal(over_background(target, target, matte), target)
 
 
 def test_layers_are_weighted_and_summed() -> None:

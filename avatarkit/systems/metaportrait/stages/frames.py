@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avatarkit.head.regions import eyes_mask, mouth_mask
 from avatarkit.losses.foreground import l1 as foreground_l1
+from avatarkit.losses.foreground import over_background
 from avatarkit.losses.perceptual import perceptual
 from avatarkit.losses.pixel import pixel_loss
 from avatarkit.losses.regions import identity_loss, region_loss
@@ -21,7 +22,7 @@ from avatarkit.training.augment.pairs import augment_pair
 from avatarkit.training.figures import face_mask, l1, psnr_figures
 from avatarkit.training.seeds import sample_seeds
 
-__all__ = ["Frames", "compared", "drawn_terms", "drive", "each", "look", "prepared", "vgg_loss"]
+__all__ = ["Frames", "compared", "drawn_terms", "drive", "each", "look", "prepared", "recognised", "vgg_loss"]
 
 Frames = Mapping[str, Tensor]
 """Frames of a batch: "image", "matte" and "lines" in [0, 1], "landmarks" in pixels, and the dataset's other columns."""
@@ -107,13 +108,23 @@ def drawn_terms(
         terms["pixel"] = pixel_loss(driven.image, target, matte)
     if loss.identity:
         wanted = z_id if identity else portrait.identity(source["image"], source["landmarks"])
-        terms["identity"] = identity_loss(portrait.identity(driven.image * matte, driver["landmarks"]), wanted)
+        terms["identity"] = identity_loss(recognised(portrait, driven.image, driver), wanted)
     for name, region in (("eyes", eyes_mask), ("mouth", mouth_mask)):
         if getattr(loss, name):
             terms[name] = region_loss(driven.image, target, region(driver["landmarks"], size), squared=squared)
     if loss.matte:
         terms["matte"] = foreground_l1(driven.matte, matte)
     return driven, terms
+
+
+def recognised(portrait: Portrait, drawn: Tensor, driver: Frames) -> Tensor:
+    """Identity vectors of drawn heads before the drivers' backgrounds.
+
+    The recogniser has learned from whole pictures, and the vectors that these are compared with are of such: even the
+    true head would be another person to it where its background is black.
+    """
+    seen: Tensor = portrait.identity(over_background(drawn, driver["image"], driver["matte"]), driver["landmarks"])
+    return seen
 
 
 def vgg_loss(vgg: nn.Module, predicted: Tensor, target: Tensor, matte: Tensor | None = None) -> Tensor:
