@@ -12,6 +12,7 @@ Array = NDArray[np.float32]
 
 _SMALLEST_PX = 4
 _PASSES, _COARSE_PASSES, _COARSE_PX = 16, 64, 128
+_FEWEST_SIGMA_PX = 4.0
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
@@ -50,9 +51,18 @@ def masked_blur(image: Array, known: Array, sigma_px: float) -> Array:
         image: H x W x C float32. known: H x W float32, 1 where known.
         sigma_px: of the Gaussian.
     """
-    mass = cv2.GaussianBlur(known, (0, 0), sigma_px)
-    total = cv2.GaussianBlur(image * known[..., None], (0, 0), sigma_px).reshape(image.shape)
-    return np.asarray(total / np.maximum(mass, 1e-6)[..., None], np.float32)
+    height, width = known.shape
+    sums = cv2.merge([*cv2.split(image * known[..., None]), known])
+    # What a wide Gaussian leaves has nothing finer than a small picture holds.
+    step = min(int(sigma_px / _FEWEST_SIGMA_PX), max(min(height, width) // 64, 1))
+    if step > 1:
+        sums = cv2.resize(sums, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(sums, (0, 0), sigma_px / max(step, 1))
+    if step > 1:
+        soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    *total, mass = cv2.split(soft)
+    mean = np.asarray(cv2.merge(total), np.float32).reshape(image.shape)
+    return np.asarray(mean / np.maximum(mass, np.float32(1e-6))[..., None], np.float32)
 
 
 def linear_trend(image: Array, known: Array) -> Array:

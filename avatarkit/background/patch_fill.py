@@ -151,8 +151,9 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
     def attempt(rows: Index, from_y: Index, from_x: Index) -> None:
         inside = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
         rows, candidate = rows[inside], (from_y * width + from_x)[inside]
-        allowed = level.allowed.ravel()[candidate]
-        rows, candidate = rows[allowed], candidate[allowed]
+        # Neighbours mostly go the same way: what is the likest one already needs no second look.
+        other = level.allowed.ravel()[candidate] & (candidate != level.nearest[rows])
+        rows, candidate = rows[other], candidate[other]
         result = _distance(wanted[rows], patches, candidate) + _astray(aim[rows], guide[candidate])
         better = result < best[rows]
         best[rows[better]] = result[better]
