@@ -28,6 +28,8 @@ WIDENED = 1.03
 """Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
 BARED = 0.02
 """The same where the lips are this much farther apart than in the source."""
+TONGUE = (0.26, 0.3, 0.5)
+"""Half the tongue's width; the middle and half the length of what is seen of it, in shares of the gap from below."""
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
 least this share of what teeth have in the picture's light."""
@@ -109,11 +111,13 @@ class MouthLayer:
         """
         gap = np.maximum(above + below, 1e-4)
         colours = np.broadcast_to(self._colours.cavity, (*s.shape, 3)).astype(np.float32)
-        # The tongue lies on the floor of an open mouth and takes a little light.
-        side = np.clip(np.abs(s - jaw[0]) / 0.3, 0.0, 1.0)
-        tongue = rise(gap, 0.1, 0.26) * rise(0.72 - below / gap, 0.0, 0.4) * (1.0 - side**2) * 0.9
-        # It is rounded, with a furrow along its middle, and darker towards the throat.
-        form = 1.0 - 0.1 * np.exp(-((side / 0.16) ** 2)) - 0.3 * rise(below / gap, 0.2, 0.7)
+        # The tongue lies on the floor of an open mouth: a rounded body with dark beside it, as far as light falls in.
+        side, back = np.abs(s - jaw[0]) / TONGUE[0], below / gap
+        body = 1.0 - side**2 - ((back - TONGUE[1]) / TONGUE[2]) ** 2
+        # It is darker towards the throat and behind the lower teeth, with a furrow along its middle.
+        form = (0.72 + 0.28 * rise(body, 0.1, 0.8)) * (1.0 - 0.4 * rise(back, 0.3, 0.75))
+        form *= (0.7 + 0.3 * rise(back, 0.0, 0.2)) * (1.0 - 0.08 * np.exp(-((side / 0.14) ** 2)))
+        tongue = rise(gap, 0.1, 0.26) * rise(body, 0.0, 0.35)
         colours += tongue[..., None] * (form[..., None] * self._colours.tongue - colours)
         own = self._own
         if own is not None:

@@ -85,7 +85,7 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     colours = [
         teeth,
         0.16 * flesh * [1.2, 0.9, 0.88],
-        0.72 * flesh * [1.1, 0.84, 0.84],
+        0.75 * (0.65 * skin + 0.35 * lips) * [1.1, 0.84, 0.86],
         0.8 * flesh * [1.05, 0.82, 0.82],
         0.55 * lips,
     ]

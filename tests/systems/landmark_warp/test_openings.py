@@ -19,7 +19,7 @@ from avatarkit.systems.protocol import SourceLayers
 from ..conftest import Move, moves_of
 
 SIZE = 512
-SKIN, LIPS, WHITE, IRIS = (205, 150, 120), (165, 55, 70), (240, 238, 235), (30, 60, 190)
+SKIN, LIPS, WHITE, IRIS = (205, 150, 120), (190, 40, 100), (240, 238, 235), (30, 60, 190)
 
 
 def polygon(picture: np.ndarray, points: np.ndarray, colour: tuple[int, int, int]) -> None:
@@ -273,7 +273,7 @@ def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndar
     bottom, old_bottom = motion.landmarks[14, 1], smiling[14, 1]
     column = frame[:, round(x)].astype(float).mean(1)
     assert column[round(0.5 * (top + old_bottom))] > 125
-    assert column[round(0.5 * (old_bottom + bottom))] < 90
+    assert column[round(0.5 * (old_bottom + bottom))] < 100
 
 
 def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) -> None:
@@ -288,6 +288,24 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
         ends.append(lightest + int(np.argmax(column[lightest:] < 0.6 * column[lightest])))
         assert column[ends[-1] + 4] < 0.4 * column[lightest]
     assert max(ends) - min(ends) <= 2
+
+
+def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
+    """A body in the light with dark beside and behind it, no brown plate from cheek to cheek."""
+    motion = act(mouth=0.45)
+    frame, _ = engine.draw(motion)
+    upper, lower = motion.landmarks[13, :2], motion.landmarks[14, :2]
+    corners = motion.landmarks[[78, 308], :2]
+
+    def light(across: float, down: float) -> float:
+        place = upper + down * (lower - upper) + across * (corners[1] - corners[0])
+        x, y = place.round().astype(int)
+        return float(frame[y - 1 : y + 2, x - 1 : x + 2].mean())
+
+    middle = light(0.1, 0.65)
+    assert middle > 0.52 * np.mean(SKIN)
+    for place in ((0.36, 0.45), (-0.36, 0.45), (0.1, 0.3)):
+        assert light(*place) < 0.6 * middle
 
 
 @EYES
