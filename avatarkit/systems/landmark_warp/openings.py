@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 _BITS = 4
+_FEWEST_SIGMA_PX = 3.0
+_LARGE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,18 @@ def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.
     """Coverage (h, w) in [0, 1] of a closed outline (N, 2) in frame pixels, with an edge of the given softness."""
     import cv2
 
-    mask = fill(outline - [region.left, region.top], (region.bottom - region.top, region.right - region.left), 255)
+    rows, columns = region.bottom - region.top, region.right - region.left
+    # What a wide blur leaves has nothing finer than a smaller mask holds.
+    step = max(int(softness_px / _FEWEST_SIGMA_PX), 1)
+    mask = fill(outline - [region.left, region.top], (-(-rows // step) * step, -(-columns // step) * step), 255)
+    if step > 1:
+        size = mask.shape[1] // step, mask.shape[0] // step
+        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
     if softness_px > 0.3:
-        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness_px), np.uint8)
-    return mask.astype(np.float32) * np.float32(1.0 / 255.0)
+        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness_px / step), np.uint8)
+    if step > 1:
+        mask = np.asarray(cv2.resize(mask, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return mask[:rows, :columns].astype(np.float32) * np.float32(1.0 / 255.0)
 
 
 def fill(outline: Array, shape: tuple[int, ...], value: int = 1) -> NDArray[np.uint8]:
@@ -110,5 +120,12 @@ def fill(outline: Array, shape: tuple[int, ...], value: int = 1) -> NDArray[np.u
 
 def blend(image: NDArray[np.uint8], colours: NDArray[np.float32], mask: NDArray[np.float32]) -> None:
     """Lay colours (h, w, 3), 0 to 255, over an image part by a mask (h, w), in place."""
+    if mask.size > _LARGE:
+        # Of large parts most is often left alone.
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return
+        inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        image, colours, mask = image[inside], colours[inside], mask[inside]
     under = image.astype(np.float32)
     np.copyto(image, np.clip(under + mask[..., None] * (colours - under) + 0.5, 0, 255).astype(np.uint8))

@@ -13,7 +13,7 @@ from avatarkit.geometry.crop import head_crop
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import EyeLayer, _white
-from avatarkit.systems.landmark_warp.openings import smooth_curve
+from avatarkit.systems.landmark_warp.openings import Region, blend, fill, smooth_curve, soft_mask
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -372,3 +372,27 @@ def test_smooth_curves_are_the_usual_cubic_splines(points: int) -> None:
     curve = np.random.default_rng(points).uniform(0.0, 100.0, (points, 2))
     dense = np.linspace(0.0, points - 1.0, 4 * (points - 1) + 1)
     np.testing.assert_allclose(smooth_curve(curve), CubicSpline(np.arange(points), curve)(dense), atol=1e-9)
+
+
+@pytest.mark.parametrize("softness_px", [2.0, 7.3, 12.0])
+def test_wide_edges_are_as_soft_as_those_of_the_whole_mask(softness_px: float) -> None:
+    turn = np.linspace(0.0, 2.0 * np.pi, 40, endpoint=False)
+    outline = np.stack([181.3 + 130.0 * np.cos(turn), 96.8 + 50.0 * np.sin(turn)], axis=1)
+    region = Region(5, 7, 358, 190)
+    whole = fill(outline - [region.left, region.top], (region.bottom - region.top, region.right - region.left), 255)
+    expected = cv2.GaussianBlur(whole, (0, 0), softness_px)
+    assert np.abs(255.0 * soft_mask(outline, region, softness_px) - expected).max() <= 3.0
+
+
+def test_a_large_part_is_blended_where_its_mask_is() -> None:
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (150, 200, 3)).astype(np.uint8)
+    colours, mask = rng.uniform(0, 255, (150, 200, 3)).astype(np.float32), np.zeros((150, 200), np.float32)
+    before = image.copy()
+    blend(image, colours, mask)
+    assert np.array_equal(image, before)
+    mask[40:90, 30:160] = rng.random((50, 130))
+    expected = before + mask[..., None] * (colours - before)
+    blend(image, colours, mask)
+    assert np.abs(image - expected).max() <= 0.51
+    assert np.array_equal(image[mask == 0.0], before[mask == 0.0])
