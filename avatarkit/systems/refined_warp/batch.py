@@ -103,11 +103,9 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         margin = own.new_tensor([width / there[3], height / there[2], 1.0])
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
         places = _places(inner[name] @ patch[:, number], (width, height))
-        views[name] = _sampled(stored[name], places)
-        if errors is not None:
-            beside = places + errors.guides[:, number, None, None]
-            guides = _sampled(stored[name][:, CHANNELS["guide"]], beside)
-            views[name] = torch.cat([views[name][:, : CHANNELS["guide"].start], guides], dim=1)
+        beside = places if errors is None else places + errors.guides[:, number, None, None]
+        pictures, guides = stored[name].split([CHANNELS["guide"].start, 3], dim=1)
+        views[name] = torch.cat([_sampled(pictures, places), _sampled(guides, beside)], dim=1)
     seen = F.avg_pool2d(views["face"], PICTURE)
     with brief:
         shift, colours = net.face(_inputs(seen, batch, "face"), pose)

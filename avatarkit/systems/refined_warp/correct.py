@@ -1,4 +1,8 @@
-"""A drawn frame corrected by a refinement: the same steps as `batch.refine`, at the frame's own size."""
+"""A drawn frame corrected by a refinement: the steps of `batch.refine`, at the frame's own size.
+
+One step more: detail that the shift's resampling takes of a frame is given back. In learning, parts have the nets' own
+size, where `losses.detail_loss` asks for it.
+"""
 
 from __future__ import annotations
 
