@@ -39,12 +39,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Refined:
-    """By part: what the warp drew, the refined part, the truth, and the guide, B x C x h x w; faces at `PICTURE`."""
+    """By part: what the warp drew, the refined part, the truth, and the guide, B x C x h x w; faces at `PICTURE`.
+
+    light: B x 3 x h x w, what the face net adds to colours, over the whole patch.
+    """
 
     warp: Mapping[str, Tensor]
     result: Mapping[str, Tensor]
     truth: Mapping[str, Tensor]
     guides: Mapping[str, Tensor]
+    light: Tensor
 
 
 def jitter(count: int, generator: torch.Generator | None) -> Tensor:
@@ -137,6 +141,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         result,
         {name: view[:, CHANNELS["truth"]] for name, view in views.items()},
         {name: view[:, CHANNELS["guide"]] for name, view in views.items()},
+        colours[:, :3],
     )
 
 

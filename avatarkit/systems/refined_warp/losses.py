@@ -22,11 +22,16 @@ OPENING = 3.0
 
 @dataclass(frozen=True)
 class RefinementLosses:
-    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out."""
+    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out.
+
+    light: of what the face net adds to colours, so that it adds only where most moments agree. Light that is laid over a
+    face moves otherwise than its skin, and by another person's motion it would be seen to.
+    """
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
+    light: float = 3.0
     adversarial: float = 0.03
     matching: float = 0.5
 
@@ -54,7 +59,7 @@ def pyramid_loss(result: Tensor, truth: Tensor) -> Tensor:
 
 def part_losses(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
     """The losses but the adversarial ones, without their weights, each the sum over the parts; scalars."""
-    losses: dict[str, list[Tensor]] = {"l1": [], "perceptual": [], "detail": []}
+    losses: dict[str, list[Tensor]] = {"l1": [], "perceptual": [], "detail": [], "light": []}
     for name in ("face", *PARTS):
         guide = refined.guides[name]
         # Beyond the subject's outline nothing is drawn that would be seen.
@@ -62,6 +67,7 @@ def part_losses(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
         losses["l1"].append(_colours(result, truth, guide, coarse=name == "face"))
         losses["detail"].append(detail_loss(result, truth))
         losses["perceptual"].append(perceptual(*_looked_at(name, guide, result, truth)).mean())
+    losses["light"].append(refined.light.abs().mean())
     return {name: torch.stack(values).sum() for name, values in losses.items()}
 
 

@@ -67,7 +67,7 @@ class RefinementConfig:
 
 
 class _Trunk(nn.Module):
-    """A U-Net of three levels over a picture at half its size; skips are added."""
+    """A U-Net of three levels over a picture at half its size, up to the second level again; skips are added."""
 
     def __init__(self, inputs: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -81,11 +81,9 @@ class _Trunk(nn.Module):
         self.pose = nn.Linear(3, three)
         self.rise = nn.Conv2d(three, two, 3, padding=1)
         self.fourth = nn.Conv2d(two, two, 3, padding=1)
-        self.higher = nn.Conv2d(two, one, 3, padding=1)
-        self.fifth = nn.Conv2d(one, one, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at a half and at a quarter of the size."""
+        """Features at a quarter of the size, and those at half of it that have not seen them."""
         a = _bent(self.enter(F.pixel_unshuffle(x, 2)))
         a = a + _bent(self.first(a))
         b = _bent(self.down(a))
@@ -93,9 +91,23 @@ class _Trunk(nn.Module):
         c = _bent(self.deeper(b) + self.pose(pose)[:, :, None, None])
         c = c + _bent(self.third(c))
         b = b + F.interpolate(_bent(self.rise(c)), scale_factor=2.0, mode="nearest")
-        b = b + _bent(self.fourth(b))
+        return b + _bent(self.fourth(b)), a
+
+
+class _FineTrunk(_Trunk):
+    """The same U-Net, with the first level."""
+
+    def __init__(self, inputs: int, widths: tuple[int, int, int]) -> None:
+        super().__init__(inputs, widths)
+        one, two, _ = widths
+        self.higher = nn.Conv2d(two, one, 3, padding=1)
+        self.fifth = nn.Conv2d(one, one, 3, padding=1)
+
+    def fine(self, x: Tensor, pose: Tensor) -> Tensor:
+        """Features at a half of the size."""
+        b, a = self(x, pose)
         a = a + F.interpolate(_bent(self.higher(b)), scale_factor=2.0, mode="nearest")
-        return a + _bent(self.fifth(a)), b
+        return a + _bent(self.fifth(a))
 
 
 def detail(picture: Tensor) -> Tensor:
@@ -108,24 +120,25 @@ def detail(picture: Tensor) -> Tensor:
 
 
 class FaceNet(nn.Module):
-    """Smooth corrections of a face: a shift (B x 2 x S/4 x S/4); colours and gain of detail (B x 4 x S/2 x S/2)."""
+    """Smooth corrections of a face: a shift (B x 2 x S/4 x S/4); colours and gain of detail (B x 4 x S/4 x S/4)."""
 
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; its answers are zero but for the gain."""
         super().__init__()
         self.trunk = _Trunk(6 + config.extra, config.widths)
         self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
-        self.colours = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
+        self.colours = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
         assert self.colours.bias is not None
         self.colours.bias.data[3] = math.log(START_GAIN / (MOST_GAIN - START_GAIN))
 
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """The shift in halves of the patch; what is added to colours in [0, 1], and the gain of detail."""
-        fine, coarse = self.trunk(x, pose)
+        coarse, _ = self.trunk(x, pose)
         shift = MOST_SHIFT * torch.tanh(self.shift(coarse))
-        colours = _smooth(self.colours(fine))
+        colours = _smooth(self.colours(coarse))
         colours = torch.cat([colours[:, :3], MOST_GAIN * torch.sigmoid(colours[:, 3:])], dim=1)
-        return shift * _window(shift), colours * _window(fine)
+        window = _window(coarse)
+        return shift * window, colours * window
 
 
 class PartNet(nn.Module):
@@ -134,14 +147,13 @@ class PartNet(nn.Module):
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; its answer is zero."""
         super().__init__()
-        self.trunk = _Trunk(6 + config.extra, config.widths)
+        self.trunk = _FineTrunk(6 + config.extra, config.widths)
         self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
         """The answer, nothing at the patch's edges."""
-        fine, _ = self.trunk(x, pose)
-        answer = self._answer(x, fine)
+        answer = self._answer(x, self.trunk.fine(x, pose))
         return answer * _window(answer)
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
