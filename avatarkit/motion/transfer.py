@@ -1,6 +1,8 @@
 """Motion of a driver applied to the face of a source: where the source's landmarks go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
-from avatarkit.geometry.rotation import from_euler_deg, scaled
+from avatarkit.geometry.rotation import from_euler_deg, from_vector, scaled, to_vector
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.head.square import Square
@@ -56,7 +58,16 @@ GAZE_LIMIT = 0.34
 LONGEST_SHIFT = 0.6
 """Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
 not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
+CALM_S = 0.12
+"""What is calm is averaged over frames up to so many seconds before and after, nearer ones counting more."""
 
+
+@dataclass(frozen=True)
+class Posture:
+    """How a head is turned and its face is shaped. rotation: (3, 3). shape: (478, 3) in head coordinates."""
+
+    rotation: Array
+    shape: Array
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,9 @@ class DriveFrame:
     distance, 0 closed, 1 as in the source. index: number of the driver's frame. driver: for engines that look at the
     driver, its squares with their shares, more than one where a gap lies between them. neutral: of relative motion,
     what the source's own expression stands for. weight: share of the expression that is taken over. posed: the
-    driver's square whose pose the head was given; None where the source's own was moved.
+    driver's square whose pose the head was given; None where the source's own was moved. calm: gives the posture
+    without the tremor of a tracker, see `CALM_S`, for networks whose answers would tremble with it; None where a frame
+    stands alone.
     """
 
     pose: Similarity
@@ -78,6 +91,7 @@ class DriveFrame:
     neutral: Square | None = None
     weight: float = 1.0
     posed: Square | None = None
+    calm: Callable[[], Posture] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,11 +189,28 @@ class Transfer:
             p + self._mouth[:, None] * (np.minimum(p, w) - p) for p, w in zip(self._proportions, widths, strict=True)
         ]
 
+        self._calm_reach = max(1, round(CALM_S * float(motion.rate)))
+        self._frame = lru_cache(maxsize=4 * self._calm_reach)(self._moved)
+
     def __len__(self) -> int:
         return len(self._motion)
 
     def frame(self, index: int) -> DriveFrame:
         """Where the source's face is in one frame of the driver."""
+        return replace(self._frame(index), calm=partial(self._calm, index))
+
+    def _calm(self, index: int) -> Posture:
+        shot, reach = self._motion.shot, self._calm_reach
+        around = range(max(index - reach, 0), min(index + reach + 1, len(self)))
+        near = [other for other in around if shot[other] == shot[index]]
+        shares = np.array([reach + 1.0 - abs(other - index) for other in near])
+        frames, shares = [self._frame(other) for other in near], shares / shares.sum()
+        shape = np.tensordot(shares, [f.pose.apply_inverse(f.landmarks) for f in frames], axes=1)
+        own = self._frame(index).pose.rotation
+        turn = shares @ np.stack([to_vector(f.pose.rotation @ own.T) for f in frames])
+        return Posture(from_vector(turn) @ own, np.asarray(shape, np.float64))
+
+    def _moved(self, index: int) -> DriveFrame:
         motion, region = self._motion, self._config.region
         shot = int(motion.shot[index])
         reference = self._moments[shot]

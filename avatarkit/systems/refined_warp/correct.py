@@ -7,6 +7,7 @@ size, where `losses.detail_loss` asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from avatarkit.devices import bfloat16_is_faster
 from avatarkit.geometry.rotation import to_vector
-from avatarkit.motion.transfer import DriveFrame
+from avatarkit.motion.transfer import DriveFrame, Posture
 from avatarkit.systems.refined_warp.guides import guide
 from avatarkit.systems.refined_warp.network import Refinement
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
@@ -27,9 +28,10 @@ Map = NDArray[np.float32]
 _DETAIL_SIGMA = 0.7
 """Of the blur whose rest is detail, in pixels of the stored face; the binomial of `network.detail` has as much."""
 _LEAST_SHIFT_PX = 0.02
-_RESTORED = 0.5
-"""Share that is given back of what a binomial of three pixels takes from a shifted face: averaged over shifts, bilinear
-resampling takes about as much. Cubic resampling takes less, and four times as long."""
+_RESTORED = 1.5
+"""How much of what a binomial of three pixels takes is given back of a shifted face, for each of f (1 - f) along both
+axes, f being a place's fraction of a pixel: bilinear resampling blurs by as much, most half-way, and what is given back
+must come and go with it, or the skin would shimmer. Cubic resampling takes four times as long."""
 
 
 class Corrector:
@@ -45,8 +47,14 @@ class Corrector:
         config = net.config
         self._sizes = dict(zip(NAMES, ((config.face,) * 2, (config.mouth,) * 2, config.eye, config.eye), strict=True))
 
-    def correct(self, frame: Picture, alpha: Picture, shown: DriveFrame) -> None:
-        """Correct a frame (H, W, 3) in place; `alpha` (H, W) is its own, `shown` the motion that it shows."""
+    def correct(self, frame: Picture, alpha: Picture, shown: DriveFrame, posture: Posture | None = None) -> None:
+        """Correct a frame (H, W, 3) in place.
+
+        Args:
+            alpha: (H, W), the frame's own. shown: the motion that it shows. posture: of the shown head, calmer than it,
+                see `DriveFrame.calm`: what is smooth, light above all, must not tremble with a tracker. Mouth and eyes
+                are corrected where they are shown.
+        """
         if torch.get_num_threads() > 1:
             # Several threads draw, a frame each: threads within a frame would wait for one another. It holds for the
             # calling thread alone.
@@ -55,11 +63,13 @@ class Corrector:
         window = own["face"].bounds(frame.shape[1], frame.shape[0])
         if window is None:
             return
-        pose = torch.from_numpy(to_vector(shown.pose.rotation).astype(np.float32))[None]
+        calm = shown if posture is None else replace(shown, landmarks=shown.pose.apply(posture.shape))
+        rotation = shown.pose.rotation if posture is None else posture.rotation
+        pose = torch.from_numpy(to_vector(rotation).astype(np.float32))[None]
         eyes = ["right_eye", "left_eye"]
         with torch.inference_mode():
             pose = self._net.pose(pose)
-            face = self._inputs(["face"], own, frame, alpha, shown)
+            face = self._inputs(["face"], own, frame, alpha, calm)
             with self._precision():
                 shift, colours = (answer[0].float().numpy() for answer in self._net.face(face, pose))
             frame[window] = _face(frame, window, own["face"], shift, colours, self._net.config.face)
@@ -99,11 +109,11 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
         rows, columns = part.shape[:2]
         columns_at, rows_at = (_spread(way[None], patch, window, nodes=8) for way in ways)
+        lost = _RESTORED * (_blur(columns_at) + _blur(rows_at))
         columns_at += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
         rows_at += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
         moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         part = np.asarray(moved, np.uint8)
-        lost = _RESTORED * np.minimum(2.0 * np.hypot(*ways), 1.0)  # all of it from half a pixel on
     sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
     fine = cv2.subtract(part, cv2.GaussianBlur(part, (0, 0), sigma), dtype=cv2.CV_32F)
     # Shares three times over: a picture's products are fast where both have all channels.
@@ -111,8 +121,14 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     cv2.accumulateProduct(gain, fine, change)
     if lost is not None:
         finest = cv2.subtract(part, cv2.GaussianBlur(part, (3, 3), 0.85), dtype=cv2.CV_32F)
-        cv2.accumulateProduct(_spread(np.stack([lost] * 3), patch, window), finest, change)
+        cv2.accumulateProduct(cv2.merge([lost] * 3), finest, change)
     return np.asarray(cv2.add(part, change, dtype=cv2.CV_8U), np.uint8)
+
+
+def _blur(way: Map) -> Map:
+    """The variance, in square pixels, of the blur of a linear interpolation that many pixels (H, W) away."""
+    fraction = way - np.floor(way)
+    return np.asarray(fraction * (np.float32(1.0) - fraction), np.float32)
 
 
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:

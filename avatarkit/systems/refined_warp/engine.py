@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from avatarkit.errors import AvatarkitError, UsageError
-from avatarkit.motion.transfer import DriveFrame
+from avatarkit.motion.transfer import DriveFrame, Posture
 from avatarkit.nets.trained import config_of, trained
 from avatarkit.systems.avatar_file import StoredNet
 from avatarkit.systems.landmark_warp.engine import WarpEngine
@@ -62,8 +62,16 @@ class RefinedEngine:
         shown = self._warp.eased(motion)
         drawn = warped(self._warp, motion, shown)
         assert drawn.alpha is not None
-        self._corrector.correct(drawn.frame, drawn.alpha, shown)
+        self._corrector.correct(drawn.frame, drawn.alpha, shown, _calm(motion, shown))
         return drawn
+
+
+def _calm(asked: DriveFrame, shown: DriveFrame) -> Posture | None:
+    """The calm posture of a head that is shown turned otherwise than was asked."""
+    if asked.calm is None:
+        return None
+    posture = asked.calm()
+    return Posture(posture.rotation @ asked.pose.rotation.T @ shown.pose.rotation, posture.shape)
 
 
 def open_refined(options: EngineOptions) -> RefinedEngine:

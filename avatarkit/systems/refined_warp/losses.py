@@ -24,14 +24,14 @@ OPENING = 3.0
 class RefinementLosses:
     """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out.
 
-    light: of what the face net adds to colours, so that it adds only where most moments agree. Light that is laid over a
-    face moves otherwise than its skin, and by another person's motion it would be seen to.
+    light: of what the face net adds to colours, so that it adds only where most moments agree. Light that is laid over
+    a face moves otherwise than its skin, and by another person's motion it would be seen to.
     """
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
-    light: float = 3.0
+    light: float = 6.0
     adversarial: float = 0.03
     matching: float = 0.5
 

@@ -52,11 +52,12 @@ SIZES = {"large-512": 512, "small-256": 256, "tiny-64": 64}
 
 @dataclass(frozen=True)
 class RefineLoss:
-    """Weights of the losses; 0 leaves one out. eye_: the same of the eyes."""
+    """Weights of the losses; 0 leaves one out. light: see `RefinementLosses`. eye_: the same of the eyes."""
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
+    light: float = 6.0
     adversarial: float = 0.03
     feature_matching: float = 0.5
     eye_adversarial: float = 0.03
@@ -171,7 +172,7 @@ def _build(config: RefineTrain, given: Ingredients) -> Stage:
         torch.manual_seed(derive(config.seed, "discriminator"))
         judge = Discriminator(DiscriminatorConfig(scales=1, widths=(32, 64, 128)))
     adversary = None
-    if any(config.weights[name] for name in config.weights if name not in ("l1", "perceptual", "detail")):
+    if any(weight for name, weight in config.weights.items() if name.endswith(("adversarial", "feature_matching"))):
         optim = config.optim
         settings = OptimiserConfig(optim.lr, (optim.beta1, optim.beta2), optim.eps, optim.weight_decay)
         adversary = AdversarialLoss(judge, settings)

@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
+from avatarkit.motion.transfer import Posture
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.refined_warp.batch import Noise, jitter, noise, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.losses import RefinementLosses, detail_loss, part_errors, part_losses, pyramid_loss
-from avatarkit.systems.refined_warp.network import START_GAIN, Refinement, RefinementConfig, changed, detail
+from avatarkit.systems.refined_warp.network import MOST_SHIFT, START_GAIN, Refinement, RefinementConfig, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 from avatarkit.systems.refined_warp.samples import Sample, warped
 from avatarkit.systems.refined_warp.training import Learner
@@ -63,6 +65,63 @@ def test_a_shifted_face_keeps_its_detail(warp: WarpEngine, move: Move) -> None:
     assert np.abs(frame[rows, columns].astype(int) - before[rows, columns]).mean() > 8.0  # it was shifted
     energies = [float(cv2.Laplacian(one[rows, columns, 0].astype(float), -1).var()) for one in (frame, before)]
     assert 0.75 < energies[0] / energies[1] < 1.25
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5])
+def test_detail_is_given_back_where_a_shift_falls_between_pixels(
+    fraction: float, warp: WarpEngine, move: Move
+) -> None:
+    shown = warp.eased(move())
+    frame, alpha = warped(warp, shown, shown)
+    chess = 96.0 + 64.0 * (np.indices(frame.shape[:2]).sum(0) // 3 % 2)[..., None]
+    frame[:] = chess
+    net = random_net()
+    for part in ("face", "mouth", "eye"):
+        net.silence(part)
+    place = patches(shown.landmarks, shown.pose)[0]
+    wanted = np.linalg.inv(place.matrix[:, :2]) @ [2.0 + fraction, 0.0]
+    net.face.shift.bias.data[:] = torch.from_numpy(np.arctanh(wanted / MOST_SHIFT))
+    before = frame.copy()
+    Corrector(net).correct(frame, alpha, shown)
+    rows, columns = (slice(*(int(v) for v in side)) for side in _middle(place))
+    ahead = slice(columns.start + 2, columns.stop + 2)
+    if fraction == 0.0:
+        # The very pixels of two columns away.
+        assert np.abs(frame[rows, columns].astype(int) - before[rows, ahead]).max() <= 2
+    else:
+        between = np.mean([before[rows, ahead], before[rows, columns.start + 3 : columns.stop + 3]], axis=0)
+        contrasts = [float(one[..., 0].std()) for one in (frame[rows, columns].astype(float), between)]
+        assert contrasts[0] > 1.1 * contrasts[1]
+
+
+def test_light_follows_the_calm_posture_and_eyes_the_shown_one(warp: WarpEngine, move: Move) -> None:
+    shown, other = warp.eased(move()), warp.eased(move(yaw_deg=9.0, lids=0.2))
+    calm = Posture(other.pose.rotation, other.pose.apply_inverse(other.landmarks))
+    own = Posture(shown.pose.rotation, shown.pose.apply_inverse(shown.landmarks))
+    drawn: dict[str, list[NDArray[np.uint8]]] = {"face": [], "eye": []}
+    for part, pictures in drawn.items():
+        net = random_net(strength=0.1)
+        for silent in {"face", "mouth", "eye"} - {part}:
+            net.silence(silent)
+        net.pose_spread.fill_(1e6)  # so that guides alone tell postures apart
+        for posture in (None, own, calm):
+            frame, alpha = warped(warp, shown, shown)
+            Corrector(net).correct(frame, alpha, shown, posture)
+            pictures.append(frame)
+        assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(drawn["face"][0], drawn["face"][2])
+    assert np.array_equal(drawn["eye"][0], drawn["eye"][2])
+
+
+def test_light_costs(samples: list[Sample]) -> None:
+    net = random_net()
+    refined = refine(net, batch_of(samples), jitter(4, None))
+    cost = part_losses(refined, pyramid_loss)["light"]
+    assert float(cost) == pytest.approx(float(refined.light.abs().mean()))
+    assert float(cost) > 0.001
+    net.face.colours.weight.data[:3] *= 2.0
+    again = part_losses(refine(net, batch_of(samples), jitter(4, None)), pyramid_loss)["light"]
+    assert float(again) == pytest.approx(2.0 * float(cost), rel=0.01)
 
 
 def _middle(patch: Patch) -> tuple[tuple[float, float], tuple[float, float]]:
