@@ -108,7 +108,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
         places = _places(inner[name] @ patch[:, number], (width, height))
         beside = places if errors is None else places + errors.guides[:, number, None, None]
-        pictures, guides = stored[name].split([CHANNELS["guide"].start, 3], dim=1)
+        pictures, guides = stored[name][:, : CHANNELS["guide"].start], stored[name][:, CHANNELS["guide"]]
         views[name] = torch.cat([_sampled(pictures, places), _sampled(guides, beside)], dim=1)
     seen = F.avg_pool2d(views["face"], PICTURE)
     with brief:

@@ -105,7 +105,7 @@ class _FineTrunk(_Trunk):
 
     def fine(self, x: Tensor, pose: Tensor) -> Tensor:
         """Features at a half of the size."""
-        b, a = self(x, pose)
+        b, a = self.forward(x, pose)
         a = a + F.interpolate(_bent(self.higher(b)), scale_factor=2.0, mode="nearest")
         return a + _bent(self.fifth(a))
 
