@@ -57,7 +57,7 @@ class RefineLoss:
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
-    light: float = 6.0
+    light: float = 3.0
     adversarial: float = 0.03
     feature_matching: float = 0.5
     eye_adversarial: float = 0.03
