@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,8 @@ def small() -> pytest.MonkeyPatch:
 
 @pytest.fixture(scope="module")
 def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path, Notices]:
-    """An avatar, made after an interruption."""
-    path, progress = workshop / "me.avatar", Notices()
+    """An avatar, made after an interruption, by a clock that a step takes a tenth of a second of."""
+    path, progress, ticks = workshop / "me.avatar", Notices(), count()
     config = PersonalizeConfig((driver,), path, True, minutes=0.02)
     with small.context() as broken:
 
@@ -58,10 +59,10 @@ def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path,
         look = learn._Run.look
         broken.setattr(learn._Run, "look", stop)
         with pytest.raises(KeyboardInterrupt):
-            personalize(config, NullProgress())
+            personalize(config, NullProgress(), clock=lambda: 0.1 * next(ticks))
     assert not path.exists()
     shutil.copytree(config.work, workshop / "kept")
-    personalize(config, progress)
+    personalize(config, progress, clock=lambda: 0.1 * next(ticks))
     assert read_avatar(path).about["learned"]["steps"] > open_checkpoint(workshop / "kept").meta.step > 0
     return path, progress
 

@@ -11,10 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
+from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.motion.transfer import Posture
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.protocol import SourceLayers
 from avatarkit.systems.refined_warp.batch import Noise, jitter, noise, refine
 from avatarkit.systems.refined_warp.correct import Corrector
+from avatarkit.systems.refined_warp.engine import RefinedEngine
 from avatarkit.systems.refined_warp.losses import RefinementLosses, detail_loss, part_errors, part_losses, pyramid_loss
 from avatarkit.systems.refined_warp.network import MOST_SHIFT, START_GAIN, Refinement, RefinementConfig, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
@@ -113,6 +116,21 @@ def test_light_follows_the_calm_posture_and_eyes_the_shown_one(warp: WarpEngine,
     assert np.array_equal(drawn["eye"][0], drawn["eye"][2])
 
 
+def test_an_engine_asks_for_the_calm_posture(source: SourceLayers, move: Move) -> None:
+    net = random_net(strength=0.1)
+    net.silence("mouth")
+    engine = RefinedEngine(net, "test")
+    engine.prepare(source)
+    motion = move(yaw_deg=60.0)  # eased: shown turned less than was asked
+    own = Posture(motion.pose.rotation, motion.pose.apply_inverse(motion.landmarks))
+    calmer = Posture(own.rotation @ from_euler_deg(-8.0, 0.0, 0.0), own.shape)
+    plain, same, other = (
+        engine.drive([replace(motion, calm=calm)])[0].frame for calm in (None, lambda: own, lambda: calmer)
+    )
+    assert np.abs(plain.astype(int) - same).max() <= 1
+    assert np.abs(plain.astype(int) - other).max() > 5
+
+
 def test_light_costs(samples: list[Sample]) -> None:
     net = random_net()
     refined = refine(net, batch_of(samples), jitter(4, None))
@@ -204,6 +222,21 @@ def test_blur_costs_detail_and_perception() -> None:
     assert float(detail_loss(blurred, picture)) > 0.05
     assert float(pyramid_loss(picture, picture)) == 0.0
     assert float(pyramid_loss(blurred, picture)) > float(pyramid_loss(picture + 0.01, picture))
+
+
+def test_painted_teeth_are_no_detail(samples: list[Sample]) -> None:
+    refined = refine(Refinement(SMALL), batch_of(samples), jitter(4, None))
+    mouth, opening = refined.result["mouth"], refined.guides["mouth"][:, :1]
+    assert float(opening.max()) == 1.0
+    noisy = torch.rand(mouth.shape, generator=torch.Generator().manual_seed(0))
+
+    def found(place: torch.Tensor) -> float:
+        result = {**refined.result, "mouth": torch.lerp(mouth, noisy, place)}
+        return float(part_errors(replace(refined, result=result), pyramid_loss)["mouth/detail"].max())
+
+    usual, teeth, lips = found(torch.zeros(1)), found((opening > 0.99).float()), found((opening < 0.01).float())
+    assert teeth < 1.5 * usual
+    assert lips > 3.0 * usual
 
 
 def test_silent_it_is_the_warp(samples: list[Sample]) -> None:
