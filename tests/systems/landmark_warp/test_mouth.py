@@ -1,0 +1,133 @@
+"""The inside of the mouth, on a painted face: teeth, tongue and lips are where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avatarkit.face import landmarks as lm
+from avatarkit.motion.transfer import without_motion
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.protocol import SourceLayers
+
+from ..conftest import Move, moves_of
+from .conftest import LIPS, SIZE, SKIN, near, opening, polygon
+
+
+def test_a_closed_mouth_stays_closed(engine: WarpEngine, picture: np.ndarray, landmarks: np.ndarray) -> None:
+    frame, _ = engine.draw(without_motion(landmarks))
+    low = landmarks[list(lm.OUTER_LIP_UPPER), :2].min(0).astype(int)
+    high = landmarks[list(lm.OUTER_LIP_LOWER), :2].max(0).astype(int)
+    part = np.s_[low[1] : high[1], low[0] : high[0]]
+    assert np.abs(frame[part].astype(int) - picture[part]).mean() < 4.0
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"yaw_deg": 20.0}, {"roll_deg": -25.0, "dx": 10.0}, {"scale": 1.3}], ids=str
+)
+@pytest.mark.parametrize("wide", [0.12, 0.25, 0.45])
+def test_an_opened_mouth_shows_no_skin(
+    engine: WarpEngine, act: Move, wide: float, options: dict[str, float]
+) -> None:
+    motion = act(mouth=wide, **options)
+    frame, _ = engine.draw(motion)
+    inside = opening(motion, 3)
+    assert inside.sum() > 100
+    assert near(frame, SKIN, 30.0)[inside].mean() < 0.01
+    # The lips' own colour ends at their edge.
+    assert near(frame, LIPS, 30.0)[inside].mean() < 0.05
+    light = frame[inside].mean(1)
+    assert light.min() < 0.5 * np.mean(SKIN)
+
+
+def test_lips_stay_lips_around_the_opening(engine: WarpEngine, act: Move) -> None:
+    motion = act(mouth=0.25)
+    frame, _ = engine.draw(motion)
+    for inner, outer in ((lm.INNER_LIP_UPPER, lm.OUTER_LIP_UPPER), (lm.INNER_LIP_LOWER, lm.OUTER_LIP_LOWER)):
+        for a, b in zip(inner[3:8], outer[3:8], strict=True):
+            x, y = (0.4 * motion.landmarks[a, :2] + 0.6 * motion.landmarks[b, :2]).round().astype(int)
+            assert np.linalg.norm(frame[y, x].astype(float) - LIPS) < 40.0
+
+
+def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, act: Move) -> None:
+    """Its teeth are turquoise and its throat violet: nothing else may be seen when it closes a little."""
+    teeth, throat = (90, 200, 190), (90, 20, 110)
+    opened = act(mouth=0.3).landmarks
+    painted = picture.copy()
+    polygon(painted, opened[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, opened[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], throat)
+    upper = opened[list(lm.INNER_LIP_UPPER)]
+    below = 0.35 * (opened[list(lm.INNER_LIP_LOWER)] - upper)
+    polygon(painted, np.concatenate([upper, (upper + below)[::-1]]), teeth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), opened))
+    move = moves_of(opened)
+    for options in ({}, {"yaw_deg": 12.0}, {"mouth": -0.08}):
+        motion = move(**options)
+        frame, _ = engine.draw(motion)
+        inside = opening(motion, 5)
+        known = near(frame, teeth, 60.0) | near(frame, throat, 60.0)
+        assert known[inside].mean() > 0.85, options
+        assert near(frame, SKIN, 30.0)[inside].mean() < 0.01, options
+    assert near(engine.draw(move())[0], teeth, 40.0)[opening(move(), 3)].sum() > 100
+
+
+def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndarray, act: Move) -> None:
+    """A row from lip to lip does not go down with the lower lip, nor do drawn teeth in a wide mouth: below is dark."""
+    teeth = (225, 220, 205)
+    smiling = act(mouth=0.12).landmarks
+    painted = picture.copy()
+    polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], teeth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
+    motion = moves_of(smiling)(mouth=0.2)
+    frame, _ = engine.draw(motion)
+    x, top = motion.landmarks[13, :2]
+    bottom, old_bottom = motion.landmarks[14, 1], smiling[14, 1]
+    column = frame[:, round(x)].astype(float).mean(1)
+    assert column[round(0.5 * (top + old_bottom))] > 125
+    assert column[round(0.5 * (old_bottom + bottom))] < 100
+
+
+def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) -> None:
+    """Their lower edge stays where it is in the face while the mouth opens wider."""
+    ends = []
+    for mouth in (0.15, 0.25, 0.35):
+        motion = act(mouth=mouth)
+        frame, _ = engine.draw(motion)
+        x, top = motion.landmarks[13, :2].round().astype(int)
+        column = frame[top : round(motion.landmarks[14, 1]), x + 3].astype(float).min(1)
+        lightest = int(np.argmax(column[:8]))
+        ends.append(lightest + int(np.argmax(column[lightest:] < 0.6 * column[lightest])))
+        assert column[ends[-1] + 4] < 0.4 * column[lightest]
+    assert max(ends) - min(ends) <= 2
+
+
+def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
+    """A body in the light with dark beside and behind it, no brown plate from cheek to cheek."""
+    motion = act(mouth=0.45)
+    frame, _ = engine.draw(motion)
+    upper, lower = motion.landmarks[13, :2], motion.landmarks[14, :2]
+    corners = motion.landmarks[[78, 308], :2]
+
+    def light(across: float, down: float) -> float:
+        place = upper + down * (lower - upper) + across * (corners[1] - corners[0])
+        x, y = place.round().astype(int)
+        return float(frame[y - 1 : y + 2, x - 1 : x + 2].mean())
+
+    middle = light(0.1, 0.65)
+    assert middle > 0.52 * np.mean(SKIN)
+    for place in ((0.36, 0.45), (-0.36, 0.45), (0.1, 0.3)):
+        assert light(*place) < 0.6 * middle
+
+
+def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Though the landmarks behind it stand apart."""
+    cloth, masked = (180, 200, 230), picture.copy()
+    lips = landmarks[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))]
+    polygon(masked, lips.mean(0) + (lips - lips.mean(0)) * [2.2, 6.0, 1.0], cloth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks))
+    motion = moves_of(landmarks)(mouth=0.15)
+    assert near(engine.draw(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
