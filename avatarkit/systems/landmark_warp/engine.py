@@ -118,7 +118,7 @@ class WarpEngine:
         """Where the pixels of a frame come from, for measures of artefacts."""
         canvas = self._prepared()
         places = self.sampling_map(motion)
-        cover = Cover.of(self.eased(motion).landmarks[self._mesh.triangles], (places.shape[0], places.shape[1]))
+        cover = Cover.of(self._mesh.placed(self.eased(motion).landmarks), (places.shape[0], places.shape[1]))
         if cover is None:
             face = np.zeros((0, 2), np.float32), np.zeros((0, 3, 2), np.float32)
         else:

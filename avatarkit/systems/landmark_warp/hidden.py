@@ -91,7 +91,7 @@ class HiddenSide:
         frontal = pose.apply_inverse(points) * pose.scale
         frontal[:, :2] -= frontal[:, :2].min(0) - 2.0
         width, height = (int(v) for v in np.ceil(frontal[:, :2].max(0)) + 3)
-        triangles = np.concatenate([mesh.triangles, *strips])
+        triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles(), *strips])
         cover = Cover.of(frontal[triangles], (height, width))
         if cover is None:
             return None
@@ -131,11 +131,12 @@ class HiddenSide:
         for strip, grown in self._strips(motion.pose.rotation):
             self._draw_strip(frame, alpha, motion, strip, grown)
         shown = (self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)).astype(np.float32)
-        part = cover.pixels(shown[mesh.triangles].max(1) > LEAST_HIDDEN)
+        corners = mesh.over(shown)
+        part = cover.pixels(corners.max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
         mask, colours = _with_rim(
-            part.image(part.interpolated(shown[mesh.triangles])), self._colours(part, mesh.triangles)[..., :3]
+            part.image(part.interpolated(corners)), self._colours(part, mesh.over(self.places))[..., :3]
         )
         before = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0)
         # Where the photo has nothing a veil would hang in the air: there it is all or next to nothing.
@@ -156,18 +157,18 @@ class HiddenSide:
         if cover is None:
             return
         part = cover.pixels()
-        colours = self._colours(part, strip)
+        colours = self._colours(part, self.places[strip])
         scale = np.float32(1.0 / 255.0)
         before = alpha[part.window].astype(np.float32) * scale
         edge = np.concatenate([np.ones(lm.MESH), head_side.FULL]).astype(np.float32)
         mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * scale
         _add(frame[part.window], alpha[part.window], before, colours[..., :3], mask * (1.0 - before))
 
-    def _colours(self, part: FacePixels, triangles: NDArray[Any]) -> Map:
-        """RGBA (h, w, 4), 0 to 255, of pixels of a frame that triangles (T, 3) of the points cover."""
+    def _colours(self, part: FacePixels, corners: Map) -> Map:
+        """RGBA (h, w, 4), 0 to 255, of pixels of a frame that triangles with corners (T, 3, 2) in the texture cover."""
         import cv2
 
-        x, y = (part.image(part.interpolated(self.places[triangles, axis])) for axis in (0, 1))
+        x, y = (part.image(part.interpolated(corners[..., axis])) for axis in (0, 1))
         return cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.finer import Finer
 from avatarkit.systems.landmark_warp.spans import Spans, planes_over
 
 Map = NDArray[np.float32]
@@ -58,16 +59,24 @@ class FaceMesh:
     Each triangle carries the source's pixel coordinates, and a weight that rises from 0 on the face's oval to 1 on
     the next ring, so that the interior joins the field around it without a seam.
 
-    triangles: (T, 3) landmarks. corners: (T, 3, 2) the source's pixels there. alone: (T,) those that are not blended.
+    corners: (T, 3, 2) the source's pixels at the triangles' corners. alone: (T,) those that are not blended.
     """
 
     def __init__(self, landmarks: Array) -> None:
-        self.triangles = np.concatenate([lm.surface_triangles(), lm.opening_triangles()])
-        self.corners = landmarks[self.triangles, :2].astype(np.float32)
+        self._finer = Finer.of(landmarks)
+        self.corners = self.over(landmarks[:, :2]).astype(np.float32)
         weight = np.ones(lm.MESH, np.float32)
         weight[list(lm.FACE_OVAL)] = 0.0
-        self._weights = weight[self.triangles]
+        self._weights = self.over(weight)
         self.alone = self._weights.min(1) == 1.0
+
+    def over(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values (T, 3, ...) at the triangles' corners from those (468 or more, ...) of the landmarks."""
+        return np.asarray(self._finer.middles(values)[self._finer.triangles])
+
+    def placed(self, landmarks: Array) -> Array:
+        """The triangles' corners (T, 3, 3) in a frame with these landmarks (468 or more, 3)."""
+        return np.asarray(self._finer.bent(landmarks)[self._finer.triangles], np.float64)
 
     def draw(
         self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)
@@ -82,7 +91,7 @@ class FaceMesh:
         Returns:
             What the face covers, None where it is out of the frame.
         """
-        cover = Cover.of(motion.landmarks[self.triangles], (rows.shape[0], rows.shape[1]))
+        cover = Cover.of(self.placed(motion.landmarks), (rows.shape[0], rows.shape[1]))
         if cover is None:
             return None
         # x and y as one complex number: one sum and one look-up for both.
