@@ -10,6 +10,7 @@ from pathlib import Path
 from avatarkit.background.spec import BackgroundSpec, parse_background
 from avatarkit.errors import AvatarkitError
 from avatarkit.media.encode import LARGE_PX
+from avatarkit.motion.columns import Motion
 from avatarkit.motion.square_transfer import Followed, SquareTransfer
 from avatarkit.motion.transfer import Transfer
 from avatarkit.motion.turntable import turntable
@@ -104,19 +105,21 @@ def make_ready(
         if portrait is not None:
             for line in about_source(portrait, drawn_part(portrait, None, config), config):
                 progress.notice(line)
+
+    def prepared(motion: Motion | None) -> tuple[Source | Unseen, Engine]:
+        source = studio.source(config, portrait, motion, background, square_px)
+        return source, studio.engine(opened, config, source, background)
+
     # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
     with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
-        early = None
-        if not config.paste_back:
-            early = pool.submit(studio.source, config, portrait, None, background, square_px)
+        early = None if config.paste_back else pool.submit(prepared, None)
         with timer.stage("track"):
             driver = _driver(studio, portrait, opened, config, progress)
     with timer.stage("prepare"):
         progress.stage("prepare", None)
-        source = early.result() if early else studio.source(config, portrait, driver.motion, background, square_px)
+        source, engine = early.result() if early else prepared(driver.motion)
         moves = _moves(driver, opened, source, config)
         _look_out(source, driver, moves, config, progress)
-        engine = studio.engine(opened, config, source, background)
         render = _render(engine, source, tools, config)
     weights = tuple(checkpoint_hashes(given, studio.digest).values())
     avatar = given.get(AVATAR)
