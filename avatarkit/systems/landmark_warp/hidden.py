@@ -96,7 +96,7 @@ class HiddenSide:
         if cover is None:
             return None
         pixels = cover.pixels()
-        frontal[:, :2] -= cover.window[1].start, cover.window[0].start
+        frontal[:, :2] -= pixels.window[1].start, pixels.window[0].start
         borrowed = np.concatenate([lent, np.ones(head_side.NUMBER)])
         across = np.concatenate([twins, head_side.twins()])
         texture = _texture(source, points, across, borrowed, pixels, triangles, LIGHT_REACH * pose.scale)
@@ -156,7 +156,9 @@ class HiddenSide:
         cover = Cover.of(points[strip], (alpha.shape[0], alpha.shape[1]))
         if cover is None:
             return
-        part = cover.pixels()
+        part = cover.pixels(within=alpha[cover.window] < 255)
+        if not len(part.places):
+            return
         colours = self._colours(part, self.places[strip])
         scale = np.float32(1.0 / 255.0)
         before = alpha[part.window].astype(np.float32) * scale

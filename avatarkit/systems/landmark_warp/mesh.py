@@ -182,9 +182,13 @@ class Cover:
         torn = jump > TORN_PX
         return y[torn], x[torn]
 
-    def pixels(self, these: NDArray[np.bool_] | None = None) -> FacePixels:
-        """The pixels of all triangles, or of these (T,)."""
-        shown = self.numbers if these is None else np.concatenate([[False], these])[self.numbers]
+    def pixels(
+        self, these: NDArray[np.bool_] | None = None, within: NDArray[np.bool_] | None = None
+    ) -> FacePixels:
+        """The pixels of all triangles, or of these (T,); of the window those alone that are within a mask (h, w)."""
+        shown = self.numbers > 0 if these is None else np.concatenate([[False], these])[self.numbers]
+        if within is not None:
+            shown &= within
         places = np.flatnonzero(shown)
         triangles = self.numbers.reshape(-1)[places] - 1
         y, x = np.divmod(places, self.numbers.shape[1])
@@ -196,4 +200,11 @@ class Cover:
             weights.append(np.clip(plane[0][triangles] * x + plane[1][triangles] * y + plane[2][triangles], 0.0, 1.0))
         over = np.maximum(weights[0] + weights[1], 1.0)
         second, third = (np.asarray(weight / over, np.float32) for weight in weights)
-        return FacePixels(self.window, places, triangles, second, third)
+        if not len(places):
+            return FacePixels(self.window, places, triangles, second, third)
+        # Often they are few in one corner: no more of the window is of use than what is around them.
+        (height, width), (top, left) = self.shape, (side.start for side in self.window)
+        low = max(int(y[0]) - 1, 0), max(int(x.min()) - 1, 0)
+        high = min(int(y[-1]) + 2, height), min(int(x.max()) + 2, width)
+        window = slice(top + low[0], top + high[0]), slice(left + low[1], left + high[1])
+        return FacePixels(window, (y - low[0]) * (high[1] - low[1]) + x - low[1], triangles, second, third)
