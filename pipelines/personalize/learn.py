@@ -25,6 +25,7 @@ from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
 from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
+from avatarkit.systems.refined_warp.samples import lids_apart
 from avatarkit.systems.refined_warp.training import Learner
 from avatarkit.weights.load import load_into
 
@@ -45,6 +46,8 @@ _KINDS = ("l1", "perceptual")
 LEAST_GAIN = 0.03
 """A net stays only where it takes this share of the warp's error from its part: what is less on the held-out part may
 as well be a loss on other footage (one of six people had 1 to 3 % there, and up to 3 % more error later)."""
+CLOSED_SHARE = 0.01
+"""Lids of this share of the eyes were closer: what is seen less often has not been learned."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -108,6 +111,7 @@ class _Run:
         poses = torch.from_numpy(pairs.poses[self._learned_from])
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
+        net.eye.least_open.fill_(_least_open(pairs, self._learned_from, config))
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}
         self._errors: dict[str, float] = {}
@@ -170,6 +174,13 @@ class _Run:
         net.eval().requires_grad_(False)
         net, errors = best_parts(net, lambda some: held_out_errors(some, self._pairs, self._held, self._perceptual)[0])
         return Learned(net, errors, self.seconds, self._learner.steps)
+
+
+def _least_open(pairs: Pairs, rows: NDArray[np.int64], config: RefinementConfig) -> float:
+    """How far apart lids are when they are all but the closest that were seen, see `EyeNet`."""
+    eyes = [pairs.parts[name] for name in CORRECTED["eye"]]
+    found = [lids_apart(eye[some], config) for some in chunks(rows, 64) for eye in eyes]
+    return float(np.quantile(np.concatenate(found), CLOSED_SHARE))
 
 
 def best_parts(

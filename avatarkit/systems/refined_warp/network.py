@@ -21,7 +21,9 @@ from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 
-__all__ = ["CORRECTED", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail"]
+__all__ = [
+    "CORRECTED", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail",
+]  # fmt: skip
 
 CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
 """The nets of a refinement, and the patches that each corrects."""
@@ -36,6 +38,8 @@ LEAST_CALM = 0.75
 """Share of openings that is calmed at least: losses that ask for detail would have the seams of drawn teeth stay."""
 _CALM_REACH = 4
 """Colours are calmed over so many pixels around, twice."""
+_LIDS_FADE = 0.4
+"""By this share below the least opening that was learned, an eye's corrections have ended."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
 _SLOPE = 0.2
@@ -160,6 +164,26 @@ class PartNet(nn.Module):
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
 
 
+class EyeNet(PartNet):
+    """What is added to the colours of an eye, B x 3 x h x w: nothing where lids are closer than any that were learned.
+
+    Of a person who never blinks in the footage a net learns that what lies between the lids is an eye, and would open
+    lids that the warp has closed.
+    """
+
+    least_open: Tensor
+
+    def __init__(self, config: RefinementConfig) -> None:
+        """Build it; its answer is zero. `least_open`: share of the patch that lies between the most closed lids."""
+        super().__init__(config)
+        self.register_buffer("least_open", torch.zeros(()))
+
+    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
+        seen = x[:, 3:4].mean(dim=(1, 2, 3), keepdim=True)
+        unknown = (self.least_open - seen) / (_LIDS_FADE * self.least_open + 1e-6)
+        return super()._answer(x, fine) * (1.0 - unknown.clamp(0.0, 1.0))
+
+
 class MouthNet(PartNet):
     """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w."""
 
@@ -186,7 +210,7 @@ def changed(colours: Tensor, answer: Tensor) -> Tensor:
 
 
 class Refinement(nn.Module):
-    """The three nets, and the poses that they learned from.
+    """The three nets, and the poses and lids that they learned from.
 
     Attributes:
         config: its sizes.
@@ -201,7 +225,7 @@ class Refinement(nn.Module):
         self.config = config
         self.face = FaceNet(config)
         self.mouth = MouthNet(config)
-        self.eye = PartNet(config)
+        self.eye = EyeNet(config)
         self.register_buffer("pose_mean", torch.zeros(3))
         self.register_buffer("pose_spread", torch.ones(3))
 

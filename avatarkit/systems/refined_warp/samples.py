@@ -17,7 +17,9 @@ from avatarkit.systems.refined_warp.guides import guide
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 
-__all__ = ["CHANNELS", "MARGIN", "PICTURE", "Sample", "part_sizes", "sample", "shapes", "source_parts", "warped"]
+__all__ = [
+    "CHANNELS", "MARGIN", "PICTURE", "Sample", "lids_apart", "part_sizes", "sample", "shapes", "source_parts", "warped",
+]  # fmt: skip
 
 MARGIN = 1.125
 """Stored parts are this much larger than patches, so that training can move its patches a little."""
@@ -81,6 +83,14 @@ def sample(
         parts[name] = np.concatenate([*pictures, guide(name, here, shown.landmarks, alpha, stored)], axis=2)
     matrices = np.stack([patch.matrix for patch in own]).astype(np.float32)
     return Sample(parts, matrices, to_vector(shown.pose.rotation).astype(np.float32))
+
+
+def lids_apart(stored: NDArray[np.uint8], config: RefinementConfig) -> NDArray[np.float32]:
+    """Of stored eyes (N, h, w, 9) the share (N,) of the patch, without its margin, that lies between the lids."""
+    width, height = config.eye
+    top, left = (stored.shape[1] - height) // 2, (stored.shape[2] - width) // 2
+    opening = stored[:, top : top + height, left : left + width, CHANNELS["guide"].start]
+    return np.asarray(opening.mean(axis=(1, 2)) / 255.0, np.float32)
 
 
 def source_parts(config: RefinementConfig, source: SourceLayers) -> dict[str, NDArray[np.uint8]] | None:
