@@ -20,6 +20,7 @@ from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.keep import without_faces
 from avatarkit.pipelines.personalize.learn import best_parts, described
+from avatarkit.pipelines.personalize.pairs import read_pairs
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -65,6 +66,16 @@ def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path,
     personalize(config, progress, clock=lambda: 0.1 * next(ticks))
     assert read_avatar(path).about["learned"]["steps"] > open_checkpoint(workshop / "kept").meta.step > 0
     return path, progress
+
+
+def test_the_least_opening_is_that_of_the_footage(made: tuple[Path, Notices]) -> None:
+    pairs, _ = read_pairs(made[0].parent / "kept", SMALL) or pytest.fail("nothing was kept")
+    eyes = [pairs.parts[name][~pairs.held_out] for name in ("right_eye", "left_eye")]
+    # The middle of what is stored, without the margin of three and two pixels.
+    seen = [float(eye[row, 2:-2, 3:-3, 6].mean()) / 255.0 for eye in eyes for row in range(len(eye))]
+    least = float(read_avatar(made[0]).net.weights["eye.least_open"])
+    assert 0.0 < least == pytest.approx(np.quantile(seen, 0.01), abs=1e-4)
+    assert least < np.median(seen)
 
 
 def test_it_goes_on_after_an_interruption(made: tuple[Path, Notices]) -> None:

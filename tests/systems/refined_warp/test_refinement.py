@@ -248,6 +248,19 @@ def test_silent_it_is_the_warp(samples: list[Sample]) -> None:
         torch.testing.assert_close(refined.result[name], refined.warp[name], atol=1e-4, rtol=0)
 
 
+def test_lids_closer_than_any_learned_stay_as_drawn() -> None:
+    net = Refinement(SMALL).eye
+    net.colours.bias.data.fill_(0.5)
+    height, width = SMALL.eye[1], SMALL.eye[0]
+    x = torch.zeros(4, 6, height, width)
+    for row, rows in enumerate((0, 6, 8, 16)):
+        x[row, 3, :rows] = 1.0
+    with torch.no_grad():
+        usual, _ = net(x, torch.zeros(4, 3)), net.least_open.fill_(10.0 / height)
+        shares = net(x, torch.zeros(4, 3)).abs().mean(dim=(1, 2, 3)) / usual.abs().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(shares, torch.tensor([0.0, 0.0, 0.5, 1.0]), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(("bias", "left"), [(20.0, 0.07), (-20.0, 0.07 + 0.25 * 0.5)])
 def test_openings_alone_are_calmed_most_of_it_in_any_case(bias: float, left: float) -> None:
     net = Refinement(SMALL).mouth
