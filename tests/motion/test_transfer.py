@@ -348,24 +348,3 @@ def test_options_out_of_range(
     assert "\n" not in str(error.value)
     with pytest.raises(UsageError, match=text):
         driven(motion, source, **options)
-
-
-def test_a_calm_posture_is_the_mean_of_its_shot(motion: Motion, source: np.ndarray) -> None:
-    tremor = np.where(np.arange(len(motion)) % 2, 1.0, -1.0)
-    turned = np.stack([from_euler_deg(2.0 * t, 0, 0) for t in tremor]) @ motion.rotation
-    split = replace(
-        motion, rotation=turned.astype(np.float32), shot=(np.arange(len(motion)) >= 20).astype(np.int32),
-        identity=np.repeat(motion.identity, 2, axis=0),
-    )  # fmt: skip
-    transfer = Transfer(split, source, MotionConfig(), IDENTITY)
-    frames = [transfer.frame(index) for index in range(len(split))]
-    calm = [frame.calm() for frame in frames]
-    # Where the driver stands still but for the tremor, nearly nothing of it is left.
-    assert angle_deg(frames[11].pose.rotation, frames[12].pose.rotation) > 3.5
-    assert angle_deg(calm[11].rotation, calm[12].rotation) < 0.1
-    # CALM_S is three frames of 25 a second; nearer ones count more, and those of another shot do not.
-    shapes = [frame.pose.apply_inverse(frame.landmarks) for frame in frames]
-    expected = sum(share * shapes[18 + step] for step, share in zip(range(-3, 2), (1, 2, 3, 4, 3), strict=True)) / 13.0
-    np.testing.assert_allclose(calm[18].shape, expected, atol=1e-9)
-    expected = sum(share * shapes[20 + step] for step, share in enumerate((4, 3, 2, 1))) / 10.0
-    np.testing.assert_allclose(calm[20].shape, expected, atol=1e-9)
