@@ -110,8 +110,9 @@ def make_ready(
         source = studio.source(config, portrait, motion, background, square_px)
         return source, studio.engine(opened, config, source, background)
 
-    # A crop around the head is split into layers while the driver is tracked; paste-back waits for its path.
-    with ThreadPoolExecutor(1, thread_name_prefix="layers") as pool:
+    # A crop around the head is split into layers, and an engine made ready to draw them, while the driver is tracked;
+    # paste-back waits for its path.
+    with ThreadPoolExecutor(1, thread_name_prefix="source") as pool:
         early = None if config.paste_back else pool.submit(prepared, None)
         with timer.stage("track"):
             driver = _driver(studio, portrait, opened, config, progress)

@@ -184,12 +184,12 @@ def _write_video(
     pair: ReadyPair, temporary: Path, frames: Iterator[Picture], marks: Marks, progress: Progress, planes: bool
 ) -> tuple[tuple[int, int], str]:
     output = pair.config.output
-    writer: FrameWriter | None = None
+    writer, is_video = None, output_kind(output) == "video"
     with ExitStack() as stack:
         for frame in frames:
             if writer is None:
                 width, height = size = pair.source.frame_size if planes else (frame.shape[1], frame.shape[0])
-                if output_kind(output) == "video":
+                if is_video:
                     size = even_side(width), even_side(height)
                 if size != (width, height):
                     progress.notice(
@@ -200,7 +200,7 @@ def _write_video(
             if planes:
                 writer.write_planes(frame)
             else:
-                writer.write(even(frame) if output_kind(output) == "video" else frame)
+                writer.write(even(frame) if is_video else frame)
             progress.advance()
         assert writer is not None, "a motion has at least one frame"
         writer.close()

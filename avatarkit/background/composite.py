@@ -69,15 +69,17 @@ def composite(
     """Blend the foreground over the background.
 
     Args:
-        foreground: H x W x 3 uint8, not premultiplied.
+        foreground: H x W x C uint8, not premultiplied; C is 3, or 4 where both are layers themselves.
         alpha: H x W, uint8 in 0..255 or float32 in [0, 1].
-        background: H x W x 3 uint8.
-        in_place: whether the foreground itself becomes the blend, which saves a picture.
+        background: H x W x C uint8.
+        in_place: whether the foreground may itself become the blend, which saves a picture.
 
     Returns:
-        H x W x 3 uint8: exact where alpha is 0 or full, else rounded to within one level.
+        H x W x C uint8: exact where alpha is 0 or full, else rounded to within one level.
     """
-    result = foreground if in_place else np.empty_like(foreground)
+    pixels_together = foreground.strides[1:] == (foreground.shape[2], 1)
+    in_place = in_place and foreground.flags.writeable and pixels_together
+    result = foreground if in_place else np.empty(foreground.shape, np.uint8)
     # A band at a time: what is between the layers and the blend stays within the processor.
     for top in range(0, len(foreground), _BAND_PX):
         rows = slice(top, top + _BAND_PX)
@@ -89,17 +91,17 @@ def composite(
 
 
 def _lay_over(foreground: NDArray[np.uint8], levels: NDArray[np.uint8], background: NDArray[np.uint8]) -> None:
-    """Lay a foreground over a background (h, w, 3) by its alpha (h, w), in place."""
+    """Lay a foreground over a background (h, w, C) by its alpha (h, w), in place."""
     # As a rule most pixels are of one layer alone, and only the rim is mixed: in runs of as many pixels as there is a
     # type for, whose others are of one layer and come out as they are.
-    run = next(count for count in (8, 4, 2, 1) if levels.size % count == 0)
+    run, channels = next(count for count in (8, 4, 2, 1) if levels.size % count == 0), foreground.shape[2]
     mixes = cv2.inRange(levels, 1.0, 254.0)  # type: ignore[call-overload]
     rim = np.flatnonzero(np.ravel(np.asarray(mixes, np.uint8)).view(f"u{run}") != 0)
-    near, far = (_runs(layer, rim, 3 * run) for layer in (foreground, background))
+    near, far = (_runs(layer, rim, channels * run) for layer in (foreground, background))
     cv2.copyTo(background, cv2.compare(levels, 0.0, cv2.CMP_EQ), foreground)  # type: ignore[call-overload]
     if not len(rim):
         return
-    share = np.asarray(cv2.cvtColor(_runs(levels, rim, run)[None], cv2.COLOR_GRAY2RGB)).ravel().astype(np.uint16)
+    share = np.asarray(cv2.merge([_runs(levels, rim, run)[None]] * channels)).ravel().astype(np.uint16)
     mixed = near * share
     mixed += far * (np.uint16(255) - share)
     # Over 255, rounded: exact for products of bytes.
@@ -107,7 +109,8 @@ def _lay_over(foreground: NDArray[np.uint8], levels: NDArray[np.uint8], backgrou
     mixed += mixed >> np.uint16(8)
     mixed >>= np.uint16(8)
     whole = np.ascontiguousarray(foreground)
-    whole.reshape(-1).view(f"V{3 * run}")[rim] = mixed.astype(np.uint8).view(f"V{3 * run}")
+    kind = f"V{channels * run}"
+    whole.reshape(-1).view(kind)[rim] = mixed.astype(np.uint8).view(kind)
     if whole is not foreground:
         np.copyto(foreground, whole)
 

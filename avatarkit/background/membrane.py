@@ -13,6 +13,7 @@ Array = NDArray[np.float32]
 _SMALLEST_PX = 4
 _PASSES, _COARSE_PASSES, _COARSE_PX = 16, 64, 128
 _FEWEST_SIGMA_PX = 4.0
+"""Reduced pictures are blurred by at least this: below, means of few known pixels would stand out."""
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
@@ -54,10 +55,10 @@ def masked_blur(image: Array, known: Array, sigma_px: float) -> Array:
     height, width = known.shape
     sums = cv2.merge([*cv2.split(image * known[..., None]), known])
     # What a wide Gaussian leaves has nothing finer than a small picture holds.
-    step = min(int(sigma_px / _FEWEST_SIGMA_PX), max(min(height, width) // 64, 1))
+    step = max(1, min(int(sigma_px / _FEWEST_SIGMA_PX), min(height, width) // 64))
     if step > 1:
         sums = cv2.resize(sums, (-(-width // step), -(-height // step)), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(sums, (0, 0), sigma_px / max(step, 1))
+    soft = cv2.GaussianBlur(sums, (0, 0), sigma_px / step)
     if step > 1:
         soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
     *total, mass = cv2.split(soft)

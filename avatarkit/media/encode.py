@@ -96,7 +96,7 @@ class FrameWriter:
         if self.codec == "h264" and width * height > LARGE_PX:
             few = "threads=2:sliced-threads=1:bframes=0:rc-lookahead=0:sync-lookahead=0:mbtree=0:scenecut=0:weightp=0"
             options["x264-params"] = few
-        self._planar = options["pix_fmt"] == "yuv420p"
+        self._planar = not alpha and self.codec in _PLANAR
         self._sound = self._find_sound(audio_from)
         self._target, self._silent = self.path, contextlib.ExitStack()
         if self._sound is not None:
@@ -157,7 +157,7 @@ class FrameWriter:
         self._put(self._child, yuv420(frame) if self._planar else frame)
 
     def write_planes(self, packed: npt.NDArray[np.uint8]) -> None:
-        """Append one frame as `yuv.yuv420` gives it, where `takes_planes` says so; else as `write`."""
+        """Append one frame as `yuv.yuv420` gives it, only where `takes_planes` says so. Raises as `write`."""
         if self._child is None:
             raise ValueError("the writer is closed")
         count = self._shape[0] * self._shape[1] * 3 // 2

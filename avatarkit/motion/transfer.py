@@ -1,5 +1,6 @@
 """Motion of a driver applied to the face of a source: where the source's landmarks go."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -80,7 +81,7 @@ class DriveFrame:
     what the source's own expression stands for. weight: share of the expression that is taken over. posed: the
     driver's square whose pose the head was given; None where the source's own was moved. calm: gives the posture
     without the tremor of a tracker, see `CALM_S`, for networks whose answers would tremble with it; None where a frame
-    stands alone.
+    stands alone. Who asks twice for a frame is given the same arrays: they are not to be written into.
     """
 
     pose: Similarity
@@ -190,7 +191,8 @@ class Transfer:
         ]
 
         self._calm_reach = max(1, round(CALM_S * float(motion.rate)))
-        self._frame = lru_cache(maxsize=4 * self._calm_reach)(self._moved)
+        # By a weak reference, or else a transfer and the motion that it maps would outlive their last use.
+        self._frame = lru_cache(maxsize=4 * self._calm_reach)(partial(Transfer._moved, weakref.proxy(self)))
 
     def __len__(self) -> int:
         return len(self._motion)

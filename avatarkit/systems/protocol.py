@@ -103,7 +103,7 @@ class Engine(Protocol):
         """The frames drawn, in this order; at most `needs.at_once` are given.
 
         The answer to each depends on it alone: frames may be drawn in any order, and by several threads at once
-        unless `needs.alone`.
+        unless `needs.alone`. What is drawn belongs to the caller, who may write over it.
         """
         ...
 

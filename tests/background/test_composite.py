@@ -49,6 +49,30 @@ def test_composite_takes_windows_and_leaves_its_layers_alone() -> None:
     assert np.array_equal(layers, before)
 
 
+@pytest.mark.parametrize("size", [(600, 24), (201, 37), (24, 325)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_composite_mixes_every_pixel(size: tuple[int, int], channels: int) -> None:
+    """Sides of paste-back's seams, of frames and of layers."""
+    rng = np.random.default_rng(3)
+    foreground, background = rng.integers(0, 256, (2, *size, channels), dtype=np.uint8)
+    levels = np.broadcast_to(np.linspace(0, 255, size[1]).astype(np.uint8), size)
+    share = levels[..., None] / 255.0
+    expected = share * foreground + (1.0 - share) * background
+    assert np.abs(composite(foreground, levels, background) - expected).max() <= 1.0
+
+
+def test_frames_of_any_layout_are_composited() -> None:
+    rng = np.random.default_rng(3)
+    foreground, background = rng.integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
+    levels = rng.integers(0, 256, (30, 40), dtype=np.uint8)
+    expected = composite(foreground, levels, background)
+    planes = np.ascontiguousarray(foreground.transpose(2, 0, 1)).transpose(1, 2, 0)
+    fixed = np.frombuffer(foreground.tobytes(), np.uint8).reshape(foreground.shape)
+    for picture in (planes, fixed):
+        assert np.array_equal(composite(picture, levels, background, in_place=True), expected)
+        assert np.array_equal(picture, foreground)
+
+
 @pytest.mark.parametrize("rim", [0.02, 0.5])
 def test_composite_in_place_is_the_same(rim: float) -> None:
     """Higher than one band, with little to mix and with much, in a picture of its own and in a part of a larger one."""

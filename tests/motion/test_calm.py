@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from avatarkit.geometry.rotation import angle_deg, from_euler_deg
+from avatarkit.geometry.rotation import angle_deg, from_euler_deg, nearest
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.transfer import Transfer
 
@@ -30,6 +30,8 @@ def test_a_calm_posture_is_the_mean_of_its_shot(posed: Callable[..., list[np.nda
     # Where the driver stands still but for the tremor, nearly nothing of it is left.
     assert angle_deg(frames[11].pose.rotation, frames[12].pose.rotation) > 3.5
     assert angle_deg(calm[11].rotation, calm[12].rotation) < 0.1
+    middle = 0.5 * (frames[11].pose.rotation + frames[12].pose.rotation)
+    assert angle_deg(calm[11].rotation, nearest(middle)) < 0.2
     # CALM_S is three frames of 25 a second; nearer ones count more, and those of another shot do not.
     shapes = [frame.pose.apply_inverse(frame.landmarks) for frame in frames]
     expected = sum(share * shapes[18 + step] for step, share in zip(range(-3, 2), (1, 2, 3, 4, 3), strict=True)) / 13.0

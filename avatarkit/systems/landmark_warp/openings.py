@@ -1,5 +1,6 @@
 """Shared by eyes and mouth: soft outlines, regions of a frame, and blending into it."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ Array = NDArray[np.float64]
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 _BITS = 4
 _FEWEST_SIGMA_PX = 3.0
+"""Reduced masks are blurred by at least this: below, pixels of bytes would show steps."""
 _LARGE = 1 << 14
 
 
@@ -95,9 +97,11 @@ def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.
     import cv2
 
     rows, columns = region.bottom - region.top, region.right - region.left
-    # What a wide blur leaves has nothing finer than a smaller mask holds.
+    # What a wide blur leaves has nothing finer than a smaller mask holds. Outlines go on beyond the region.
     step = max(int(softness_px / _FEWEST_SIGMA_PX), 1)
-    mask = fill(outline - [region.left, region.top], (-(-rows // step) * step, -(-columns // step) * step), 255)
+    beyond = math.ceil(3.0 * softness_px / step) * step
+    sides = [-(-(side + 2 * beyond) // step) * step for side in (rows, columns)]
+    mask = fill(outline - [region.left - beyond, region.top - beyond], (sides[0], sides[1]), 255)
     if step > 1:
         size = mask.shape[1] // step, mask.shape[0] // step
         mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -105,7 +109,7 @@ def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.
         mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), softness_px / step), np.uint8)
     if step > 1:
         mask = np.asarray(cv2.resize(mask, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return mask[:rows, :columns].astype(np.float32) * np.float32(1.0 / 255.0)
+    return mask[beyond:, beyond:][:rows, :columns].astype(np.float32) * np.float32(1.0 / 255.0)
 
 
 def fill(outline: Array, shape: tuple[int, ...], value: int = 1) -> NDArray[np.uint8]:

@@ -53,7 +53,7 @@ class Corrector:
         Args:
             alpha: (H, W), the frame's own. shown: the motion that it shows. posture: of the shown head, calmer than it,
                 see `DriveFrame.calm`: what is smooth, light above all, must not tremble with a tracker. Mouth and eyes
-                are corrected where they are shown.
+                are corrected where they are shown; all nets are told its rotation.
         """
         if torch.get_num_threads() > 1:
             # Several threads draw, a frame each: threads within a frame would wait for one another. It holds for the
@@ -109,7 +109,7 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
         rows, columns = part.shape[:2]
         columns_at, rows_at = (_spread(way[None], patch, window, nodes=8) for way in ways)
-        lost = _RESTORED * (_blur(columns_at) + _blur(rows_at))
+        lost = _RESTORED * (_lost_variance(columns_at) + _lost_variance(rows_at))
         columns_at += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
         rows_at += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
         moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -125,7 +125,7 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     return np.asarray(cv2.add(part, change, dtype=cv2.CV_8U), np.uint8)
 
 
-def _blur(way: Map) -> Map:
+def _lost_variance(way: Map) -> Map:
     """The variance, in square pixels, of the blur of a linear interpolation that many pixels (H, W) away."""
     fraction = way - np.floor(way)
     return np.asarray(fraction * (np.float32(1.0) - fraction), np.float32)

@@ -180,10 +180,11 @@ def test_smooth_curves_are_the_usual_cubic_splines(points: int) -> None:
 def test_wide_edges_are_as_soft_as_those_of_the_whole_mask(softness_px: float) -> None:
     turn = np.linspace(0.0, 2.0 * np.pi, 40, endpoint=False)
     outline = np.stack([181.3 + 130.0 * np.cos(turn), 96.8 + 50.0 * np.sin(turn)], axis=1)
-    region = Region(5, 7, 358, 190)
-    whole = fill(outline - [region.left, region.top], (region.bottom - region.top, region.right - region.left), 255)
-    expected = cv2.GaussianBlur(whole, (0, 0), softness_px)
-    assert np.abs(255.0 * soft_mask(outline, region, softness_px) - expected).max() <= 3.0
+    whole = cv2.GaussianBlur(fill(outline, (260, 400), 255), (0, 0), softness_px)
+    # The second one cuts through the outline.
+    for region in (Region(5, 7, 358, 190), Region(150, 60, 260, 140)):
+        expected = whole[region.top : region.bottom, region.left : region.right]
+        assert np.abs(255.0 * soft_mask(outline, region, softness_px) - expected).max() <= 3.0
 
 
 def test_a_large_part_is_blended_where_its_mask_is() -> None:
