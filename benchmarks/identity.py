@@ -3,8 +3,8 @@
     python benchmarks/identity.py CLIPS --table index.csv [--frames 4] [--weights FILE]
 
 CLIPS is a folder of videos; the table has the columns `clip` and `person`. Prints the area under the curve (a pair of
-one person is nearer than a pair of two), mean distances, and mean cosines of what networks get, vectors without what
-all faces share: within a clip, across clips of a person, across people. The bar is 0.98.
+one person is nearer than a pair of two) and mean distances: within a clip, across clips of a person, across people.
+The bar is 0.98.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from avatarkit.face.open import open_tracker
 from avatarkit.media.decode import FrameReader
 from avatarkit.media.probe import probe
 from avatarkit.metrics.face_embedding import FaceEmbedding
-from avatarkit.nets.identity import Identity, IdentityConfig
 
 BAR = 0.98
 
@@ -72,23 +71,17 @@ def main() -> int:
             clips.append(path.name)
     tracker.close()
     given = np.stack(codes)
-    own = given - Identity(IdentityConfig()).get_buffer("shared").numpy()
-    own /= np.linalg.norm(own, axis=1, keepdims=True)
-    kinds = ("same clip", "same person, another clip", "other people")
-    apart: dict[str, list[float]] = {kind: [] for kind in kinds}
-    alike: dict[str, list[float]] = {kind: [] for kind in kinds}
+    apart: dict[str, list[float]] = {"same clip": [], "same person, another clip": [], "other people": []}
     for a, b in itertools.combinations(range(len(given)), 2):
         same_person = "same clip" if clips[a] == clips[b] else "same person, another clip"
         kind = same_person if names[a] == names[b] else "other people"
         apart[kind].append(float(np.linalg.norm(given[a] - given[b])))
-        alike[kind].append(float(own[a] @ own[b]))
     other = np.array(apart["other people"])
     same = np.array(apart["same clip"] + apart["same person, another clip"])
-    print("| pairs | number | mean distance | mean cosine | AUC against other people |\n|---|---|---|---|---|")
+    print("| pairs | number | mean distance | AUC against other people |\n|---|---|---|---|")
     for kind, values in apart.items():
         area = "" if kind == "other people" or not values else f"{area_under_curve(np.array(values), other):.4f}"
-        distance, cosine = (np.mean(found) if found else float("nan") for found in (values, alike[kind]))
-        print(f"| {kind} | {len(values)} | {distance:.3f} | {cosine:.3f} | {area} |")
+        print(f"| {kind} | {len(values)} | {np.mean(values) if values else float('nan'):.3f} | {area} |")
     area = area_under_curve(same, other)
     print(f"\nall pairs of one person: AUC {area:.4f}, bar {BAR}: {'pass' if area >= BAR else 'FAIL'}")
     return int(area < BAR)

@@ -23,19 +23,6 @@ __all__ = ["DLIB", "Identity", "IdentityConfig"]
 DLIB = "face-embedding"
 _KINDS = (DLIB, "own")
 _RESNET18 = ResNetConfig()
-_SHARED = (
-    -96, 74, 49, -58, -110, -13, -21, -81, 155, -93, 193, -35, -242, -10, -23, 150, -153, -130, -96, -62, 26, 43, -3,
-    62, -122, -312, -66, -84, 19, -84, 3, 68, -163, -20, 34, 71, -54, -86, 198, 10, -203, -10, 61, 259, 181, 12, 19,
-    -77, 121, -272, 44, 148, 76, 72, 72, -158, 25, 129, -195, 50, 59, -90, -27, -78, 218, 99, -129, -127, 162, -161,
-    -56, 78, -112, -185, -268, 29, 392, 149, -155, 36, -64, -31, 48, 103, -46, -25, -74, 32, 211, -22, -13, 233, 14,
-    -4, 13, 42, -98, -23, -114, -11, 11, -67, 0, 105, -182, 160, -12, -19, -11, -8, -80, -27, 149, -260, 179, 158, 44,
-    138, 46, 63, 1, -39, -169, -73, 58, -33, 33, 34,
-)  # fmt: skip
-"""What all faces have in common to dlib's net, in thousandths: the mean over a photo each of 222 people, at 512 px.
-
-It is 0.92 of a vector's length. With it two strangers have a cosine of 0.84 in the mean; without it 0.07, as far apart
-as to the recognisers that papers chose their weights of identity losses for.
-"""
 _STYLE = Style(groups=8, standardise=False, spectral=False)
 
 
@@ -79,8 +66,6 @@ class Identity(nn.Module):
         self.net: nn.Module
         if config.kind == DLIB:
             self.net = ResNet29()
-            # Kept with the weights: a net that has learned from other vectors is refused, not misread.
-            self.register_buffer("shared", torch.tensor(_SHARED) / 1000)
         else:
             self.net = ResNet(config.net, _STYLE)
             self.head = CodeHead(config.net.outputs, config.code, _STYLE)
@@ -92,11 +77,8 @@ class Identity(nn.Module):
             image_B3HW: RGB in [0, 1]. landmarks: B x 478 x 2 or 3, pixels of it; they get no gradient.
         """
         chips = self.chips(image_B3HW, landmarks)
-        if self.config.kind == DLIB:
-            code = self.net(255 * chips).float() - self.get_buffer("shared")
-        else:
-            code = self.head(self.net(chips)).float()
-        z_id: Tensor = F.normalize(code, dim=1)
+        code = self.net(255 * chips) if self.config.kind == DLIB else self.head(self.net(chips))
+        z_id: Tensor = F.normalize(code.float(), dim=1)
         return z_id
 
     def chips(self, image_B3HW: Tensor, landmarks: Tensor) -> Tensor:

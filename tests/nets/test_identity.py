@@ -10,8 +10,6 @@ from avatarkit.errors import UsageError
 from avatarkit.metrics.face_embedding import POINTS, chip_places, face_chip
 from avatarkit.nets.identity import Identity, IdentityConfig
 from avatarkit.nets.resnet import ResNetConfig
-from avatarkit.weights.errors import WrongFile
-from avatarkit.weights.load import load_into
 
 OWN = IdentityConfig("own", 8, 16, ResNetConfig(width=8, blocks=(1, 1), stem_pool=False))
 
@@ -46,23 +44,6 @@ def test_chips_are_those_of_the_recogniser() -> None:
     chip = Identity(IdentityConfig()).chips(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, points)
     wanted = face_chip(picture, points[0].numpy())
     assert np.abs(255 * chip[0].permute(1, 2, 0).numpy() - wanted).max() < 3
-
-
-def test_what_all_faces_share_is_taken_off_the_registrys_vectors() -> None:
-    torch.manual_seed(0)
-    net, image, points = Identity(IdentityConfig()), torch.rand(2, 3, 64, 64), placed(64, 0, 0.3).expand(2, -1, -1)
-    with torch.no_grad():
-        code = net.net(255 * net.chips(image, points)) - net.get_buffer("shared")
-        torch.testing.assert_close(net(image, points), code / code.norm(dim=1, keepdim=True))
-    assert net.get_buffer("shared").norm().item() == pytest.approx(1.332, abs=1e-3)
-    assert "shared" not in Identity(OWN).state_dict()
-
-
-def test_a_net_that_knew_other_vectors_is_refused() -> None:
-    net = Identity(IdentityConfig())
-    state = {name: value for name, value in net.state_dict().items() if name != "shared"}
-    with pytest.raises(WrongFile, match="shared"):
-        load_into(net, state, "older", "identity")
 
 
 def test_unknown_kinds_and_lengths_are_refused() -> None:
