@@ -63,9 +63,11 @@ class Corrector:
         window = own["face"].bounds(frame.shape[1], frame.shape[0])
         if window is None:
             return
-        calm = shown if posture is None else replace(shown, landmarks=shown.pose.apply(posture.shape))
-        rotation = shown.pose.rotation if posture is None else posture.rotation
-        pose = torch.from_numpy(to_vector(rotation).astype(np.float32))[None]
+        calm = shown
+        if posture is not None:
+            turned = replace(shown.pose, rotation=posture.rotation)
+            calm = replace(shown, pose=turned, landmarks=shown.pose.apply(posture.shape))
+        pose = torch.from_numpy(to_vector(calm.pose.rotation).astype(np.float32))[None]
         eyes = ["right_eye", "left_eye"]
         with torch.inference_mode():
             pose = self._net.pose(pose)
