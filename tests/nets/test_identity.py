@@ -46,6 +46,23 @@ def test_chips_are_those_of_the_recogniser() -> None:
     assert np.abs(255 * chip[0].permute(1, 2, 0).numpy() - wanted).max() < 3
 
 
+def test_what_people_share_is_left_out_of_all_vectors() -> None:
+    torch.manual_seed(0)
+    net = Identity(OWN).eval().requires_grad_(False)
+    images, points = torch.rand(5, 3, 64, 64), placed(64, 0.2, 0.3).expand(5, -1, -1)
+    before = net(images, points)
+    net.leave_out(before[:1])
+    assert not net.shared.any()
+    net.leave_out(before[:4])
+    torch.testing.assert_close(net.shared, 0.75 * before[:4].mean(0))
+    after = net(images, points)
+    torch.testing.assert_close(after, torch.nn.functional.normalize(before - net.shared, dim=1))
+    assert (after @ after.T).mean() < (before @ before.T).mean() - 0.1  # people are less alike
+    again = Identity(OWN)
+    again.load_state_dict(net.state_dict())
+    torch.testing.assert_close(again.eval()(images, points), after)
+
+
 def test_unknown_kinds_and_lengths_are_refused() -> None:
     with pytest.raises(UsageError, match="use one of face-embedding, own"):
         IdentityConfig("arc")

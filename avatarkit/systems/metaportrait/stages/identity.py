@@ -12,7 +12,12 @@ from avatarkit.losses.regions import cosface
 from avatarkit.nets.identity import Identity
 from avatarkit.systems.metaportrait.stages.config import IdentityTrain
 from avatarkit.systems.metaportrait.stages.frames import look
+from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Batch, Columns, Outcome, Stage
+
+MOST_PEOPLE = 1_000
+"""Of the data, in whose vectors what is common is looked for."""
+_AT_ONCE = 16
 
 
 class IdentityStage(Stage):
@@ -58,3 +63,17 @@ class IdentityStage(Stage):
         shown = look(batch, None)
         first, second = (nets["identity"](one["image"], one["landmarks"]) for one in shown.values())
         return {"same_cosine": (first * second).sum(1), "next_cosine": (first * second.roll(1, 0)).sum(1)}
+
+
+@torch.no_grad()
+def leave_out_shared(identity: Identity, data: TrainData) -> None:
+    """Have a recogniser leave out what the people of the data have in common, by a frame of each."""
+    clips = {person: clip for clip, person in reversed(data.clips)}
+    people = sorted(clips)[:: -(-len(clips) // MOST_PEOPLE)]
+    identity.shared.zero_()
+    vectors = []
+    for first in range(0, len(people), _AT_ONCE):
+        frames = [data.first_frame(clips[person]) for person in people[first : first + _AT_ONCE]]
+        image, landmarks = (torch.stack([frame[name] for frame in frames]) for name in ("image", "landmarks"))
+        vectors.append(identity(image.float() / 255, landmarks))
+    identity.leave_out(torch.cat(vectors))

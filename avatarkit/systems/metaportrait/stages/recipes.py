@@ -39,7 +39,7 @@ from avatarkit.systems.metaportrait.stages.config import (
 )
 from avatarkit.systems.metaportrait.stages.enhancer import EnhancerStage
 from avatarkit.systems.metaportrait.stages.flow import FlowStage
-from avatarkit.systems.metaportrait.stages.identity import IdentityStage
+from avatarkit.systems.metaportrait.stages.identity import IdentityStage, leave_out_shared
 from avatarkit.systems.metaportrait.stages.meta import MetaStage
 from avatarkit.systems.metaportrait.stages.portrait import PortraitStage
 from avatarkit.training.recipe import Ingredients, Parent, Parents, Recipe
@@ -80,16 +80,21 @@ def _portrait(config: PortraitTrain, given: Ingredients) -> Stage:
     portrait = build.build_portrait(made, derive(config.seed, "portrait"))
     if trained is not None:
         portrait.flow.load_state_dict(trained.state_dict())
-    _recognise(portrait, identity, given.frozen.recogniser)
+    _recognise(portrait, identity, given)
     return PortraitStage(config, portrait, given.frozen.vgg, _adversary(config, preset))
 
 
-def _recognise(portrait: Portrait, own: Identity | None, registered: FaceEmbedding | None) -> None:
-    """Fill the recogniser; with `--dry-run` there may be none."""
+def _recognise(portrait: Portrait, own: Identity | None, given: Ingredients) -> None:
+    """Fill the recogniser, and have it tell the data's people apart; with `--dry-run` there may be none."""
+    identity, registered = portrait.identity, given.frozen.recogniser
+    assert isinstance(identity, Identity)
     if own is not None:
-        portrait.identity.load_state_dict(own.state_dict())
+        identity.load_state_dict(own.state_dict())
     elif registered is not None:
-        portrait.identity.get_submodule("net").load_state_dict(registered.net.state_dict())
+        identity.net.load_state_dict(registered.net.state_dict())
+    else:
+        return
+    leave_out_shared(identity, given.data)
 
 
 def _meta(config: MetaTrain, given: Ingredients) -> Stage:
