@@ -6,6 +6,7 @@ light of a rounded lid, and comes into view as the lid comes down.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ LASHES_ABOVE, LASHES_BELOW = 0.18, 0.08
 LINE_THICKNESS, LINE_STRENGTH = 0.026, 0.9
 LASH_LENGTH, LASHES, LASH_STRENGTH = 0.12, 60, 0.5
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
+LASHES_OUTWARDS = 1.0
+"""By how much more than their mean length lashes are longer, an eye width away from its middle outwards."""
 LASHES_FROM = 0.7
 """Lashes point at the viewer above this openness, and hang down below it."""
 FADE_IN, FADE_FULL = 0.9, 0.55
@@ -35,6 +38,11 @@ FADE_IN, FADE_FULL = 0.9, 0.55
 OPEN_LASHES, LASH_WIDTH, LASH_DARK = 0.26, 0.12, (0.06, 0.16)
 """Lashes of the open eye are taken away up to this far above the crease: what is narrower than the second length and
 darker than what is beside it by more than the first of these shares, altogether from the second on."""
+CORNERS = ((0.28, 0.2), (0.1, 0.12))
+"""Half axes, along the eye and across it, of what a closing lid covers around the outer and the inner corner: lashes of
+the open eye are a dark lump there, and its rims end in a hook."""
+CORNERS_FROM = 0.6
+"""It does so below this openness."""
 OWN_LID = 0.24
 """Below the crease the source's own skin runs into the drawn one over this many eye widths."""
 LID_TONE = np.array([1.0, 0.975, 0.97], np.float32)
@@ -98,19 +106,28 @@ class LidLayer:
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
+        mask = np.maximum(mask, float(rise(np.array(1.0 - openness / CORNERS_FROM))) * _at_corners(a, b, eye))
         free = np.full(a.shape, share, np.float32)
         if lid.frame is not None:
             free *= 1.0 - lid.frame.at(local)
         above = rise(below, -OPEN_LASHES, -0.6 * OPEN_LASHES) * rise(-off, -0.01, 0.02) * rise((0.8 - np.abs(a)) / 0.2)
         _without_lashes(part, free * above, max(3, round(LASH_WIDTH * eye_frame.width) | 1))
         blend(part, lid.skin.at(local), free * mask)
+        # From the inner corner (-0.5) to the outer one: lashes grow longer and denser.
+        out = -a if eye == 0 else a
         inside = np.clip((0.5 - np.abs(a)) / 0.22, 0.0, 1.0)
-        strength = LINE_STRENGTH * np.exp(-((off / LINE_THICKNESS) ** 2))
+        # Shut, lids meet from corner to corner, and the line that they leave ends in a point.
+        meets = np.clip((np.where(out > 0.0, 0.56, 0.52) - np.abs(a)) / 0.2, 0.0, 1.0)
+        meets = inside + shut * (meets - inside)
+        thick = LINE_THICKNESS * (1.0 + shut * (0.25 + out)) * (0.4 + 0.6 * meets)
+        strength = LINE_STRENGTH * meets * np.exp(-((off / thick) ** 2))
         hang = LASH_LENGTH * float(np.clip((LASHES_FROM - openness) / LASHES_FROM, 0.0, 1.0))
         if hang > 0.01:
-            grid = np.stack([(a + 0.6) / 1.2 * self._comb.shape[1], off / hang * self._comb.shape[0]], axis=2)
-            strength = np.maximum(strength, LASH_STRENGTH * sample(self._comb, grid) * (off > 0))
-        strength *= free * inside
+            long = hang * (1.0 + LASHES_OUTWARDS * np.clip(out, -0.5, 0.6))
+            grid = np.stack([(a + 0.6) / 1.2 * self._comb.shape[1], off / long * self._comb.shape[0]], axis=2)
+            there = np.clip((np.where(out > 0.0, 0.58, 0.46) - np.abs(a)) / 0.2, 0.0, 1.0)
+            strength = np.maximum(strength, LASH_STRENGTH * there * sample(self._comb, grid) * (off > 0))
+        strength *= free
         blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
 
 
@@ -127,6 +144,15 @@ def _without_lashes(part: NDArray[np.uint8], share: Pixels, width: int) -> None:
     calm = cv2.blur(clear, (width // 2, 3)).astype(np.float32)
     strands = cv2.dilate(rise(dark, *LASH_DARK), np.ones((3, 3), np.uint8))
     blend(part, calm, share * np.asarray(cv2.blur(strands, (3, 3)), np.float32))
+
+
+def _at_corners(a: NDArray[Any], b: NDArray[Any], eye: int) -> Pixels:
+    """How far places in eye coordinates (h, w) belong to the corners of an eye, 0 to 1."""
+    outer = a < 0.0 if eye == 0 else a > 0.0
+    long, high = (np.where(outer, *sizes).astype(np.float32) for sizes in zip(*CORNERS, strict=True))
+    # The outer one lies a little above the corner itself: lashes grow upwards.
+    centre = np.where(outer, np.float32(-0.05), np.float32(0.0))
+    return rise(1.0 - ((np.abs(a) - 0.47) / long) ** 2 - ((b - centre) / high) ** 2, 0.0, 0.8)
 
 
 def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Array]:
@@ -153,6 +179,7 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     )
     taper = np.clip((0.62 - np.abs(a)) / 0.2, 0.0, 1.0)
     hidden = (b > top - LASHES_ABOVE * taper) & (b < bottom + LASHES_BELOW * taper) & (taper > 0)
+    hidden |= _at_corners(patch.local[..., 0], b, eye) > 0.0
     light = patch.pixels.mean(2)
     usual = float(np.median(light[~hidden]))
     frame = frame_before(patch, top, bottom) if spectacles else None
@@ -166,7 +193,9 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     skin *= 1.0 + np.float32(gain - 1.0) * np.asarray(inner)[..., None]
     # A rounded lid: shade in the crease, light on the bulge, shade again towards the lashes.
     down = np.clip((b - crease) / np.maximum(bottom - crease, 0.05), 0.0, 1.0)
-    lid = taper * np.clip((b - crease) / 0.04 + 0.5, 0.0, 1.0) * np.clip((bottom - b) / 0.04 + 0.5, 0.0, 1.0)
+    # Its light ends softly at the corners, where the crease comes down to the line.
+    lid = rise((0.5 - np.abs(a)) / 0.2) * np.clip((b - crease) / 0.04 + 0.5, 0.0, 1.0)
+    lid = taper * lid * np.clip((bottom - b) / 0.04 + 0.5, 0.0, 1.0)
     round_light = 0.94 + 0.11 * np.sin(np.pi * np.clip(1.1 * down, 0.0, 1.0)) - 0.12 * down**4
     round_light = round_light - 0.12 * np.clip(np.abs(a) / 0.5, 0.0, 1.0) ** 2
     fold = 0.12 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 
 from avatarkit.face import landmarks as lm
@@ -9,6 +12,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.reshape import with_lids
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.eye_frame import EyeFrame
 from avatarkit.systems.landmark_warp.lids import _without_lashes
 from avatarkit.systems.protocol import SourceLayers
 
@@ -45,3 +49,20 @@ def test_lashes_are_taken_away_and_folds_stay() -> None:
     assert np.all(part[5:25, 40] > 150)
     assert np.all(np.abs(part[35:, 40].astype(int) - 120) < 6)
     np.testing.assert_array_equal(part[:, 60:], skin[:, 60:])
+
+
+def test_a_shut_lid_covers_dark_lashes_beside_the_outer_corner(source: SourceLayers) -> None:
+    picture, places = source.foreground.copy(), []
+    for eye in range(2):
+        axes = EyeFrame.of(source.landmarks, eye)
+        out = -1.0 if eye == 0 else 1.0
+        place = axes.middle + axes.width * (0.58 * out * axes.along - 0.06 * axes.across)
+        cv2.circle(picture, place.round().astype(int).tolist(), round(0.06 * axes.width), (20, 20, 20), -1)
+        places.append(place.round().astype(int))
+    engine = WarpEngine()
+    engine.prepare(replace(source, foreground=picture, picture=picture))
+    opened, closed = (engine.draw(shut(source, openness))[0].mean(2) for openness in (1.0, 0.0))
+    cheek = np.median([closed[tuple(source.landmarks[i, 1::-1].astype(int))] for i in (50, 280, 101, 330)])
+    for x, y in places:
+        assert opened[y, x] < 0.4 * cheek
+        assert closed[y, x] > 0.6 * cheek
