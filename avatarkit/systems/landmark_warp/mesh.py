@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.finer import Finer
+from avatarkit.systems.landmark_warp.silhouette import Silhouette
 from avatarkit.systems.landmark_warp.spans import Spans, planes_over
 
 Map = NDArray[np.float32]
@@ -64,6 +65,7 @@ class FaceMesh:
 
     def __init__(self, landmarks: Array) -> None:
         self._finer = Finer.of(landmarks)
+        self._silhouette = Silhouette.of(landmarks)
         self.corners = self.over(landmarks[:, :2]).astype(np.float32)
         weight = np.ones(lm.MESH, np.float32)
         weight[list(lm.FACE_OVAL)] = 0.0
@@ -106,6 +108,8 @@ class FaceMesh:
         shown[rim] = under + weight * (np.take(shown, rim) - under)
         flat[cover.places] = shown
         columns[cover.window], rows[cover.window] = window.real, window.imag
+        if max(self._silhouette.averted) > 0.0:
+            self._silhouette.push(cover.ends(), columns, rows, corner, motion)
         return cover
 
 
@@ -161,6 +165,16 @@ class Cover:
         result *= spans.steps.astype(np.float32)
         result += spans.spread(first.astype(kind))
         return result
+
+    def ends(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Rows (N,) of the frame that the cover has pixels in, its first column in each, and the first one beyond."""
+        spans, (height, width) = self.spans, self.shape
+        left, right = np.full(height, width, np.intp), np.zeros(height, np.intp)
+        np.minimum.at(left, spans.rows, spans.columns)
+        np.maximum.at(right, spans.rows, spans.columns + spans.counts)
+        some = np.flatnonzero(right > left)
+        top, first = self.window[0].start, self.window[1].start
+        return some + top, left[some] + first, right[some] + first
 
     def seams(self, columns: Map, rows: Map) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns (N,) of the frame's pixels where the cover ends and what is shown jumps.

@@ -40,7 +40,8 @@ class ReducedMap:
                 for start, (end, begin) in zip(first, sides, strict=True))  # fmt: skip
         across, down = (lattice.at(inverse[..., axis] + np.float32(corner[axis]), x, y) for axis in range(2))
         landmarks = (motion.landmarks - [*first, 0.0]) / STEP
-        mesh.draw(replace(motion, landmarks=landmarks), across, down, corner)
+        pose = replace(motion.pose, scale=motion.pose.scale / STEP)
+        mesh.draw(replace(motion, landmarks=landmarks, pose=pose), across, down, corner)
         return ReducedMap((across, down), part)
 
     def enlarged(self, band: Region) -> tuple[Map, Map]:

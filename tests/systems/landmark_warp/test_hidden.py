@@ -15,7 +15,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp import head_side
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.landmark_warp.hidden import HiddenSide
+from avatarkit.systems.landmark_warp.hidden import HiddenSide, _with_rim
 from avatarkit.systems.landmark_warp.limits import (
     MOST_HIDDEN_TURN_DEG,
     MOST_TURN_DEG,
@@ -103,6 +103,14 @@ def test_nothing_shows_at_the_rim_of_the_far_cheek(from_the_side: SourceLayers) 
     middle = rows[len(rows) // 4 : len(rows) // 2]
     rim = [frame[row, int(np.flatnonzero(cheek[row])[0])].astype(int) for row in middle]
     assert max(colour[2] - colour[0] for colour in rim) < 0
+
+
+def test_the_lent_cheek_covers_what_softening_has_spread() -> None:
+    mask, colours = np.zeros((9, 12), np.float32), np.zeros((9, 12, 3), np.float32)
+    mask[:, :5], colours[:, :5] = 1.0, 120.0
+    grown, lent = _with_rim(mask, colours)
+    np.testing.assert_allclose(grown[4, 4:9], [1.0, 1.0, 1.0 / 3.0, 0.0, 0.0], atol=1e-3)
+    np.testing.assert_allclose(lent[4, 4:7], 120.0, atol=0.1)
 
 
 def test_the_photo_itself_is_left_alone(from_the_side: SourceLayers) -> None:
