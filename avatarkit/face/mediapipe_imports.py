@@ -7,7 +7,11 @@ of the process.
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from avatarkit.errors import DependencyError
@@ -15,6 +19,7 @@ from avatarkit.errors import DependencyError
 __all__ = ["Tasks", "import_tasks", "imported"]
 
 _ONE_AT_A_TIME = threading.Lock()
+_SOUND, _PLOTS = "sounddevice", "matplotlib.pyplot"
 
 
 class Tasks(NamedTuple):
@@ -27,7 +32,7 @@ class Tasks(NamedTuple):
 
 def imported(module: str) -> Any:
     """A module of MediaPipe by its whole name; ImportError or OSError, where native libraries are missing."""
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, _light():
         return importlib.import_module(module)
 
 
@@ -39,3 +44,31 @@ def import_tasks() -> Tasks:
     except (ImportError, OSError) as error:
         # OSError: native libraries that mediapipe loads itself are missing.
         raise DependencyError(f"mediapipe's Tasks cannot be imported ({error}): install mediapipe") from error
+
+
+@contextmanager
+def _light() -> Iterator[None]:
+    """Spare MediaPipe's import what takes most of its time.
+
+    It is for plots of landmarks, which come when somebody draws one, and for microphones, whose library it looks for
+    with compilers, and which it can do without.
+    """
+    given: dict[str, Any] = {}
+    if "mediapipe" not in sys.modules:
+        given = {name: stand_in for name, stand_in in ((_SOUND, None), (_PLOTS, _Plots(_PLOTS)))
+                 if name not in sys.modules}  # fmt: skip
+    sys.modules.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            del sys.modules[name]
+
+
+class _Plots(ModuleType):
+    """Stands in for pyplot, and loads it when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by the import itself
+            raise AttributeError(name)
+        return getattr(importlib.import_module(_PLOTS), name)
