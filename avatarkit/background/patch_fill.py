@@ -20,6 +20,7 @@ Index = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 _RADIUS = 3  # patches are 7 x 7 pixels of their level
+_VALUES, _LINE = 147, slice(63, 84)  # of three colours each; the patch's middle line of pixels
 _COARSEST_PX, _FINEST_PX = 32, 224
 _ROUNDS = (12, 3)  # on the coarsest level and on the others
 _SEARCHES = 4  # random tries in each round, each half as far as the last
@@ -141,7 +142,8 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
     """Improve the likest patches by those of the neighbours and by random ones; returns their mean square distance."""
     height, width = level.hole.shape
     patches = _patches(level.image)
-    wanted = patches[level.targets]
+    line = np.ascontiguousarray(patches[:, _LINE])
+    wanted, own_line = patches[level.targets], line[level.targets]
     place = np.full(height * width, -1, np.int32)
     place[level.targets] = np.arange(len(level.targets), dtype=np.int32)
     y, x = np.divmod(level.targets, width)
@@ -152,9 +154,14 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
         inside = (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
         rows, candidate = rows[inside], (from_y * width + from_x)[inside]
         # Neighbours mostly go the same way: what is the likest one already needs no second look.
-        other = level.allowed.ravel()[candidate] & (candidate != level.nearest[rows])
-        rows, candidate = rows[other], candidate[other]
-        result = _distance(wanted[rows], patches, candidate) + _astray(aim[rows], guide[candidate])
+        other = np.flatnonzero(np.take(level.allowed, candidate) & (candidate != np.take(level.nearest, rows)))
+        rows, candidate = np.take(rows, other), np.take(candidate, other)
+        # Most are not as like, which a part of each distance tells: sums of so few squares are exact.
+        result = astray = _astray(np.take(aim, rows, axis=0), np.take(guide, candidate, axis=0))
+        for some, own in ((line, own_line), (patches, wanted)):
+            hope = np.flatnonzero(result < np.take(best, rows))
+            rows, candidate, astray = np.take(rows, hope), np.take(candidate, hope), np.take(astray, hope)
+            result = _distance(np.take(own, rows, axis=0), some, candidate) + astray
         better = result < best[rows]
         best[rows[better]] = result[better]
         level.nearest[rows[better]] = candidate[better]
@@ -176,8 +183,8 @@ def _match(level: _Level, rng: np.random.Generator) -> Array:
 
 
 def _distance(wanted: NDArray[np.int16], patches: NDArray[np.int16], candidate: Index) -> Array:
-    difference = (patches[candidate] - wanted).astype(np.float32)
-    return np.asarray(np.einsum("nk,nk->n", difference, difference) / wanted.shape[1], np.float32)
+    difference = (np.take(patches, candidate, axis=0) - wanted).astype(np.float32)
+    return np.asarray(np.einsum("nk,nk->n", difference, difference) / _VALUES, np.float32)
 
 
 def _astray(aim: Array, guide: Array) -> Array:
@@ -230,11 +237,12 @@ def _copied(image_rgb: NDArray[np.uint8], hole: Mask, level: _Level) -> NDArray[
             cell_x, cell_y = left + step_x, top + step_y
             near = 1 - np.abs(u - cell_x), 1 - np.abs(v - cell_y)
             cell_x, cell_y = np.clip(cell_x, 0, small_width - 1), np.clip(cell_y, 0, small_height - 1)
-            way = offsets[cell_y, cell_x]
-            from_x = np.clip(np.rint(x + way[:, 0]).astype(int), 0, width - 1)
-            from_y = np.clip(np.rint(y + way[:, 1]).astype(int), 0, height - 1)
-            weight = (near[0] * near[1]).astype(np.float32) * ~hole[from_y, from_x]
-            total += weight[:, None] * image_rgb[from_y, from_x]
+            way = np.take(offsets.reshape(-1, 2), cell_y * small_width + cell_x, axis=0)
+            from_x = np.clip(np.rint(x + way[:, 0]), 0, width - 1).astype(int)
+            from_y = np.clip(np.rint(y + way[:, 1]), 0, height - 1).astype(int)
+            source = from_y * width + from_x
+            weight = (near[0] * near[1]).astype(np.float32) * ~np.take(hole, source)
+            total += weight[:, None] * np.take(image_rgb.reshape(-1, 3), source, axis=0)
             mass += weight
     known = mass > 1e-3
     out = image_rgb.copy()
