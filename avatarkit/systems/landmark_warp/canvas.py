@@ -76,10 +76,11 @@ class Canvas:
     def seen(self, nodes: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which cells (h - 1, w - 1) between nodes (h, w, 2), in pixels of the drawn part, may show the subject."""
         places = nodes + np.array([self.left, self.top], np.float32)
-        corners = np.stack([places[:-1, :-1], places[:-1, 1:], places[1:, :-1], places[1:, 1:]])
         end = np.array(self.pixels.shape[1::-1]) - 1
-        low = np.clip(np.floor(corners.min(0)).astype(int), 0, end) // _BLOCK
-        high = np.clip(np.ceil(corners.max(0)).astype(int), 0, end) // _BLOCK + 1
+        # Of the corners of each cell, first of the two above one another, then of both sides.
+        least, most = (of(places[:-1], places[1:]) for of in (np.minimum, np.maximum))
+        low = np.clip(np.floor(np.minimum(least[:, :-1], least[:, 1:])).astype(int), 0, end) // _BLOCK
+        high = np.clip(np.ceil(np.maximum(most[:, :-1], most[:, 1:])).astype(int), 0, end) // _BLOCK + 1
         (x0, y0), (x1, y1) = np.moveaxis(low, 2, 0), np.moveaxis(high, 2, 0)
         sums = self._sums
         return np.asarray(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0, np.bool_)

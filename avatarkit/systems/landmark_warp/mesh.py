@@ -102,8 +102,9 @@ class FaceMesh:
         flat = window.reshape(-1)
         source = self.corners[..., 0] + corner[0] + 1j * (self.corners[..., 1] + corner[1])
         shown = cover.values(source)
-        rim = np.flatnonzero(cover.spans.spread(~self.alone[cover.spans.triangles]))
-        weight = cover.values(self._weights.astype(np.float64), ~self.alone).clip(0.0, 1.0)
+        blended = ~np.take(self.alone, cover.spans.triangles)
+        rim = cover.spans.numbers(blended)
+        weight = cover.values(self._weights.astype(np.float64), blended).clip(0.0, 1.0)
         under = np.take(flat, np.take(cover.places, rim))
         shown[rim] = under + weight * (np.take(shown, rim) - under)
         flat[cover.places] = shown
@@ -156,8 +157,8 @@ class Cover:
         return result
 
     def values(self, values: NDArray[Any], these: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-        """Values (P,) at `places` from values (T, 3) at the corners, real or complex; of these triangles (T,) alone."""
-        spans = self.spans if these is None else self.spans.some(these[self.spans.triangles])
+        """Values (P,) at `places` from values (T, 3) at the corners, real or complex; in these spans (S,) alone."""
+        spans = self.spans if these is None else self.spans.some(these)
         # A span begins in double precision: slivers have planes so steep that rounding would carry samples out of them.
         first, rise = spans.at(planes_over(self.corners, values))
         kind = np.complex64 if np.iscomplexobj(values) else np.float32
