@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["edge_share", "effective_share", "spectral_share"]
+__all__ = ["edge_blur_px", "edge_share", "effective_share", "spectral_share"]
 
 Array = NDArray[np.float32]
 
@@ -49,16 +49,24 @@ def effective_share(region_rgb: NDArray[np.uint8]) -> float:
 
 def edge_share(grey: Array) -> float:
     """The share by the blur of the sharpest edges; `grey` is float32 (n, n), 0 to 255."""
+    return min(1.0, float((_CRISP_PX / max(edge_blur_px(grey), 1e-3)) ** _FALL))
+
+
+def edge_blur_px(grey: Array) -> float:
+    """The blur of the sharpest edges, a standard deviation in pixels: 0.6 where they are crisp, or there are none.
+
+    Args:
+        grey: float32 (h, w), 0 to 255.
+    """
     fine, coarse = (_gradient(grey, sigma) for sigma in (_FINE_PX, _COARSE_PX))
     size = np.hypot(coarse[0], coarse[1])
     strong = (size >= np.quantile(size, 1.0 - _STRONG)) & (size > 1e-3)
     if not strong.any():
-        return 1.0
+        return _CRISP_PX
     # Along the coarse gradient: what noise adds across it does not count.
     along = (fine[0] * coarse[0] + fine[1] * coarse[1])[strong] / size[strong]
     ratio = max(float(np.quantile(along / size[strong], _SHARPEST)) ** 2, 1.0001)
-    blur = float(np.sqrt(max(0.0, (_COARSE_PX**2 - ratio * _FINE_PX**2) / (ratio - 1.0))))
-    return min(1.0, float((_CRISP_PX / max(blur, 1e-3)) ** _FALL))
+    return float(np.sqrt(max(0.0, (_COARSE_PX**2 - ratio * _FINE_PX**2) / (ratio - 1.0))))
 
 
 def _gradient(grey: Array, sigma: float) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
-from avatarkit.systems.landmark_warp.skin import skin_colour, skin_detail
+from avatarkit.systems.landmark_warp.skin import blur_around_mouth, skin_colour, skin_detail
 from avatarkit.systems.landmark_warp.spectacles import frame_before, worn
 
 Array = NDArray[np.float64]
@@ -27,7 +27,7 @@ Pixels = NDArray[np.float32]
 # In eye widths. Lashes and make-up reach this far beyond the opening; no skin is taken from there.
 LASHES_ABOVE, LASHES_BELOW = 0.18, 0.08
 LINE_THICKNESS, LINE_STRENGTH = 0.026, 0.9
-LASH_LENGTH, LASHES, LASH_STRENGTH = 0.12, 60, 0.5
+LASH_LENGTH, LASHES, LASH_STRENGTH = 0.14, 36, 0.9
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
 LASHES_OUTWARDS = 1.0
 """By how much more than their mean length lashes are longer, an eye width away from its middle outwards."""
@@ -73,7 +73,8 @@ class LidLayer:
         scale = head_frame(landmarks).scale
         spectacles = worn(picture, landmarks)
         self._lids = [_lid(picture, landmarks, eye, scale, spectacles) for eye in range(2)]
-        self._comb = _comb()
+        widest = max(lid.skin.drop for lid in self._lids)
+        self._comb = _blurred(_comb(), blur_around_mouth(picture, landmarks) / max(widest, 1e-6))
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw what the lids hide into a frame (H, W, 3), in place; open eyes are left alone."""
@@ -221,10 +222,20 @@ def _comb(rows: int = 48, columns: int = 768) -> Pixels:
     t = (np.arange(rows)[:, None] + 0.5) / rows
     a = np.linspace(-0.6, 0.6, columns)[None]
     result = np.zeros((rows, columns), np.float32)
-    for root in np.linspace(-0.5, 0.5, LASHES) + rng.uniform(-0.006, 0.006, LASHES):
+    for root in np.linspace(-0.5, 0.5, LASHES) + rng.uniform(-0.012, 0.012, LASHES):
         length, lean = rng.uniform(0.5, 1.0), 0.14 * root / 0.5 + rng.uniform(-0.015, 0.015)
         along = np.clip(t / length, 0.0, 1.0)
-        width = 0.0065 * (1.0 - along) + 0.001
+        width = 0.01 * (1.0 - along) + 0.001
         stroke = np.exp(-(((a - root - lean * t**1.3) / width) ** 2)) * np.clip((1.0 - along) * 4.0, 0.0, 1.0)
         result = np.maximum(result, stroke.astype(np.float32))
-    return np.pad(result[:-1], ((0, 1), (0, 0)))
+    return result
+
+
+def _blurred(comb: Pixels, blur: float) -> Pixels:
+    """A comb as a picture shows it that is blurred with a standard deviation in eye widths."""
+    import cv2
+
+    rows, columns = comb.shape
+    along, down = max(columns / 1.2 * blur, 0.1), max(rows / LASH_LENGTH * blur, 0.1)
+    soft = cv2.GaussianBlur(comb, (0, 0), sigmaX=along, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(np.pad(soft[:-1], ((0, 1), (0, 0))), np.float32)

@@ -13,6 +13,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
+from avatarkit.systems.landmark_warp.skin import blur_around_mouth
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
@@ -60,7 +61,8 @@ class MouthLayer:
                     teeth = np.maximum(teeth, np.float32(STRIP_SHADED) * self._colours.teeth)
                 self._colours = self._colours.with_teeth(teeth)
                 self._edge = max(self._edge, self._own.edge)
-        self._upper, self._lower = upper_row(self._colours), lower_row(self._colours)
+        blur = blur_around_mouth(picture, landmarks)
+        self._upper, self._lower = upper_row(self._colours, blur), lower_row(self._colours, blur)
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw what is seen between the lips into a frame (H, W, 3), in place."""

@@ -1,10 +1,12 @@
-"""A person's skin for where the picture shows none: its fine texture, and its usual colour."""
+"""What is drawn beside a person's own skin must look like it: its fine texture, its usual colour, how sharp it is."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.geometry.sampling import sample
-from avatarkit.head.coordinates import eye_axes
+from avatarkit.head.coordinates import eye_axes, head_frame
+from avatarkit.quality.effective_resolution import edge_blur_px
+from avatarkit.systems.landmark_warp.openings import Region
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -15,6 +17,11 @@ BLUR = 0.05
 """Detail is finer than this, in eye widths."""
 STRONGEST = 14.0
 """Detail beyond these levels is a mole, a wrinkle or a strand, and is cut to them."""
+
+MOUTH, BLUR_REACH = (1, 13, 17), 0.3
+"""How sharp a picture is, is seen at nostrils and lips: around these landmarks, so far in head units."""
+MOST_BLUR = 0.012
+"""In head units: teeth that are blurred more are no teeth."""
 
 
 def skin_colour(picture: NDArray[np.uint8], landmarks: Array) -> Pixels:
@@ -59,3 +66,15 @@ def skin_detail(picture: NDArray[np.uint8], landmarks: Array, eye: int, shape: t
     tile = np.concatenate([best, best[::-1]]) if down > 1 else best
     tile = np.concatenate([tile, tile[:, ::-1]], axis=1) if right > 1 else tile
     return np.tile(tile, (down, right))[:rows, :columns].astype(np.float32)
+
+
+def blur_around_mouth(picture: NDArray[np.uint8], landmarks: Array) -> float:
+    """How blurred a picture is around the mouth, a standard deviation in head units: what is drawn there is so, too."""
+    import cv2
+
+    scale = head_frame(landmarks).scale
+    region = Region.around(landmarks[list(MOUTH), :2], BLUR_REACH * scale, picture.shape[1], picture.shape[0])
+    if region is None:
+        return 0.0
+    part = cv2.cvtColor(np.ascontiguousarray(region.of(picture)), cv2.COLOR_RGB2GRAY)
+    return min(edge_blur_px(np.asarray(part, np.float32)) / scale, MOST_BLUR)

@@ -52,6 +52,17 @@ class Row:
         result = sample(self.picture, grid)
         return result[..., :3], result[..., 3] / np.float32(255.0)
 
+    def blurred(self, blur: float) -> "Row":
+        """The same, blurred with a standard deviation in head units; what is beside the teeth lends no colour."""
+        import cv2
+
+        if blur * PER_UNIT < 0.3:
+            return self
+        cover = self.picture[..., 3:]
+        soft = cv2.GaussianBlur(np.dstack([self.picture[..., :3] * cover, cover]), (0, 0), blur * PER_UNIT)
+        colours = soft[..., :3] / np.maximum(soft[..., 3:], 1e-3)
+        return Row(np.dstack([np.where(soft[..., 3:] > 0.5, colours, self.picture[..., :3]), soft[..., 3]]))
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -110,14 +121,14 @@ def _eye_white(picture: NDArray[np.uint8], landmarks: Array) -> float:
     return float(np.mean(result)) if result else 0.0
 
 
-def upper_row(colours: Palette) -> Row:
-    """The upper teeth, their edge down."""
-    return _row(UPPER_TEETH, UPPER_ARCH, colours)
+def upper_row(colours: Palette, blur: float = 0.0) -> Row:
+    """The upper teeth, their edge down, blurred as the picture is (a standard deviation in head units)."""
+    return _row(UPPER_TEETH, UPPER_ARCH, colours).blurred(blur)
 
 
-def lower_row(colours: Palette) -> Row:
+def lower_row(colours: Palette, blur: float = 0.0) -> Row:
     """The lower teeth, their edge up: `beyond` counts upwards."""
-    return _row(LOWER_TEETH, LOWER_ARCH, colours)
+    return _row(LOWER_TEETH, LOWER_ARCH, colours).blurred(blur)
 
 
 def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Palette) -> Row:
