@@ -219,12 +219,17 @@ def _with_rim(mask: Map, colours: Map) -> tuple[Map, Map]:
     """
     import cv2
 
-    near = np.ones((3, 3), np.uint8)
-    grown = np.asarray(cv2.dilate(mask, near), np.float32)
-    around = cv2.blur(colours * mask[..., None], (5, 5)) / np.maximum(cv2.blur(mask, (5, 5)), 1e-6)[..., None]
-    outside = mask == 0.0
-    soft = np.where(grown > 0.0, grown, cv2.blur(grown, (3, 3)))
-    return np.where(outside, soft, mask).astype(np.float32), np.where(outside[..., None], around, colours)
+    grown = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.float32)
+    soft = np.asarray(cv2.blur(grown, (3, 3)), np.float32)
+    share = np.asarray(cv2.blur(mask, (5, 5)), np.float32)
+    total = np.asarray(cv2.blur(colours * mask[..., None], (5, 5)), np.float32)
+    # A narrow rim is all that changes of a large window.
+    rim = np.flatnonzero((mask == 0.0) & (soft > 0.0))
+    full, shares = np.take(grown, rim), np.maximum(np.take(share, rim), 1e-6)
+    mask, colours = mask.copy(), colours.copy()
+    mask.reshape(-1)[rim] = np.where(full > 0.0, full, np.take(soft, rim))
+    colours.reshape(-1, 3)[rim] = np.take(total.reshape(-1, 3), rim, axis=0) / shares[:, None]
+    return mask, colours
 
 
 def _texture(

@@ -201,18 +201,18 @@ class Cover:
         self, these: NDArray[np.bool_] | None = None, within: NDArray[np.bool_] | None = None
     ) -> FacePixels:
         """The pixels of all triangles, or of these (T,); of the window those alone that are within a mask (h, w)."""
-        shown = self.numbers > 0 if these is None else np.concatenate([[False], these])[self.numbers]
+        shown = self.numbers > 0 if these is None else np.take(np.concatenate([[False], these]), self.numbers)
         if within is not None:
             shown &= within
         places = np.flatnonzero(shown)
-        triangles = self.numbers.reshape(-1)[places] - 1
+        triangles = np.take(self.numbers, places) - 1
         y, x = np.divmod(places, self.numbers.shape[1])
         weights = []
         for corner in (1, 2):
             item = np.zeros((len(self.corners), 3))
             item[:, corner] = 1.0
-            plane = planes_over(self.corners, item)
-            weights.append(np.clip(plane[0][triangles] * x + plane[1][triangles] * y + plane[2][triangles], 0.0, 1.0))
+            across, down, begin = (np.take(plane, triangles) for plane in planes_over(self.corners, item))
+            weights.append(np.clip(across * x + down * y + begin, 0.0, 1.0))
         over = np.maximum(weights[0] + weights[1], 1.0)
         second, third = (np.asarray(weight / over, np.float32) for weight in weights)
         if not len(places):
