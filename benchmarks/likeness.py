@@ -17,7 +17,7 @@ from avatarkit.data.pairs import PairDataset
 from avatarkit.losses.regions import identity_loss
 from avatarkit.systems.metaportrait.load import load_portrait
 from avatarkit.systems.metaportrait.portrait import FusedNorm, Portrait
-from avatarkit.systems.metaportrait.stages.frames import compared, drive, prepared, recognised
+from avatarkit.systems.metaportrait.stages.frames import compared, prepared, recognised
 from avatarkit.training.feed import collate
 from avatarkit.training.stage import Stage
 
@@ -27,10 +27,14 @@ DRIVERS = 8
 """Of each clip, to which all identity vectors are given in turn."""
 SHUT = 50.0
 """Of a mask's bias: its sigmoid is 1 and lets no gradient through."""
+_FIGURES = ("id_loss", "true_id_loss", "face_l1", "strangers_id_loss", "zeros_id_loss")
 
 
 def identity(options: argparse.Namespace) -> Found:
-    """What the identity vector gives: identity losses of drawn frames, beside those of the true ones."""
+    """What the identity vector gives: identity losses of drawn frames, beside those of the true ones.
+
+    Two portraits differ by chance as well, so the one with vectors is also given strangers' and zeros.
+    """
     dataset, unseen = videos(options, "train"), videos(options, "val")
     later = ClipPairs(dataset, _clips(dataset), options.seed, part=HELD)
     shown = {
@@ -41,26 +45,34 @@ def identity(options: argparse.Namespace) -> Found:
     for name, sets in (("with", []), ("without", ["identity=false"])):
         portrait = _portrait(options, dataset, name, sets)
         for people, pairs in shown.items():
-            seen = np.array([_likeness(portrait, pair, name == "with") for pair in pairs])
+            strangers = _strangers(unseen if people == "unseen people" else dataset, pairs)
+            seen = np.array(
+                [_likeness(portrait, *both, name == "with") for both in zip(pairs, strangers, strict=True)]
+            )
             losses[name, people], means = seen[:, 0], seen.mean(axis=0)
-            figures = dict(zip(("id_loss", "true_id_loss", "face_l1"), means, strict=True))
+            figures = dict(zip(_FIGURES if name == "with" else _FIGURES[:3], means, strict=False))
             rows.append({"run": f"{name} z_id", "shown": people, **figures})
+            losses.setdefault(("stranger's", people), seen[:, 3])
     verdicts = []
     for people in shown:
         given, without = losses["with", people], losses["without", people]
-        rows.append({"run": "both", "shown": people, "lower_with": float((given < without).mean())})
+        lower = {"lower_with": given < without, "lower_than_strangers": given < losses["stranger's", people]}
+        rows.append({"run": "both", "shown": people, **{told: float(one.mean()) for told, one in lower.items()}})
         told = f"ID loss without z_id over that with it, {people}"
         verdicts.append(Verdict(Bar(told, ">=", 1), float(without.mean() / given.mean())))
     return rows, verdicts
 
 
 def swapped(options: argparse.Namespace) -> Found:
-    """Another person's identity vector, where norms take it up, and where it enters by the first layer alone."""
+    """Another person's identity vector, where norms take it up, and where it enters by the first layer alone.
+
+    The portraits learn from all clips, or with --few from the few that are shown.
+    """
     dataset = videos(options, "train")
     clips = pick_clips(dataset, options.clips or "4")
     shown, rows = ClipPairs(dataset, clips, options.seed), list[Row]()
     for name, masks, change in (("with", "free", None), ("shut", "at 1", _shut)):
-        portrait = _portrait(options, dataset, name, change=change)
+        portrait = _portrait(options, dataset, name, change=change, few=clips if options.few else ())
         for clip, other in permutations(range(len(clips)), 2):
             given = {"masks": masks, "source": clips[clip], "z_id of": clips[other]}
             rows.append({**given, "towards": _moved(portrait, shown, clip, other)})
@@ -79,10 +91,12 @@ def _portrait(
     name: str,
     sets: Sequence[str] = (),
     change: Callable[[Stage], None] | None = None,
+    few: Sequence[str] = (),
 ) -> Portrait:
-    """Trained on the first parts of all clips, over a flow that learned from them too."""
-    samples, run = ClipPairs(dataset, _clips(dataset), options.seed, part=LEARNED), f"identity-{name}"
-    _, made = train_chain(options, dataset, samples, run, sets, flow="identity-flow", change=change)
+    """Trained on the first parts of all clips, or few, over a flow that learned from them too."""
+    samples = ClipPairs(dataset, few or _clips(dataset), options.seed, part=LEARNED)
+    run = "few" if few else "identity"
+    _, made = train_chain(options, dataset, samples, f"{run}-{name}", sets, flow=f"{run}-flow", change=change)
     return load_portrait(made)
 
 
@@ -115,11 +129,28 @@ def _moved(portrait: Portrait, samples: ClipPairs, clip: int, other: int) -> flo
     return cosines[1] - cosines[0]
 
 
+def _strangers(dataset: PairDataset, pairs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """For each pair the next one of another person."""
+    people = [dataset.clips[int(pair["clip"])].identity for pair in pairs]
+    after = [[(number + step) % len(pairs) for step in range(1, len(pairs) + 1)] for number in range(len(pairs))]
+    return [
+        pairs[next((other for other in others if people[other] != people[number]), number)]
+        for number, others in enumerate(after)
+    ]
+
+
 @torch.no_grad()
-def _likeness(portrait: Portrait, sample: Mapping[str, Any], given: bool) -> tuple[float, float, float]:
-    """A pair's identity loss, that of the true frame, and L1 in the face."""
+def _likeness(
+    portrait: Portrait, sample: Mapping[str, Any], stranger: Mapping[str, Any], given: bool
+) -> tuple[float, ...]:
+    """A pair's identity loss, that of the true frame, and L1 in the face; losses with a stranger's vector and zeros."""
     source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
-    drawn = drive(portrait, source, driver, given)[0].image
-    wanted = portrait.identity(source["image"], source["landmarks"])
-    losses = [float(identity_loss(recognised(portrait, image, driver), wanted)) for image in (drawn, driver["image"])]
-    return losses[0], losses[1], float(compared(drawn, driver)["face_l1"])
+    other = prepared(collate([{**stranger, "position": 0}])["source"])
+    wanted, far = (portrait.identity(one["image"], one["landmarks"]) for one in (source, other))
+    vectors = (wanted if given else 0 * wanted, far, 0 * wanted)
+    codes = [portrait.encode_source(source["image"], source["lines"], source["landmarks"], z_id) for z_id in vectors]
+    drawn = [portrait.drive(code, driver["lines"], driver["landmarks"]).image for code in codes]
+    own, theirs, nobodys, true = (
+        float(identity_loss(recognised(portrait, image, driver), wanted)) for image in (*drawn, driver["image"])
+    )
+    return own, true, float(compared(drawn[0], driver)["face_l1"]), theirs, nobodys

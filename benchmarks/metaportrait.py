@@ -11,7 +11,8 @@
 | meta | unseen people adapted from meta-learning, from what it began with, and from that trained as long plainly |
 | temporal | after heart: noise of each frame, enhanced with windows in time, and as long without |
 
-Each prints Markdown tables and writes WORK/<name>.json; the same command again goes on with runs that stand in WORK.
+`swapped` learns from all clips, or with --few from the four. Each prints Markdown tables and writes WORK/<name>.json;
+the same command again goes on with runs that stand in WORK.
 The data are two sizes of tiny-64's frames (128 px), with a validation split of other people. The exit code is 1 with
 --check when a bar is missed.
 """
@@ -283,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--identity", type=Path, help="a run of train metaportrait/identity; default: face-embedding")
     parser.add_argument("--inner-steps", type=int, default=24, help="K of meta-learning")
     parser.add_argument("--longer", action="store_true", help="meta: beside it as many pictures of plain training")
+    parser.add_argument("--few", action="store_true", help="swapped: learn from its clips alone")
     parser.add_argument("--pairs", type=int, default=64, help="that lines and identity measure")
     parser.add_argument("--noise", type=float, default=0.2, help="of each frame, for temporal")
     parser.add_argument("--threads", type=int, default=2)

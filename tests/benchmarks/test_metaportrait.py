@@ -37,7 +37,7 @@ def test_proofs_run(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(metaportrait, "ADAPTED_AT", (0, 1))
     monkeypatch.setattr(metaportrait, "HELD", 1)
     folders = ["--data", made / "data", "--work", made / "work", "--identity", made / "identity"]
-    short = ["--steps", "1", "--longer", "--inner-steps", "1", "--pairs", "1", "--threads", "1"]
+    short = ["--steps", "1", "--longer", "--few", "--inner-steps", "1", "--pairs", "1", "--threads", "1"]
     sets = ["--set", "batch=1", "--set", "pictures_every=0"]
     for proof, count in VERDICTS.items():
         assert metaportrait.main([proof, *map(str, folders), *short, *sets]) == 0
