@@ -24,6 +24,7 @@ _LARGEST_PX = 1536
 _PLAIN, _UNEVEN = 3.0, 8.0  # up to here a background is plain, from there on it has structure
 _MOST_GRAIN = 4.0
 _JOIN, _MOST_MISS = 0.04, 24.0  # how far, and up to what difference, patches are fitted to the rim
+_LOUD, _QUIET, _QUIETER = 400.0, 8.0, 0.02  # levels of detail at the rim and far from it, and how soon they fall
 _DEEP, _DEEPEST = 0.1, 0.22  # so far from the rim patches are guesses: they give way to the membrane
 
 
@@ -95,7 +96,7 @@ def _fill(image_rgb: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.u
     structure *= np.clip((_DEEPEST - depth) / (_DEEPEST - _DEEP), 0, 1)[..., None]
     if structure[hole].any():
         patched = _joined(fill_patches(image_rgb, hole, base).astype(np.float32), base, hole, depth)
-        filled += structure * (patched - base)
+        filled += structure * _calmer(patched - base, hole, depth)
     return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
 
 
@@ -119,6 +120,17 @@ def _joined(patched: Array, base: Array, hole: NDArray[np.bool_], depth: Array) 
     small = np.exp(-np.sum(miss**2, axis=2) / np.float32(2 * _MOST_MISS**2))
     weight = np.exp(-depth / np.float32(_JOIN)) * small
     return np.asarray(patched + weight[..., None] * miss, np.float32)
+
+
+def _calmer(detail: Array, hole: NDArray[np.bool_], depth: Array) -> Array:
+    """The detail of patches, less loud the farther from the rim: lines that do not meet, and copies of what stands out.
+
+    Fine textures are quiet, and stay.
+    """
+    inside = hole.astype(np.float32)
+    square = masked_blur(detail**2, inside, max(1.0, _SMOOTH * max(hole.shape) / 2.0)).mean(2)
+    most = _QUIET + (_LOUD - _QUIET) * np.exp(-depth / np.float32(_QUIETER))
+    return np.asarray(detail * np.minimum(most / np.sqrt(np.maximum(square, 1.0)), 1.0)[..., None], np.float32)
 
 
 def _smooth_base(image: Array, hole: NDArray[np.bool_]) -> Array:

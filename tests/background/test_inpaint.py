@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from avatarkit.background.inpaint import Inpainter, OpenCVInpainter
+from avatarkit.background.inpaint import Inpainter, OpenCVInpainter, _calmer
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.errors import InputError, UsageError
 
@@ -115,3 +116,26 @@ def test_membrane_of_a_plane_inside_a_frame_is_the_plane() -> None:
     known = np.ones((65, 65), np.float32)
     known[8:-8, 8:-8] = 0
     np.testing.assert_allclose(fill_smooth(plane * known[..., None], known), plane, atol=2.0)
+
+
+def loudness(picture: NDArray[np.uint8], hole: NDArray[np.bool_], low: float, high: float) -> float:
+    """Standard deviation of the filling so far from the rim, in shares of the picture's side."""
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5) / max(hole.shape)
+    return float(picture[(depth > low) & (depth < high)].astype(np.float32).std(0).mean())
+
+
+def test_lines_that_cannot_meet_fade_into_the_hole(opencv: OpenCVInpainter) -> None:
+    tiles = np.full((256, 256, 3), 200, np.uint8)
+    tiles[::16] = tiles[1::16] = tiles[:, ::16] = tiles[:, 1::16] = 60
+    hole = portrait_hole(256)
+    filled = opencv.inpaint(tiles, hole)
+    assert loudness(filled, hole, 0.0, 0.01) > 35.0  # as in the picture: nothing is cut off at the rim
+    assert loudness(filled, hole, 0.07, 0.1) < 18.0
+
+
+def test_quiet_texture_goes_on() -> None:
+    detail = np.random.default_rng(1).normal(0.0, 5.0, (64, 64, 3)).astype(np.float32)
+    hole = np.ones((64, 64), bool)
+    calm = _calmer(detail, hole, np.full((64, 64), 0.1, np.float32))
+    np.testing.assert_allclose(calm, detail)
+    assert _calmer(8.0 * detail, hole, np.full((64, 64), 0.1, np.float32)).std() < 13.0
