@@ -43,6 +43,8 @@ CORNERS = ((0.28, 0.2), (0.1, 0.12))
 the open eye are a dark lump there, and its rims end in a hook."""
 CORNERS_FROM = 0.6
 """It does so below this openness."""
+CORNERS_LIGHT = (0.5, 0.75)
+"""And where what lies around them is lighter than the first share of it, wholly from the second on."""
 OWN_LID = 0.24
 """Below the crease the source's own skin runs into the drawn one over this many eye widths."""
 LID_TONE = np.array([1.0, 0.975, 0.97], np.float32)
@@ -58,12 +60,13 @@ It is lightened by no more than this for it."""
 class Lid:
     """One eye's closed lid: the skin over it, the colour (3,) of its lashes, and a spectacle frame before it.
 
-    frame: coverage in one channel, 0 to 1; None without spectacles.
+    frame: coverage in one channel, 0 to 1; None without spectacles. corners: how far the skin covers those of the eye.
     """
 
     skin: EyePatch
     lashes: Pixels
     frame: EyePatch | None
+    corners: float
 
 
 class LidLayer:
@@ -107,7 +110,8 @@ class LidLayer:
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
-        mask = np.maximum(mask, float(rise(np.array(1.0 - openness / CORNERS_FROM))) * _at_corners(a, b, eye))
+        covered = lid.corners * float(rise(np.array(1.0 - openness / CORNERS_FROM)))
+        mask = np.maximum(mask, covered * rise(_at_corners(a, b, eye), 0.0, 0.8))
         free = np.full(a.shape, share, np.float32)
         if lid.frame is not None:
             free *= 1.0 - lid.frame.at(local)
@@ -148,12 +152,12 @@ def _without_lashes(part: NDArray[np.uint8], share: Pixels, width: int) -> None:
 
 
 def _at_corners(a: NDArray[Any], b: NDArray[Any], eye: int) -> Pixels:
-    """How far places in eye coordinates (h, w) belong to the corners of an eye, 0 to 1."""
+    """How far places in eye coordinates (h, w) belong to the corners of an eye, 1 in the middle, negative outside."""
     outer = a < 0.0 if eye == 0 else a > 0.0
     long, high = (np.where(outer, *sizes).astype(np.float32) for sizes in zip(*CORNERS, strict=True))
     # The outer one lies a little above the corner itself: lashes grow upwards.
     centre = np.where(outer, np.float32(-0.05), np.float32(0.0))
-    return rise(1.0 - ((np.abs(a) - 0.47) / long) ** 2 - ((b - centre) / high) ** 2, 0.0, 0.8)
+    return np.asarray(1.0 - ((np.abs(a) - 0.47) / long) ** 2 - ((b - centre) / high) ** 2, np.float32)
 
 
 def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Array]:
@@ -180,7 +184,8 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     )
     taper = np.clip((0.62 - np.abs(a)) / 0.2, 0.0, 1.0)
     hidden = (b > top - LASHES_ABOVE * taper) & (b < bottom + LASHES_BELOW * taper) & (taper > 0)
-    hidden |= _at_corners(patch.local[..., 0], b, eye) > 0.0
+    corners = _at_corners(patch.local[..., 0], b, eye)
+    hidden |= corners > 0.0
     light = patch.pixels.mean(2)
     usual = float(np.median(light[~hidden]))
     frame = frame_before(patch, top, bottom) if spectacles else None
@@ -210,7 +215,10 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     # Pale lashes still cast a shadow on the cheek.
     lashes = np.minimum(dark, 0.6 * skin_colour(picture, landmarks))
     before = None if frame is None else patch.with_pixels(frame)
-    return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), before)
+    # In deep shadow, and beside paint, open skin would be a light spot.
+    around = float(np.median(light[(corners < 0.0) & (corners > -1.0)])) / max(float(skin[corners > 0.3].mean()), 1.0)
+    covered = float(rise(np.array(around), *CORNERS_LIGHT))
+    return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), before, covered)
 
 
 def _comb(rows: int = 48, columns: int = 768) -> Pixels:

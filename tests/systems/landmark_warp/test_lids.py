@@ -66,3 +66,17 @@ def test_a_shut_lid_covers_dark_lashes_beside_the_outer_corner(source: SourceLay
     for x, y in places:
         assert opened[y, x] < 0.4 * cheek
         assert closed[y, x] > 0.6 * cheek
+
+
+def test_no_light_spot_beside_an_eye_in_deep_shadow(source: SourceLayers) -> None:
+    picture, places = source.foreground.copy(), []
+    for eye in range(2):
+        axes = EyeFrame.of(source.landmarks, eye)
+        out = -1.0 if eye == 0 else 1.0
+        middle = axes.middle + axes.width * 0.6 * out * axes.along
+        cv2.circle(picture, middle.round().astype(int).tolist(), round(0.45 * axes.width), (30, 25, 22), -1)
+        places.append(middle.round().astype(int))
+    engine = WarpEngine()
+    engine.prepare(replace(source, foreground=picture, picture=picture))
+    closed = engine.draw(shut(source, 0.0))[0].mean(2)
+    assert all(closed[y, x] < 40.0 for x, y in places)
