@@ -39,16 +39,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Refined:
-    """By part: what the warp drew, the refined part, the truth, and the guide, B x C x h x w; faces at `PICTURE`.
-
-    light: B x 3 x h x w, what the face net adds to colours, over the whole patch.
-    """
+    """By part: what the warp drew, the refined part, the truth, and the guide, B x C x h x w; faces at `PICTURE`."""
 
     warp: Mapping[str, Tensor]
     result: Mapping[str, Tensor]
     truth: Mapping[str, Tensor]
     guides: Mapping[str, Tensor]
-    light: Tensor
 
 
 def jitter(count: int, generator: torch.Generator | None) -> Tensor:
@@ -112,8 +108,8 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         views[name] = torch.cat([_sampled(pictures, places), _sampled(guides, beside)], dim=1)
     seen = F.avg_pool2d(views["face"], PICTURE)
     with brief:
-        shift, colours = net.face(_inputs(seen, batch, "face"), pose)
-    shift, colours = shift.float(), colours.float()
+        shift, gain = net.face(_inputs(seen, batch, "face"), pose)
+    shift, gain = shift.float(), gain.float()
     face = patch[:, 0]
     result: dict[str, Tensor] = {}
     changes: dict[str, Tensor] = {}
@@ -122,8 +118,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         moved = at + _sampled(shift, at).permute(0, 2, 3, 1)
         places = _through(inner[name] @ face, moved)
         corrected = _sampled(stored[name][:, CHANNELS["warp"]], places)
-        change = _sampled(colours, at)
-        corrected = corrected + change[:, :3] + change[:, 3:] * detail(corrected)
+        corrected = corrected + _sampled(gain, at) * detail(corrected)
         result[name] = corrected
         if name in PARTS:
             part: torch.nn.Module = getattr(net, _NET_OF[name])
@@ -141,7 +136,6 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         result,
         {name: view[:, CHANNELS["truth"]] for name, view in views.items()},
         {name: view[:, CHANNELS["guide"]] for name, view in views.items()},
-        colours[:, :3],
     )
 
 

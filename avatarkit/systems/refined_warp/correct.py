@@ -1,8 +1,4 @@
-"""A drawn frame corrected by a refinement: the steps of `batch.refine`, at the frame's own size.
-
-One step more: detail that the shift's resampling takes of a frame is given back. In learning, parts have the nets' own
-size, where `losses.detail_loss` asks for it.
-"""
+"""A drawn frame corrected by a refinement: the steps of `batch.refine`, at the frame's own size."""
 
 from __future__ import annotations
 
@@ -28,10 +24,6 @@ Map = NDArray[np.float32]
 _DETAIL_SIGMA = 0.7
 """Of the blur whose rest is detail, in pixels of the stored face; the binomial of `network.detail` has as much."""
 _LEAST_SHIFT_PX = 0.02
-_RESTORED = 1.5
-"""How much of what a binomial of three pixels takes is given back of a shifted face, for each of f (1 - f) along both
-axes, f being a place's fraction of a pixel: bilinear resampling blurs by as much, most half-way, and what is given back
-must come and go with it, or the skin would shimmer. Cubic resampling takes four times as long."""
 
 
 class Corrector:
@@ -52,7 +44,7 @@ class Corrector:
 
         Args:
             alpha: (H, W), the frame's own. shown: the motion that it shows. posture: of the shown head, calmer than it,
-                see `DriveFrame.calm`: what is smooth, light above all, must not tremble with a tracker. Mouth and eyes
+                see `DriveFrame.calm`: what is smooth must not tremble with a tracker. Mouth and eyes
                 are corrected where they are shown; all nets are told its rotation.
         """
         if torch.get_num_threads() > 1:
@@ -73,8 +65,8 @@ class Corrector:
             pose = self._net.pose(pose)
             face = self._inputs(["face"], own, frame, alpha, calm)
             with self._precision():
-                shift, colours = (answer[0].float().numpy() for answer in self._net.face(face, pose))
-            frame[window] = _face(frame, window, own["face"], shift, colours, self._net.config.face)
+                shift, gain = (answer[0].float().numpy() for answer in self._net.face(face, pose))
+            frame[window] = _face(frame, window, own["face"], shift, gain, self._net.config.face)
             mouth, both = (self._inputs(names, own, frame, alpha, shown) for names in (["mouth"], eyes))
             with self._precision():
                 changes = [*self._net.mouth(mouth, pose), *self._net.eye(both, pose.expand(2, -1))]
@@ -101,36 +93,26 @@ class Corrector:
         return torch.from_numpy(views).permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, colours: Map, side: int) -> Picture:
-    """The face's part of a frame, shifted, its colours and its detail changed; maps are (C, h, w)."""
+def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map, gain: Map, side: int) -> Picture:
+    """The face's part of a frame, shifted, its detail strengthened; maps are (C, h, w)."""
     import cv2
 
-    part, lost = frame[window], None
+    part = frame[window]
     # A shift of the place that is looked at, in pixels of the frame.
     ways = np.einsum("ij,jhw->ihw", patch.matrix[:, :2].astype(np.float32), shift)
     if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
         rows, columns = part.shape[:2]
         columns_at, rows_at = (_spread(way[None], patch, window, nodes=8) for way in ways)
-        lost = _RESTORED * (_lost_variance(columns_at) + _lost_variance(rows_at))
         columns_at += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
         rows_at += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
-        moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # Linear resampling blurs most half-way between pixels, so that the skin would lose detail, and shimmer.
+        moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         part = np.asarray(moved, np.uint8)
     sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
     fine = cv2.subtract(part, cv2.GaussianBlur(part, (0, 0), sigma), dtype=cv2.CV_32F)
-    # Shares three times over: a picture's products are fast where both have all channels.
-    change, gain = (_spread(values, patch, window) for values in (255.0 * colours[:3], colours[[3, 3, 3]]))
-    cv2.accumulateProduct(gain, fine, change)
-    if lost is not None:
-        finest = cv2.subtract(part, cv2.GaussianBlur(part, (3, 3), 0.85), dtype=cv2.CV_32F)
-        cv2.accumulateProduct(cv2.merge([lost] * 3), finest, change)
+    # The gain three times over: a picture's products are fast where both have all channels.
+    change = cv2.multiply(_spread(gain[[0, 0, 0]], patch, window), fine)
     return np.asarray(cv2.add(part, change, dtype=cv2.CV_8U), np.uint8)
-
-
-def _lost_variance(way: Map) -> Map:
-    """The variance, in square pixels, of the blur of a linear interpolation that many pixels (H, W) away."""
-    fraction = way - np.floor(way)
-    return np.asarray(fraction * (np.float32(1.0) - fraction), np.float32)
 
 
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:

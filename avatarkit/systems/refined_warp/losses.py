@@ -22,16 +22,11 @@ OPENING = 3.0
 
 @dataclass(frozen=True)
 class RefinementLosses:
-    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out.
-
-    light: of what the face net adds to colours, so that it adds only where most moments agree. Light that is laid over
-    a face moves otherwise than its skin, and by another person's motion it would be seen to.
-    """
+    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out."""
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
-    light: float = 3.0
     adversarial: float = 0.03
     matching: float = 0.5
 
@@ -59,7 +54,7 @@ def pyramid_loss(result: Tensor, truth: Tensor) -> Tensor:
 
 def part_losses(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
     """The losses but the adversarial ones, without their weights, each the sum over the parts; scalars."""
-    losses: dict[str, list[Tensor]] = {"l1": [], "perceptual": [], "detail": [], "light": []}
+    losses: dict[str, list[Tensor]] = {"l1": [], "perceptual": [], "detail": []}
     for name in ("face", *PARTS):
         guide = refined.guides[name]
         # Beyond the subject's outline nothing is drawn that would be seen.
@@ -67,7 +62,6 @@ def part_losses(refined: Refined, perceptual: Perceptual) -> dict[str, Tensor]:
         losses["l1"].append(_colours(result, truth, guide, coarse=name == "face"))
         losses["detail"].append(detail_loss(result, truth))
         losses["perceptual"].append(perceptual(*_looked_at(name, guide, result, truth)).mean())
-    losses["light"].append(refined.light.abs().mean())
     return {name: torch.stack(values).sum() for name, values in losses.items()}
 
 
@@ -92,7 +86,7 @@ def _colours(result: Tensor, truth: Tensor, guide: Tensor, *, coarse: bool) -> T
     """L1 of pictures, openings counting more.
 
     Of the whole face (`coarse`) a quarter of the size is compared: hair and pores that do not lie where the truth's do
-    would otherwise be blurred away, and light is what the face net is to learn.
+    would otherwise be blurred away.
     """
     counts = guide[:, 2:] * (1.0 + OPENING * guide[:, :1])
     if coarse:

@@ -1,11 +1,12 @@
 """The refinement: small networks that correct what a warp draws of a face, its mouth and its eyes.
 
-A face net sees the whole face and gives a smooth shift, a smooth change of colours (light, folds, hidden sides) and how
-much of the detail that resampling took is to be given back. As all are smooth, the warp's own detail stays. Then a
-mouth net and an eye net, each at its part's own resolution, give changes of colour under a mask of their own: teeth,
-tongue, lids, irises. Between the lips most of what was drawn is calmed first, and the mouth net says how much more:
-seams of drawn teeth are finer than its pixels, and no change of colour could take them away. All end in layers that
-start at zero: before any training the warp passes unchanged, but for a little of its detail, and calmer openings.
+A face net sees the whole face and gives a smooth shift and how much of the detail that resampling took is to be given
+back. As both are smooth, the warp's own detail stays. It changes no colours: light that is laid over a face moves
+otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
+changes of colour under a mask of their own, near lips and lids alone: teeth, tongue, lids, irises. Between the lips
+most of what was drawn is calmed first, and the mouth net says how much more: seams of drawn teeth are finer than its
+pixels, and no change of colour could take them away. All end in layers that start at zero: before any training the warp
+passes unchanged, but for a little of its detail, and calmer openings.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
+from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
     "CORRECTED", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail",
@@ -42,6 +44,9 @@ _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
+_REACH = 0.07
+"""Mouth and eyes are corrected near lips, lids and irises: by half at so many head units (6 mm) from them, not at all
+at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
 _SLOPE = 0.2
 _POSE_RANGE = 2.0
 """Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
@@ -124,41 +129,42 @@ def detail(picture: Tensor) -> Tensor:
 
 
 class FaceNet(nn.Module):
-    """Smooth corrections of a face: a shift (B x 2 x S/4 x S/4); colours and gain of detail (B x 4 x S/4 x S/4)."""
+    """Smooth corrections of a face: a shift (B x 2 x S/4 x S/4) and the gain of detail (B x 1 x S/4 x S/4)."""
 
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; its answers are zero but for the gain."""
         super().__init__()
         self.trunk = _Trunk(6 + config.extra, config.widths)
         self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
-        self.colours = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
-        assert self.colours.bias is not None
-        self.colours.bias.data[3] = math.log(START_GAIN / (MOST_GAIN - START_GAIN))
+        self.gain = _zeroed(nn.Conv2d(config.widths[1], 1, 3, padding=1))
+        assert self.gain.bias is not None
+        self.gain.bias.data.fill_(math.log(START_GAIN / (MOST_GAIN - START_GAIN)))
 
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """The shift in halves of the patch; what is added to colours in [0, 1], and the gain of detail."""
+        """The shift in halves of the patch, and the gain."""
         coarse, _ = self.trunk(x, pose)
         shift = MOST_SHIFT * torch.tanh(self.shift(coarse))
-        colours = _smooth(self.colours(coarse))
-        colours = torch.cat([colours[:, :3], MOST_GAIN * torch.sigmoid(colours[:, 3:])], dim=1)
+        gain = MOST_GAIN * torch.sigmoid(_smooth(self.gain(coarse)))
         window = _window(coarse)
-        return shift * window, colours * window
+        return shift * window, gain * window
 
 
 class PartNet(nn.Module):
     """What is added to the colours of a part, B x 3 x h x w."""
 
-    def __init__(self, config: RefinementConfig) -> None:
-        """Build it; its answer is zero."""
+    def __init__(self, config: RefinementConfig, width: float) -> None:
+        """Build it; its answer is zero. `width` of its patch in head units."""
         super().__init__()
+        self._reach = _REACH / width
         self.trunk = _FineTrunk(6 + config.extra, config.widths)
         self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The answer, nothing at the patch's edges."""
+        """The answer, nothing at the patch's edges, nor far from what its guide shows."""
         answer = self._answer(x, self.trunk.fine(x, pose))
-        return answer * _window(answer)
+        seen = torch.maximum(x[:, 3:4], x[:, 4:5])
+        return answer * _window(answer) * _around(seen, round(self._reach * answer.shape[-1]))
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
@@ -175,7 +181,7 @@ class EyeNet(PartNet):
 
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; its answer is zero. `least_open`: share of the patch that lies between the most closed lids."""
-        super().__init__(config)
+        super().__init__(config, EYE[0])
         self.register_buffer("least_open", torch.zeros(()))
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
@@ -191,7 +197,7 @@ class MouthNet(PartNet):
 
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; it changes no colours, and calms a share of openings."""
-        super().__init__(config)
+        super().__init__(config, MOUTH[0])
         self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
         self.register_buffer("least_calm", torch.tensor(LEAST_CALM))
 
@@ -233,13 +239,13 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        last = {"face": ("shift", "colours"), "mouth": ("colours", "calm"), "eye": ("colours",)}
+        last = {"face": ("shift", "gain"), "mouth": ("colours", "calm"), "eye": ("colours",)}
         for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()
         # What a sigmoid follows.
         if part == "face":
-            net.colours.bias[3] = _NONE
+            net.gain.bias.fill_(_NONE)
         elif part == "mouth":
             net.calm.bias.fill_(_NONE)
             net.least_calm.zero_()
@@ -283,6 +289,15 @@ def _averaging(length: int, like: Tensor) -> Tensor:
     place = torch.arange(length, device=like.device)
     near = ((place[:, None] - place).abs() <= _CALM_REACH).to(like.dtype) / (2 * _CALM_REACH + 1)
     return near @ near
+
+
+def _around(inside: Tensor, reach: int) -> Tensor:
+    """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `reach` pixels from it."""
+    near = F.max_pool2d(inside, 2 * reach + 1, stride=1, padding=reach)
+    half = reach // 2
+    for _ in range(2):
+        near = F.avg_pool2d(near, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
+    return near
 
 
 def _window(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_axes
 
-__all__ = ["FACE", "NAMES", "Patch", "patches"]
+__all__ = ["EYE", "FACE", "MOUTH", "NAMES", "Patch", "patches"]
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float64]

@@ -52,12 +52,11 @@ SIZES = {"large-512": 512, "small-256": 256, "tiny-64": 64}
 
 @dataclass(frozen=True)
 class RefineLoss:
-    """Weights of the losses; 0 leaves one out. light: see `RefinementLosses`. eye_: the same of the eyes."""
+    """Weights of the losses; 0 leaves one out. eye_: the same of the eyes."""
 
     l1: float = 8.0
     perceptual: float = 3.0
     detail: float = 100.0
-    light: float = 3.0
     adversarial: float = 0.03
     feature_matching: float = 0.5
     eye_adversarial: float = 0.03

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from avatarkit.face import landmarks as lm
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.batch import Batch
@@ -34,7 +36,7 @@ def random_net(seed: int = 0, strength: float = 0.02) -> Refinement:
     """A small refinement whose answers are not zero, and the same for the four pixels that one feature stands for."""
     torch.manual_seed(seed)
     net = Refinement(SMALL)
-    for part in (net.face.shift, net.face.colours, net.mouth.colours, net.eye.colours):
+    for part in (net.face.shift, net.face.gain, net.mouth.colours, net.eye.colours):
         torch.nn.init.normal_(part.weight, std=strength)
     for colours in (net.mouth.colours, net.eye.colours):
         colours.weight.data[:] = colours.weight.data[::4].repeat_interleave(4, dim=0)
@@ -60,16 +62,16 @@ def warp(source: SourceLayers) -> WarpEngine:
 
 @pytest.fixture(scope="session")
 def samples(warp: WarpEngine, move: Move) -> list[Sample]:
-    """Four moments; their truth is the warp's frame with a darker mouth and eyes."""
+    """Four moments; their truth is the warp's frame with darker lips and eyes."""
     result = []
     for options in ({"mouth": 0.1}, {"yaw_deg": 8.0, "lids": 0.5}, {"mouth": 0.2, "roll_deg": 6.0}, {"gaze": 2.0}):
         shown = warp.eased(move(**options))
         frame, alpha = warped(warp, shown, shown)
         places = patches(shown.landmarks, shown.pose)
         truth = frame.copy()
-        for place in places[1:]:
-            window = place.bounds(frame.shape[1], frame.shape[0])
-            assert window is not None
-            truth[window] = truth[window] // 2
+        dark = np.zeros(frame.shape[:2], np.uint8)
+        for ring in (lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER), *map(lm.ring, lm.UPPER_LIDS, lm.LOWER_LIDS)):
+            cv2.fillPoly(dark, [np.round(shown.landmarks[list(ring), :2]).astype(np.int32)], [1.0])
+        truth[dark > 0] //= 2
         result.append(sample(SMALL, Drawn(frame, alpha), shown, truth, places))
     return result

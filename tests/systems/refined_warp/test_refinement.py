@@ -38,6 +38,7 @@ def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None
 
 def test_frames_are_corrected_as_parts_are(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
     net = random_net()
+    net.mouth.colours.weight *= 4.0
     shown = warp.eased(move(yaw_deg=8.0, lids=0.5))
     frame, alpha = warped(warp, shown, shown)
     before = frame.copy()
@@ -50,8 +51,8 @@ def test_frames_are_corrected_as_parts_are(warp: WarpEngine, move: Move, samples
         changes.append(view)
     change, expected = changes[0] - changes[1], refined.result["mouth"][0] - refined.warp["mouth"][0]
     assert expected.abs().mean() > 0.01
-    # Two ways of resampling differ by less than a fifth of what is changed.
-    assert (change - expected).abs().mean() < 0.2 * expected.abs().mean()
+    # Two ways of resampling differ by less than a third of what is changed.
+    assert (change - expected).abs().mean() < 0.33 * expected.abs().mean()
 
 
 def test_a_shifted_face_keeps_its_detail(warp: WarpEngine, move: Move) -> None:
@@ -97,7 +98,7 @@ def test_detail_is_given_back_where_a_shift_falls_between_pixels(
         assert contrasts[0] > 1.1 * contrasts[1]
 
 
-def test_light_follows_the_calm_posture_and_eyes_the_shown_one(warp: WarpEngine, move: Move) -> None:
+def test_faces_follow_the_calm_posture_and_eyes_the_shown_one(warp: WarpEngine, move: Move) -> None:
     shown, other = warp.eased(move()), warp.eased(move(yaw_deg=9.0, lids=0.2))
     calm = Posture(other.pose.rotation, other.pose.apply_inverse(other.landmarks))
     own = Posture(shown.pose.rotation, shown.pose.apply_inverse(shown.landmarks))
@@ -131,15 +132,33 @@ def test_an_engine_asks_for_the_calm_posture(source: SourceLayers, move: Move) -
     assert np.abs(plain.astype(int) - other).max() > 5
 
 
-def test_light_costs(samples: list[Sample]) -> None:
-    net = random_net()
-    refined = refine(net, batch_of(samples), jitter(4, None))
-    cost = part_losses(refined, pyramid_loss)["light"]
-    assert float(cost) == pytest.approx(float(refined.light.abs().mean()))
-    assert float(cost) > 0.001
-    net.face.colours.weight.data[:3] *= 2.0
-    again = part_losses(refine(net, batch_of(samples), jitter(4, None)), pyramid_loss)["light"]
-    assert float(again) == pytest.approx(2.0 * float(cost), rel=0.01)
+def test_no_light_is_laid_over_a_face(warp: WarpEngine, move: Move) -> None:
+    shown = warp.eased(move(yaw_deg=8.0))
+    frame, alpha = warped(warp, shown, shown)
+    frame[:] = 120
+    net = random_net(strength=0.5)
+    net.silence("mouth")
+    net.silence("eye")
+    Corrector(net).correct(frame, alpha, shown)
+    assert np.all(frame == 120)
+
+
+@pytest.mark.parametrize("part", ["mouth", "eye"])
+def test_colours_change_near_lips_and_lids_alone(part: str) -> None:
+    net = getattr(random_net(strength=0.5), part).eval()
+    width, height = SMALL.eye if part == "eye" else (SMALL.mouth,) * 2
+    x = torch.full((1, 6, height, width), 0.5)
+    x[:, 3:5] = 0.0
+    x[:, 4, height // 2, width // 2] = 1.0  # an iris, or lips, of one pixel
+    with torch.no_grad():
+        answer = net(x, torch.zeros(1, 3))[0].abs().amax(dim=0)
+        reach = 0.07 * width / (0.72 if part == "eye" else 1.1)
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        away = torch.maximum((rows - height // 2).abs(), (columns - width // 2).abs())
+        assert float(answer[away <= 1].max()) > 0.01
+        assert not answer[away > 2.0 * reach + 2.0].any()
+        x[:, 4] = 0.0
+        assert not net(x, torch.zeros(1, 3)).any()
 
 
 def _middle(patch: Patch) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -253,6 +272,7 @@ def test_lids_closer_than_any_learned_stay_as_drawn() -> None:
     net.colours.bias.data.fill_(0.5)
     height, width = SMALL.eye[1], SMALL.eye[0]
     x = torch.zeros(4, 6, height, width)
+    x[:, 4] = 1.0  # corrected anywhere
     for row, rows in enumerate((0, 6, 8, 16)):
         x[row, 3, :rows] = 1.0
     with torch.no_grad():
