@@ -3,7 +3,7 @@
 A face net sees the whole face and gives a smooth shift and how much of the detail that resampling took is to be given
 back. As both are smooth, the warp's own detail stays. It changes no colours: light that is laid over a face moves
 otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
-changes of colour under a mask of their own, near lips and lids alone: teeth, tongue, lids, irises. Between the lips
+changes of colour under a mask of their own, in and near openings alone: teeth, tongue, lids, irises. Between the lips
 most of what was drawn is calmed first, and the mouth net says how much more: seams of drawn teeth are finer than its
 pixels, and no change of colour could take them away. All end in layers that start at zero: before any training the warp
 passes unchanged, but for a little of its detail, and calmer openings.
@@ -44,9 +44,9 @@ _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
-_REACH = 0.07
-"""Mouth and eyes are corrected near lips, lids and irises: by half at so many head units (6 mm) from them, not at all
-at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
+_REACH = 0.033
+"""Mouth and eyes are corrected in their openings and near them: by half at so many head units (3 mm) from them, not at
+all at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
 _SLOPE = 0.2
 _POSE_RANGE = 2.0
 """Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
@@ -161,10 +161,9 @@ class PartNet(nn.Module):
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The answer, nothing at the patch's edges, nor far from what its guide shows."""
+        """The answer, nothing at the patch's edges, nor far from the opening."""
         answer = self._answer(x, self.trunk.fine(x, pose))
-        seen = torch.maximum(x[:, 3:4], x[:, 4:5])
-        return answer * _window(answer) * _around(seen, round(self._reach * answer.shape[-1]))
+        return answer * _window(answer) * _around(x[:, 3:4], round(self._reach * answer.shape[-1]))
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))

@@ -62,7 +62,7 @@ def warp(source: SourceLayers) -> WarpEngine:
 
 @pytest.fixture(scope="session")
 def samples(warp: WarpEngine, move: Move) -> list[Sample]:
-    """Four moments; their truth is the warp's frame with darker lips and eyes."""
+    """Four moments; their truth is the warp's frame with darker mouth and eyes."""
     result = []
     for options in ({"mouth": 0.1}, {"yaw_deg": 8.0, "lids": 0.5}, {"mouth": 0.2, "roll_deg": 6.0}, {"gaze": 2.0}):
         shown = warp.eased(move(**options))
@@ -70,7 +70,7 @@ def samples(warp: WarpEngine, move: Move) -> list[Sample]:
         places = patches(shown.landmarks, shown.pose)
         truth = frame.copy()
         dark = np.zeros(frame.shape[:2], np.uint8)
-        for ring in (lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER), *map(lm.ring, lm.UPPER_LIDS, lm.LOWER_LIDS)):
+        for ring in (lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER), *map(lm.ring, lm.UPPER_LIDS, lm.LOWER_LIDS)):
             cv2.fillPoly(dark, [np.round(shown.landmarks[list(ring), :2]).astype(np.int32)], [1.0])
         truth[dark > 0] //= 2
         result.append(sample(SMALL, Drawn(frame, alpha), shown, truth, places))

@@ -38,7 +38,7 @@ def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None
 
 def test_frames_are_corrected_as_parts_are(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
     net = random_net()
-    net.mouth.colours.weight *= 4.0
+    net.mouth.colours.weight *= 10.0
     shown = warp.eased(move(yaw_deg=8.0, lids=0.5))
     frame, alpha = warped(warp, shown, shown)
     before = frame.copy()
@@ -144,20 +144,20 @@ def test_no_light_is_laid_over_a_face(warp: WarpEngine, move: Move) -> None:
 
 
 @pytest.mark.parametrize("part", ["mouth", "eye"])
-def test_colours_change_near_lips_and_lids_alone(part: str) -> None:
+def test_colours_change_near_openings_alone(part: str) -> None:
     net = getattr(random_net(strength=0.5), part).eval()
     width, height = SMALL.eye if part == "eye" else (SMALL.mouth,) * 2
     x = torch.full((1, 6, height, width), 0.5)
-    x[:, 3:5] = 0.0
-    x[:, 4, height // 2, width // 2] = 1.0  # an iris, or lips, of one pixel
+    x[:, 3] = 0.0
+    x[:, 3, height // 2, width // 2] = 1.0
     with torch.no_grad():
         answer = net(x, torch.zeros(1, 3))[0].abs().amax(dim=0)
-        reach = 0.07 * width / (0.72 if part == "eye" else 1.1)
+        reach = 0.033 * width / (0.72 if part == "eye" else 1.1)
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         away = torch.maximum((rows - height // 2).abs(), (columns - width // 2).abs())
         assert float(answer[away <= 1].max()) > 0.01
         assert not answer[away > 2.0 * reach + 2.0].any()
-        x[:, 4] = 0.0
+        x[:, 3] = 0.0
         assert not net(x, torch.zeros(1, 3)).any()
 
 
@@ -231,7 +231,8 @@ def test_it_learns_and_goes_on_exactly_where_it_was(samples: list[Sample]) -> No
     for step in range(30):
         whole.step(batch, 0.0 if step < 20 else 0.8)
     errors = part_errors(refine(whole.averaged, batch, jitter(2, None)), pyramid_loss)
-    assert errors["mouth/l1"].mean() < 0.7 * errors["warp/mouth/l1"].mean()
+    print({k: float(v.mean()) for k, v in errors.items()})
+    assert errors["right_eye/l1"].mean() < 0.7 * errors["warp/right_eye/l1"].mean()
 
 
 def test_blur_costs_detail_and_perception() -> None:
@@ -272,8 +273,7 @@ def test_lids_closer_than_any_learned_stay_as_drawn() -> None:
     net.colours.bias.data.fill_(0.5)
     height, width = SMALL.eye[1], SMALL.eye[0]
     x = torch.zeros(4, 6, height, width)
-    x[:, 4] = 1.0  # corrected anywhere
-    for row, rows in enumerate((0, 6, 8, 16)):
+    for row, rows in enumerate((1, 6, 8, 16)):
         x[row, 3, :rows] = 1.0
     with torch.no_grad():
         usual, _ = net(x, torch.zeros(4, 3)), net.least_open.fill_(10.0 / height)
