@@ -47,15 +47,15 @@ def units(track: Array) -> Array:
 
 
 def jitter(track: Array, every: int, part: list[int] | None = None, *, steady: bool = False) -> float:
-    """RMS second difference of landmarks (F, 468, 2), frames `every` apart, in the unit of each frame.
+    """RMS second difference of landmarks (F, 468, 2), but of NaN, frames `every` apart, in the unit of each frame.
 
     Args:
         part: of these landmarks alone. steady: in the mean unit of all frames.
     """
-    unit = np.full(len(track), units(track).mean()) if steady else units(track)
+    unit = np.full(len(track), np.nanmean(units(track))) if steady else units(track)
     places = track / np.maximum(unit, 1e-6)[:, None, None]
     second = places[2 * every :] - 2.0 * places[every:-every] + places[: -2 * every]
-    return float(np.sqrt(np.mean(np.square(second if part is None else second[:, part]))))
+    return float(np.sqrt(np.nanmean(np.square(second if part is None else second[:, part]))))
 
 
 def figures(driver: Array, output: Array, every: int) -> dict[str, float]:
@@ -70,6 +70,10 @@ def figures(driver: Array, output: Array, every: int) -> dict[str, float]:
 def _read(pictures: Iterator[NDArray[np.uint8]], tracker: FaceTracker) -> list[Array | None]:
     faces = (tracker.detect(picture) for picture in pictures)
     return [face[0].landmarks[: lm.MESH, :2].astype(np.float64) if face else None for face in faces]
+
+
+_GAP = (np.full((lm.MESH, 2), np.nan),) * 2
+"""A face was not found: frames beside it stay as far apart as they are."""
 
 
 def main() -> None:
@@ -91,7 +95,7 @@ def main() -> None:
                 pair = open_pair(studio, portrait, driver, given.size)
                 numbers = range(given.start, given.start + len(own))
                 seen = _read((pair.frame(pair.transfer.frame(number)) for number in numbers), tracker)
-                both = [(a, b) for a, b in zip(own, seen, strict=True) if a is not None and b is not None]
+                both = [(a, b) if a is not None and b is not None else _GAP for a, b in zip(own, seen, strict=True)]
                 row = figures(np.array([a for a, _ in both]), np.array([b for _, b in both]), given.every)
                 rows.append(row)
                 print(label(driver), label(portrait), _line(row), flush=True)

@@ -53,7 +53,7 @@ def personalize(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an avatar that exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Write nothing but errors.")] = False,
 ) -> None:
-    """Learn a person's mouth, eyes and light from footage; the same command again goes on after an interruption."""
+    """Learn a person's mouth and eyes from footage; the same command again goes on after an interruption."""
     from avatarkit.pipelines.driver import DriverPart
     from avatarkit.pipelines.personalize.config import PersonalizeConfig
     from avatarkit.pipelines.personalize.run import personalize as run

@@ -19,8 +19,9 @@ Array = NDArray[np.float32]
 Index = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
-_RADIUS = 3  # patches are 7 x 7 pixels of their level
-_VALUES, _LINE = 147, slice(63, 84)  # of three colours each; the patch's middle line of pixels
+_RADIUS = 3
+_SIDE = 2 * _RADIUS + 1  # patches are 7 x 7 pixels of their level
+_VALUES, _LINE = 3 * _SIDE**2, slice(3 * _SIDE * _RADIUS, 3 * _SIDE * (_RADIUS + 1))  # the patch's middle line
 _COARSEST_PX, _FINEST_PX = 32, 224
 _ROUNDS = (12, 3)  # on the coarsest level and on the others
 _SEARCHES = 4  # random tries in each round, each half as far as the last

@@ -61,8 +61,9 @@ def _light() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in given:
-            del sys.modules[name]
+        for name, stand_in in given.items():
+            if sys.modules.get(name, name) is stand_in:  # somebody may have taken it out, or the real one in
+                del sys.modules[name]
 
 
 class _Plots(ModuleType):
@@ -71,4 +72,6 @@ class _Plots(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # asked by the import itself
             raise AttributeError(name)
+        if sys.modules.get(_PLOTS) is self:
+            del sys.modules[_PLOTS]
         return getattr(importlib.import_module(_PLOTS), name)

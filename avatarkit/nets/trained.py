@@ -68,7 +68,10 @@ def filled(make: Callable[[], Net], tensors: Mapping[str, torch.Tensor], where: 
     try:
         with _laid_out(len(tensors)):
             planned = make().state_dict()
-        check_keys(tensors, list(planned), where)
+        try:
+            check_keys(tensors, list(planned), where)
+        except WrongFile as error:
+            raise WrongFile(f"{error}; one of another version has to be trained again") from error
         for key, tensor in planned.items():
             given = tensors[key]
             if tensor.shape != given.shape or tensor.is_floating_point() != given.is_floating_point():

@@ -29,6 +29,7 @@ from avatarkit.training.sources import TrainData
 from avatarkit.training.stage import Batch, Outcome, Stage
 from avatarkit.training.watch import Watch
 from avatarkit.training.writer import Writer
+from avatarkit.weights.errors import WrongFile
 from avatarkit.weights.load import load_into
 
 Reason = Literal["finished", "asked to stop", "out of time", "stopped early"]
@@ -126,10 +127,13 @@ class Trainer:
             InputError: it is damaged, or its tensors are not those of these nets.
         """
         parts = checkpoint.tensors
-        for name, net in self.stage.nets.items():
-            load_into(net, parts(name), checkpoint.folder, f"net {name}")
-            if self.ema is not None:
-                load_into(self.ema.nets[name], parts(f"{name}.ema"), checkpoint.folder, f"averaged net {name}")
+        try:
+            for name, net in self.stage.nets.items():
+                load_into(net, parts(name), checkpoint.folder, f"net {name}")
+                if self.ema is not None:
+                    load_into(self.ema.nets[name], parts(f"{name}.ema"), checkpoint.folder, f"averaged net {name}")
+        except WrongFile as error:
+            raise WrongFile(f"{error}; a run of another version cannot go on: choose another --output") from error
         if self._adversary is not None:
             discriminator = self._adversary.discriminator
             load_into(discriminator, parts("discriminator"), checkpoint.folder, "discriminator").train()

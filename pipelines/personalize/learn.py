@@ -188,7 +188,7 @@ def best_parts(
 ) -> tuple[Refinement, Mapping[str, float]]:
     """The network, silent but for nets of use with which it is best, and worse than the warp in nothing; its errors.
 
-    The face net reaches mouth and eyes as well, so nets are judged together: one that mends the face's light and
+    The face net reaches mouth and eyes as well, so nets are judged together: one that mends the face and
     spoils the mouth is left out unless the mouth net makes good for it.
     """
     found: list[tuple[Refinement, Mapping[str, float]]] = []

@@ -225,7 +225,8 @@ def _run_so_far(out: Path, config: TrainConfig, data: TrainData, parents: Mappin
     try:
         saved = from_mapping(type(config), result.meta.config, str(result.folder))
     except UsageError as error:
-        raise InputError(f"{error}; the checkpoint is damaged, or of another version: use another one") from error
+        what = "the checkpoint is damaged, or of another version: choose another --output"
+        raise InputError(f"{error}; {what}") from error
     check_same_run(result, config, saved, data.described(), parents)
     return result
 

@@ -83,7 +83,7 @@ def test_clean_up_that_does_not_come_is_done_from_outside(how: str, tmp_path: Pa
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert (process.returncode, out, err) == (143, "", "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):

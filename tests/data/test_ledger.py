@@ -190,7 +190,7 @@ def test_databases_that_compute_by_themselves_are_no_ledgers(tmp_path: Path, mad
         Ledger(path)
     with Ledger(tmp_path / "own.sqlite") as own, pytest.raises(InputError, match="is not ours"):
         own.merge(path)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="sqlite3 has no limits yet")

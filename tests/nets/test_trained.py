@@ -1,11 +1,14 @@
-"""A refusal in the middle of laying out a net leaves torch as it was."""
+"""Nets of files: a refusal leaves torch as it was, and says what to do."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 
-from avatarkit.nets.trained import _laid_out
+from avatarkit.nets.trained import _laid_out, filled
+from avatarkit.weights.errors import WrongFile
 
 
 def lay_out(before: int) -> None:
@@ -25,3 +28,14 @@ def test_a_net_refused_half_way_leaves_gradients_on(before: int) -> None:
     left_on = torch.is_grad_enabled()
     torch.set_grad_enabled(True)
     assert left_on
+
+
+def test_a_net_of_another_version_has_to_be_trained_again() -> None:
+    def make() -> torch.nn.Linear:
+        return torch.nn.Linear(2, 3)
+
+    state = make().state_dict()
+    filled(make, state, Path("run"), "portrait")
+    del state["bias"]
+    with pytest.raises(WrongFile, match=r"^run: .*1 keys missing \(bias\); .*another version.* trained again$"):
+        filled(make, state, Path("run"), "portrait")

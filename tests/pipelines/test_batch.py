@@ -193,7 +193,7 @@ def test_killed_run_goes_on_and_leaves_nothing(inputs: Path, singles: dict[str, 
 
 def test_interrupted_run_leaves_nothing_half_made(inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = [f"--sources={inputs}/s", f"--drivers={inputs}/d", "-o", str(out), "--workers", "2", *SIZE]
+    words = [f"--sources={inputs}/s", f"--drivers={inputs}/d", "-o", str(out), "--workers", "2", "--size", "512"]
     line = [sys.executable, str(Path(__file__).with_name("batch_driver.py")), *words]
     process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: any(out.glob(".*-partial-*.mp4")), process)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,14 @@ def gone(pid: int) -> bool:
 
 
 def test_answers_come_in_order_from_all_processes() -> None:
-    def slow(number: int) -> tuple[NDArray[np.uint8] | None, ...]:
-        time.sleep(0.02)
+    begun = get_context("fork").Barrier(3)
+
+    def shared(number: int) -> tuple[NDArray[np.uint8] | None, ...]:
+        if number < 3:
+            begun.wait(30.0)
         return picture(number)
 
-    with Forks(slow, 2, 100) as forks, ThreadPoolExecutor(3) as pool:
+    with Forks(shared, 2, 100) as forks, ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(forks, range(24)))
     for number, (first, second, _) in enumerate(answers):
         np.testing.assert_array_equal(first, np.full((3, 4, 3), number))

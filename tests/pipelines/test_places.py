@@ -126,7 +126,7 @@ def test_archives_are_as_large_as_their_file(tmp_path: Path, write: Callable[[Pa
     with pytest.raises(InputError, match=r"is damaged|more than"):
         read_arrays(path, 1 << 30)
     assert read_features(path) is None
-    assert (time.monotonic() - began < 2, peak_memory_bytes() - before < 50_000_000) == (True, True)
+    assert (time.monotonic() - began < 10, peak_memory_bytes() - before < 50_000_000) == (True, True)
 
 
 ODD_ABOUT: list[dict[str, Any]] = [

@@ -19,6 +19,7 @@ from synthetic_heads import video_data
 from toy_stage import CONFIG, ToyStage, tensors_of, train_toy, trainer_of
 
 from avatarkit.checkpoint import Best, best_of, list_checkpoints, open_checkpoint
+from avatarkit.errors import InputError
 from avatarkit.runtime import NullProgress
 from avatarkit.training.failures import TrainingError
 from avatarkit.training.logs import read_log
@@ -274,6 +275,14 @@ def test_the_terminal_is_told_the_step_of_all_also_after_a_resume(
     monkeypatch.setattr(trainer.progress, "notice", told.append)
     trainer.run()
     assert re.fullmatch(r"step 3 of 4: loss \d+\.\d{4}, \d+\.\d images/s", told[0])
+
+
+def test_a_run_of_other_nets_cannot_go_on(tmp_path: Path, videos: TrainData) -> None:
+    train_toy(tmp_path, videos, stop=2)
+    trainer = trainer_of(tmp_path, videos)
+    next(iter(trainer.stage.nets.values())).register_buffer("later", torch.zeros(1))
+    with pytest.raises(InputError, match=r"1 keys missing \(later\); .*another version.*--output"):
+        trainer.restore(open_checkpoint(tmp_path))
 
 
 def test_intervals_count_samples(tmp_path: Path, videos: TrainData) -> None:

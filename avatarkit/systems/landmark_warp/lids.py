@@ -107,11 +107,11 @@ class LidLayer:
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
         below = b - heights(eye_frame.local(top), a)
         mask *= rise(below / OWN_LID + 0.15) * rise((0.56 - np.abs(a)) / 0.16)
+        covered = lid.corners * float(rise(np.array(1.0 - openness / CORNERS_FROM)))
+        mask = np.maximum(mask, covered * rise(_at_corners(a, b, eye), 0.0, 0.8))
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
             mask *= np.clip(0.5 - off * np.float32(eye_frame.height) / 1.5, shut, 1.0)
-        covered = lid.corners * float(rise(np.array(1.0 - openness / CORNERS_FROM)))
-        mask = np.maximum(mask, covered * rise(_at_corners(a, b, eye), 0.0, 0.8))
         free = np.full(a.shape, share, np.float32)
         if lid.frame is not None:
             free *= 1.0 - lid.frame.at(local)

@@ -109,7 +109,7 @@ class FaceMesh:
         shown[rim] = under + weight * (np.take(shown, rim) - under)
         flat[cover.places] = shown
         columns[cover.window], rows[cover.window] = window.real, window.imag
-        if max(self._silhouette.averted) > 0.0:
+        if self._silhouette is not None:
             self._silhouette.push(cover.ends(), columns, rows, corner, motion)
         return cover
 

@@ -38,6 +38,8 @@ BELOW_EYES = 0.12
 """Pushing sets in over this length below them."""
 NOSE, CHIN = 2, 18
 """It ceases between these: the jaw is drawn by the field, which there goes on beside the mouth."""
+UPRIGHT = 0.7, 0.9
+"""Cosines of a roll of 45 and of 25 degrees: farther from upright nothing is pushed, nearer all."""
 CALM_ROWS = 0.1
 """Over so many rows pushing sets in."""
 _LONGEST = 160
@@ -59,13 +61,16 @@ class Silhouette:
     averted: tuple[float, float]
 
     @staticmethod
-    def of(landmarks: Array) -> Silhouette:
-        """That of a source's landmarks (468 or more, 3)."""
+    def of(landmarks: Array) -> Silhouette | None:
+        """That of a source's landmarks (468 or more, 3); None where it shows neither side as an outline."""
         import cv2
 
         pose = head_frame(landmarks)
         unit, yaw = pose.scale, pose.rotation[0, 2]
-        averted = float(rise(np.array(yaw), *AVERTED)), float(rise(np.array(-yaw), *AVERTED))
+        upright = _upright(pose.rotation)
+        averted = upright * float(rise(np.array(yaw), *AVERTED)), upright * float(rise(np.array(-yaw), *AVERTED))
+        if not any(averted):
+            return None
         # Of a head that is turned in the picture its cheek hides a part of the oval.
         outline = landmarks[: lm.MESH, :2]
         pad = 3.0 * BEYOND * unit
@@ -90,36 +95,43 @@ class Silhouette:
                 y in it. motion: in pixels of the frame.
         """
         y, left, right = ends
-        unit = motion.pose.scale
+        unit, upright = motion.pose.scale, _upright(motion.pose.rotation)
         for averted, eye, first, way in zip(self.averted, EYES, (left - 1, right), (-1, 1), strict=True):
-            if averted > 0.0:
+            if averted * upright > 0.0:
                 below, nose, chin = (y - motion.landmarks[place, 1] for place in (eye, NOSE, CHIN))
-                share = averted * rise(below / unit, 0.0, BELOW_EYES)
+                share = averted * upright * rise(below / unit, 0.0, BELOW_EYES)
                 share *= 1.0 - rise(nose / np.maximum(nose - chin, 1.0))
-                self._push_side(share, y, first, way, columns, rows, corner, unit / self.unit_px)
+                self._push_side(share, (y, first), way, (columns, rows), corner, unit / self.unit_px)
 
     def _push_side(
         self,
         share: Map,
-        y: NDArray[np.intp],
-        first: NDArray[np.intp],
+        start: tuple[NDArray[np.intp], NDArray[np.intp]],
         way: int,
-        columns: Map,
-        rows: Map,
+        maps: tuple[Map, Map],
         corner: tuple[float, float],
         ratio: float,
     ) -> None:
+        """Push the samples of rows on one side of the face.
+
+        share: (N,) of rows. start: (N,) each, their y and the x of their first pixel beside the face. way: 1 to the
+        right of it, -1 to the left. maps: columns and rows of `push`. ratio: pixels of the frame for one of the source.
+        """
         import cv2
 
+        (y, first), (columns, rows) = start, maps
         width, offset = columns.shape[1], np.array(corner, np.float32)
+        # Rows whose face reaches the border have nothing beside it.
+        within = (first >= 0) & (first < width)
         edge = np.clip(first, 0, width - 1)
         depth = self._at(np.stack([columns[y, edge], rows[y, edge]], axis=1)[:, None] - offset)[:, 0, 0]
-        share = share * rise(depth / np.float32(self.unit_px), NOTHING, ALL) * ((first >= 0) & (first < width))
+        share = share * rise(depth / np.float32(self.unit_px), NOTHING, ALL)
+        share[~within] = 0.0
         if not share.any():
             return
         calm = max(2 * round(CALM_ROWS * self.unit_px * ratio) + 1, 1)
         share = np.asarray(cv2.blur(share[:, None], (1, calm)), np.float32)
-        some = np.flatnonzero(share > 0.0)
+        some = np.flatnonzero((share[:, 0] > 0.0) & within)
         x = first[some, None] + way * np.arange(max(round(STRIP * self.unit_px * ratio), 1))
         there = y[some, None], np.clip(x, 0, width - 1)
         before = np.stack([columns[there], rows[there]], axis=2)
@@ -134,3 +146,9 @@ class Silhouette:
     def _at(self, places: Map) -> Map:
         """Depth and way out (h, w, 3) at places (h, w, 2) of the source."""
         return sample(self.depths, (places - self.corner.astype(np.float32)) * np.float32(1.0 / self.step))
+
+
+def _upright(rotation: Array) -> float:
+    """1 of a head that stands up in its picture, 0 of one that leans by 45 degrees: its sides are not beside it."""
+    across = rotation[:2, 0]
+    return float(rise(np.array(across[0] / max(float(np.hypot(*across)), 1e-6)), *UPRIGHT))

@@ -61,16 +61,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @needs_proc
 def test_any_kill_point_resumes_to_the_same_bytes(whole: tuple[Path, Path], tmp_path: Path) -> None:
     folder, expected = whole
-    out, draw = tmp_path / "out", random.Random(7)
+    out, draw, struck = tmp_path / "out", random.Random(7), 0
     for _ in range(KILLS):
         process = start(folder, out, WORKERS)
         # Of the work and not of the imports: from the moment on at which there is something to lose.
         wait_until(lambda: (out / ".work").exists() or process.poll() is not None)  # noqa: B023
         time.sleep(draw.uniform(0.0, 1.2))
         workers = children_of(process.pid)
+        struck += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert wait_until(lambda: not any(map(alive, workers)), 10), "workers outlive their parent"  # noqa: B023
+    assert struck
     process = start(folder, out, WORKERS)
     assert process.wait(60) == 0, process.stderr and process.stderr.read()
     assert contents(out) == contents(expected)

@@ -13,7 +13,7 @@ from avatarkit.motion.reshape import with_lids
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame
-from avatarkit.systems.landmark_warp.lids import _without_lashes
+from avatarkit.systems.landmark_warp.lids import LidLayer, _without_lashes
 from avatarkit.systems.protocol import SourceLayers
 
 
@@ -80,3 +80,21 @@ def test_no_light_spot_beside_an_eye_in_deep_shadow(source: SourceLayers) -> Non
     engine.prepare(replace(source, foreground=picture, picture=picture))
     closed = engine.draw(shut(source, 0.0))[0].mean(2)
     assert all(closed[y, x] < 40.0 for x, y in places)
+
+
+def test_skin_over_the_corners_of_a_shutting_eye_leaves_what_is_open(source: SourceLayers) -> None:
+    picture = cv2.resize(source.picture, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    large = replace(source, landmarks=4.0 * source.landmarks)
+    layer, motion = LidLayer(picture, large.landmarks), shut(large, 0.3)
+    inside, frames = np.zeros(picture.shape[:2], np.uint8), []
+    for eye in range(2):
+        rim = motion.landmarks[list(lm.ring(lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye])), :2]
+        cv2.fillPoly(inside, [rim.round().astype(np.int32)], [1.0])
+    inside = cv2.erode(inside, np.ones((5, 5), np.uint8))
+    assert np.count_nonzero(inside) > 150
+    for corners in (0.0, 1.0):
+        layer._lids = [replace(lid, corners=corners) for lid in layer._lids]
+        frames.append(np.full_like(picture, 200))
+        layer.draw(frames[-1], motion)
+    assert not np.array_equal(*frames)  # around the eye they are covered
+    assert np.array_equal(frames[0][inside > 0], frames[1][inside > 0])
