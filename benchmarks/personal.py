@@ -1,6 +1,6 @@
 """Personal avatars against the warp engine alone, on the end of each person's footage that nobody learned from.
 
-    python -m benchmarks.personal self  OUT NAME=VIDEO[,VIDEO...] ... [--minutes 20] [--weights DIR]
+    python -m benchmarks.personal self  OUT NAME=VIDEO[,VIDEO...] ... [--minutes 20] [--weights DIR] [--seed 0]
     python -m benchmarks.personal cross OUT DRIVER... [--limit 20]
 
 `self` makes OUT/NAME.avatar of the first 80 % of each video (the shortest one's) and measures the rest: both engines
@@ -222,13 +222,12 @@ def run_self(args: argparse.Namespace) -> None:
         if not avatar.exists():
             torch.set_num_threads(cpu_threads())
             clock = time.monotonic if args.clock == "wall" else _shared_clock
-            config = PersonalizeConfig(tuple(videos), avatar, True, args.minutes, DriverPart(0.0, end))
+            config = PersonalizeConfig(tuple(videos), avatar, True, args.minutes, DriverPart(0.0, end), seed=args.seed)
             print("\n".join(personalize(config, Said(), lpips, clock).summary_lines()), file=sys.stderr, flush=True)
         with closing(open_tracker()) as tracker:
             figures, sheet = held_out(avatar, videos, end, tracker, lpips)
         cv2.imwrite(str(args.out / f"{name}.png"), np.concatenate(sheet, axis=1)[..., ::-1])
         result.write_text(json.dumps(figures, indent=1))
-        print(json.dumps(figures), file=sys.stderr, flush=True)
     print(table(args.out))
 
 
@@ -341,7 +340,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: CPU seconds over 1.7")
     parser.add_argument("--weights", type=Path, help="folder with LPIPS' weights as safetensors")
-    parser.add_argument("--limit", type=int, default=20)
+    for name, usual in (("--limit", 20), ("--seed", 0)):
+        parser.add_argument(name, type=int, default=usual)
     args = parser.parse_args()
     (run_self if args.kind == "self" else run_cross)(args)
 
