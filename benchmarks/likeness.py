@@ -27,7 +27,6 @@ DRIVERS = 8
 """Of each clip, to which all identity vectors are given in turn."""
 SHUT = 50.0
 """Of a mask's bias: its sigmoid is 1 and lets no gradient through."""
-_FIGURES = ("id_loss", "true_id_loss", "face_l1", "strangers_id_loss", "zeros_id_loss")
 
 
 def identity(options: argparse.Namespace) -> Found:
@@ -46,13 +45,13 @@ def identity(options: argparse.Namespace) -> Found:
         portrait = _portrait(options, dataset, name, sets)
         for people, pairs in shown.items():
             strangers = _strangers(unseen if people == "unseen people" else dataset, pairs)
-            seen = np.array(
-                [_likeness(portrait, *both, name == "with") for both in zip(pairs, strangers, strict=True)]
-            )
-            losses[name, people], means = seen[:, 0], seen.mean(axis=0)
-            figures = dict(zip(_FIGURES if name == "with" else _FIGURES[:3], means, strict=False))
-            rows.append({"run": f"{name} z_id", "shown": people, **figures})
-            losses.setdefault(("stranger's", people), seen[:, 3])
+            both = zip(pairs, strangers if name == "with" else [None] * len(pairs), strict=True)
+            seen = [_likeness(portrait, pair, stranger) for pair, stranger in both]
+            figures = {figure: np.array([one[figure] for one in seen]) for figure in seen[0]}
+            rows.append({"run": f"{name} z_id", "shown": people} | {told: one.mean() for told, one in figures.items()})
+            losses[name, people] = figures["id_loss"]
+            if name == "with":
+                losses["stranger's", people] = figures["strangers_id_loss"]
     verdicts = []
     for people in shown:
         given, without = losses["with", people], losses["without", people]
@@ -141,16 +140,27 @@ def _strangers(dataset: PairDataset, pairs: Sequence[Mapping[str, Any]]) -> list
 
 @torch.no_grad()
 def _likeness(
-    portrait: Portrait, sample: Mapping[str, Any], stranger: Mapping[str, Any], given: bool
-) -> tuple[float, ...]:
-    """A pair's identity loss, that of the true frame, and L1 in the face; losses with a stranger's vector and zeros."""
+    portrait: Portrait, sample: Mapping[str, Any], stranger: Mapping[str, Any] | None
+) -> dict[str, float]:
+    """A pair's identity loss, that of the true frame, and L1 in the face.
+
+    With a stranger also the losses with his or her vector, and with zeros; without, all is drawn with zeros.
+    """
     source, driver = (prepared(collate([{**sample, "position": 0}])[side]) for side in ("source", "driver"))
-    other = prepared(collate([{**stranger, "position": 0}])["source"])
-    wanted, far = (portrait.identity(one["image"], one["landmarks"]) for one in (source, other))
-    vectors = (wanted if given else 0 * wanted, far, 0 * wanted)
-    codes = [portrait.encode_source(source["image"], source["lines"], source["landmarks"], z_id) for z_id in vectors]
-    drawn = [portrait.drive(code, driver["lines"], driver["landmarks"]).image for code in codes]
-    own, theirs, nobodys, true = (
-        float(identity_loss(recognised(portrait, image, driver), wanted)) for image in (*drawn, driver["image"])
-    )
-    return own, true, float(compared(drawn[0], driver)["face_l1"]), theirs, nobodys
+    wanted = portrait.identity(source["image"], source["landmarks"])
+
+    def drawn(vector: torch.Tensor) -> torch.Tensor:
+        code = portrait.encode_source(source["image"], source["lines"], source["landmarks"], vector)
+        return portrait.drive(code, driver["lines"], driver["landmarks"]).image
+
+    def loss(image: torch.Tensor) -> float:
+        return float(identity_loss(recognised(portrait, image, driver), wanted))
+
+    own = drawn(0 * wanted if stranger is None else wanted)
+    figures = {"id_loss": loss(own), "true_id_loss": loss(driver["image"])}
+    figures["face_l1"] = float(compared(own, driver)["face_l1"])
+    if stranger is not None:
+        other = prepared(collate([{**stranger, "position": 0}])["source"])
+        far = portrait.identity(other["image"], other["landmarks"])
+        figures |= {"strangers_id_loss": loss(drawn(far)), "zeros_id_loss": loss(drawn(0 * wanted))}
+    return figures
