@@ -37,11 +37,15 @@ class Parent:
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What a stage is built from, all of it checked. frozen: what `Recipe.frozen` opened."""
+    """What a stage is built from, all of it checked. frozen: what `Recipe.frozen` opened.
+
+    begins: False where a checkpoint brings the stage's tensors at once, and what the data say need not be found again.
+    """
 
     parents: Parents
     data: TrainData
     frozen: Any = None
+    begins: bool = True
 
 
 def _nothing_frozen(config: Any, parents: Parents, blank: bool) -> None:

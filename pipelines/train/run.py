@@ -122,7 +122,7 @@ def train(job: TrainJob, progress: Progress | None = None) -> TrainReport:
         check_alike(accelerator, {**seen, **{f"--{option}": sha256 for option, sha256 in hashes.items()}})
         if is_main:
             _write_config(job.out / CONFIG_NAME, config)
-        stage = recipe.make(config, Ingredients(parents, data, frozen))
+        stage = recipe.make(config, Ingredients(parents, data, frozen, begins=before is None))
         origin = Origin(
             nets=recipe.describe(config.preset, stage),
             parents=hashes,

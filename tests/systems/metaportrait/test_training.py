@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def test_portraits_start_at_the_flow_and_carry_the_recogniser_less_what_the_data
             torch.testing.assert_close(value, known[name])
     moved = [not torch.equal(a, b) for a, b in zip(portrait.parameters(), adapted.parameters(), strict=True)]
     assert any(moved)
+
+
+def test_a_run_that_goes_on_does_not_ask_its_people_again(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("the checkpoint brings it")
+
+    shutil.copytree(runs / "portrait", tmp_path / "portrait")
+    monkeypatch.setattr("avatarkit.systems.metaportrait.stages.recipes.leave_out_shared", asked)
+    given = {name: runs / name for name in PARENTS["portrait"]}
+    again = TrainJob(
+        "metaportrait/portrait", runs / "data", tmp_path / "portrait", "tiny-64", None, QUICK, given, steps=1,
+        device="cpu", workers=0,
+    )  # fmt: skip
+    assert train(again).ended.steps_here == 0
+    with pytest.raises(AssertionError, match="brings it"):
+        train(replace(again, out=tmp_path / "new"))
 
 
 def test_the_temporal_net_keeps_the_enhancer(runs: Path) -> None:

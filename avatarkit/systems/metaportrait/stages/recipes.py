@@ -94,7 +94,8 @@ def _recognise(portrait: Portrait, own: Identity | None, given: Ingredients) -> 
         identity.net.load_state_dict(registered.net.state_dict())
     else:
         return
-    leave_out_shared(identity, given.data)
+    if given.begins:
+        leave_out_shared(identity, given.data)
 
 
 def _meta(config: MetaTrain, given: Ingredients) -> Stage:
