@@ -24,8 +24,9 @@ from avatarkit.data.plan_file import read_plan
 from avatarkit.data.reader import ShardReader
 from avatarkit.data.shard import read_stats, shard_path
 from avatarkit.errors import InputError
-from avatarkit.runtime import peak_memory_bytes, sha256_file
+from avatarkit.runtime import sha256_file
 from tests.data.drawn_clips import drawn_clip, drawn_frame, drawn_matte, write_dataset
+from tests.memory import cost
 
 SHARD = "train-00000"
 IDS = ("/tmp/x", "../../x", "a/../../x", ".hidden", "a//b", "", "a\0b", "x" * 5000, "a\nb", "ü" * 150, "a\\b", 7, None)
@@ -40,10 +41,10 @@ def hostile(tmp_path: Path) -> Path:
 
 def refused(act: Callable[[], object]) -> str:
     """The message of an InputError that comes at once, and is one line."""
-    began = time.monotonic()
+    began = time.thread_time()  # the clock of a busy machine tells nothing
     with pytest.raises(InputError) as caught:
         act()
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 10
     message = str(caught.value)
     assert message.isprintable()
     assert len(message) < 600
@@ -267,10 +268,13 @@ def test_tables_with_holes_take_no_memory(hostile: Path, table: str) -> None:
                 space = h5py.h5s.create_simple(shape)
                 h5py.h5d.create(file["columns"].id, key.encode(), h5py.h5t.py_create(kind), space, made)
     assert path.stat().st_blocks * 512 < 1 << 20 < path.stat().st_size
-    before, began = peak_memory_bytes(), time.monotonic()
-    assert any(word in refused(lambda: ShardReader(path)) for word in ("more than a shard may have", "clips"))
-    assert peak_memory_bytes() - before < 100 << 20
-    assert time.monotonic() - began < 10
+
+    def read() -> None:
+        message = refused(lambda: ShardReader(path))
+        assert any(word in message for word in ("more than a shard may have", "clips"))
+
+    found = cost(read)
+    assert (found.memory_bytes < 100 << 20, found.seconds < 5) == (True, True), found
 
 
 def other_formats(pixels: np.ndarray) -> dict[str, bytes]:

@@ -19,7 +19,6 @@ from avatarkit.errors import InputError
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.nets.inference import open_inference
 from avatarkit.nets.plain import to_plain
-from avatarkit.runtime import peak_memory_bytes
 from avatarkit.systems.avatar import open_avatar
 from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
 from avatarkit.systems.metaportrait.engine import PortraitEngine
@@ -30,6 +29,7 @@ from avatarkit.systems.metaportrait.stages.adapt import Adapted, adapt, inner_se
 from avatarkit.systems.metaportrait.stages.config import META, PORTRAIT, TINY, FlowTrain, MetaTrain
 from avatarkit.systems.metaportrait.stages.frames import Frames
 from avatarkit.systems.options import EngineOptions
+from tests.memory import cost
 
 from .test_engine import SIZE, frame, square
 
@@ -202,9 +202,12 @@ def test_a_damaged_file_is_refused_in_a_line(written: Path, change: Change, said
     tensors = load(data)
     change(tensors, about)
     written.write_bytes(save(tensors, {"avatarkit": json.dumps(about)}))
-    before = peak_memory_bytes()
-    with pytest.raises(InputError, match=said) as error:
-        open_avatar(EngineOptions(exported=written, device="cpu"))
-    assert peak_memory_bytes() - before < 100_000_000
-    assert "\n" not in str(error.value)
-    assert str(written) in str(error.value)
+
+    def refused() -> None:
+        with pytest.raises(InputError, match=said) as error:
+            open_avatar(EngineOptions(exported=written, device="cpu"))
+        assert "\n" not in str(error.value)
+        assert str(written) in str(error.value)
+
+    found = cost(refused)
+    assert found.memory_bytes < 100_000_000, found
