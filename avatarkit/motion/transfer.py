@@ -16,6 +16,7 @@ from avatarkit.geometry.rotation import from_euler_deg, from_vector, scaled, to_
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.head.square import Square
+from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.moment import Reference, moment, pose_of, still_moment
@@ -165,6 +166,7 @@ class Transfer:
         self._upright = np.asarray(motion.rotation[upright], np.float64)
         self._proportions = [proportions(self._shape, identity) for identity in motion.identity]
         self._mouth, self._eyes = region_weights(self._shape)
+        self._around_lips = AroundLips.of(self._shape)
         widths = [mouth_ratio(self._shape, motion, reference) for reference in self.references]
         self._moments = [moment(motion, reference) for reference in self.references]
         relative = config.mode == "relative"
@@ -227,7 +229,8 @@ class Transfer:
             if region != "eyes" and not self._covered.mouth:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
                 shape = with_mouth_within(shape, self._shape, self._mouth)
-                shape = with_lips_apart(with_lips_of(shape, self._shape))
+                shape = self._around_lips.given_way(with_lips_of(shape, self._shape))
+                shape = with_lips_apart(shape)
             if region != "mouth" and not self._covered.eyes:
                 openness = self._openness(index, reference, weight)
             shape = with_lids(shape, self._shape, openness)

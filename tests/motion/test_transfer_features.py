@@ -11,6 +11,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import eye_axes, gaze, head_frame
+from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.moment import landmarks_of
@@ -116,6 +117,8 @@ def test_the_same_persons_footage_needs_no_frame_like_the_still(posed: Posed, fr
     motion = motion_of(faces)
     frames = [Transfer(motion, still, MotionConfig(mode="absolute"), IDENTITY, same_person=True).frame(3)]
     frames += [Transfer(motion, still, MotionConfig(mode="absolute"), IDENTITY).frame(3)]
-    apart = [np.abs(frame.landmarks[: lm.MESH, :2] - landmarks_of(motion, 3)[: lm.MESH, :2]).max() for frame in frames]
+    # Skin gives way before the lips.
+    others = np.setdiff1d(np.arange(lm.MESH), AroundLips.of(head_frame(still).apply_inverse(still)).points)
+    apart = [np.abs(frame.landmarks[others, :2] - landmarks_of(motion, 3)[others, :2]).max() for frame in frames]
     assert apart[0] < 2.0
     assert apart[1] > 5.0

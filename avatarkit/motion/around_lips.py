@@ -1,0 +1,103 @@
+"""Skin around the lips gives way before them: lips that move over it would fold the face's mesh.
+
+Trackers leave the skin below and above the lips behind where a mouth opens wide, and lips that keep their form in
+another face reach farther than the driver's. Drawn so, lips lie on the face like a piece of paper, with shreds at their
+outline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.face import landmarks as lm
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+NEAREST, FREE = 0.6, 0.9
+"""How near skin comes to the lips' outline, as a share of its distance in the source: at the first it stops, down to
+the second nothing is changed."""
+REACH = (0.35, 0.55)
+"""In head units from the outline: up to the first skin gives way as it must, beyond the second it stays."""
+CORNERS_TAKE_PART = 0.7
+"""An upper lip that is held down takes the corners of the mouth along by this share."""
+_NOSE = 2
+_OUTLINE = lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER)
+_LIPS = sorted({i for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for i in row})
+_UPPER, _LOWER = np.array(lm.UPPER_LIP_ROWS), np.array(lm.LOWER_LIP_ROWS)
+_TOP = [37, 0, 267]
+
+
+@dataclass(frozen=True)
+class AroundLips:
+    """The skin around a source's lips, in head coordinates.
+
+    points: (P,) landmarks. first, second: (P,) the corners, among the outline's, of the piece of it that is nearest to
+    each. share: (P,) where on that piece. ways: (P, 2) from there to the point, of length 1. distances: (P,) their
+    lengths. weights: (P,) 1 near the lips, 0 far from them. height: from
+    the upper lip to the nose.
+    """
+
+    points: Indices
+    first: Indices
+    second: Indices
+    share: Array
+    ways: Array
+    distances: Array
+    weights: Array
+    height: float
+
+    @staticmethod
+    def of(shape: Array) -> AroundLips:
+        """That of a source's landmarks (478, 3)."""
+        outline = shape[list(_OUTLINE), :2]
+        count = len(outline)
+        begin, edge = outline, np.roll(outline, -1, axis=0) - outline
+        others = np.setdiff1d(np.arange(lm.MESH), _LIPS)
+        offset = shape[others, None, :2] - begin
+        share = np.clip((offset * edge).sum(2) / np.maximum((edge**2).sum(1), 1e-12), 0.0, 1.0)
+        ways = offset - share[..., None] * edge
+        distance = np.linalg.norm(ways, axis=2)
+        first = distance.argmin(1)
+        row = np.arange(len(others))
+        share, ways, distance = share[row, first], ways[row, first], distance[row, first]
+        t = np.clip((REACH[1] - distance) / (REACH[1] - REACH[0]), 0.0, 1.0)
+        near = (t > 0.0) & (distance > 1e-4)
+        first, share, distance = first[near], share[near], distance[near]
+        second = (first + 1) % count
+        weights = (t * t * (3.0 - 2.0 * t))[near]
+        height = float(shape[_TOP, 1].mean() - shape[_NOSE, 1])
+        ways = ways[near] / distance[:, None]
+        return AroundLips(others[near], first, second, share, ways, distance, weights, height)
+
+    def given_way(self, shape: Array) -> Array:
+        """The shape (478, 3) whose skin keeps its distance from the lips, and whose upper lip does from the nose."""
+        result = shape.copy()
+        self._lower_lip(result)
+        outline = result[list(_OUTLINE), :2]
+        place = outline[self.first] + self.share[:, None] * (outline[self.second] - outline[self.first])
+        now = ((result[self.points, :2] - place) * self.ways).sum(1) / self.distances
+        push = self.weights * self.distances * (_limited(now) - now)
+        result[self.points, :2] += push[:, None] * self.ways
+        return result
+
+    def _lower_lip(self, shape: Array) -> None:
+        """Bring the upper lip down, in place, as far as it would be too near to the nose: that does not give way."""
+        if self.height < 1e-3:
+            return
+        now = float(shape[_TOP, 1].mean() - shape[_NOSE, 1]) / self.height
+        down = float(_limited(np.array([now]))[0] - now) * self.height
+        if down > 0.0:
+            # Less at the corners, and lips that are together stay so.
+            moved = down * (1.0 - (1.0 - CORNERS_TAKE_PART) * np.linspace(-1.0, 1.0, _UPPER.shape[1]) ** 4)
+            room = np.maximum(shape[_LOWER[-1], 1] - shape[_UPPER[-1], 1], 0.0)
+            shape[_UPPER, 1] += moved
+            shape[_LOWER[:, 1:-1], 1] += np.maximum(moved - room, 0.0)[1:-1]
+
+def _limited(share: Array) -> Array:
+    """Shares of a distance, none below `NEAREST`, approached smoothly from `FREE` on."""
+    room = FREE - NEAREST
+    return np.where(share < FREE, FREE - room * np.tanh((FREE - share) / room), share)
