@@ -229,8 +229,7 @@ class Transfer:
             if region != "eyes" and not self._covered.mouth:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
                 shape = with_mouth_within(shape, self._shape, self._mouth)
-                shape = self._around_lips.given_way(with_lips_of(shape, self._shape))
-                shape = with_lips_apart(shape)
+                shape = with_lips_apart(self._around_lips.given_way(with_lips_of(shape, self._shape)))
             if region != "mouth" and not self._covered.eyes:
                 openness = self._openness(index, reference, weight)
             shape = with_lids(shape, self._shape, openness)

@@ -207,14 +207,10 @@ def test_relative_motion_ignores_where_the_driver_is(
         np.testing.assert_allclose(other.eye_openness, one.eye_openness, atol=1e-3)
 
 
-def test_absolute_motion_of_the_same_face_is_the_driver(
-    driver_faces: list[np.ndarray], motion: Motion
-) -> None:
-    """All but its lids, and the skin that its lips move over."""
-    frames = driven(motion, driver_faces[NEUTRAL], mode="absolute")
-    shape = head_frame(driver_faces[NEUTRAL]).apply_inverse(driver_faces[NEUTRAL])
-    others = sorted({*NO_IRIS} - {*LIDS, *AroundLips.of(shape).points.tolist()})
-    assert len(others) > 230
+def test_absolute_motion_of_the_same_face_is_the_driver(driver_faces: list[np.ndarray], motion: Motion) -> None:
+    frames = driven(motion, source := driver_faces[NEUTRAL], mode="absolute")
+    # Skin gives way before the lips.
+    others = list({*NO_IRIS} - {*LIDS, *AroundLips.of(head_frame(source).apply_inverse(source)).points})
     for number in (NEUTRAL, TURNED, OPENED, ASIDE):
         found, wanted = frames[number], driver_faces[number]
         assert angle_deg(found.pose.rotation, head_frame(wanted).rotation) < 0.3, number
