@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import mouth_covered
+from avatarkit.geometry.sampling import sample
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.crease import crease
+from avatarkit.systems.landmark_warp.mouth_floor import MouthFloor
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
-from avatarkit.systems.landmark_warp.skin import blur_around_mouth
+from avatarkit.systems.landmark_warp.skin import blur_around_mouth, film_grain
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
@@ -23,17 +26,22 @@ Pixels = NDArray[np.float32]
 # Lengths in head units (distance of the outer eye corners, about 9 cm).
 TEETH_BELOW_LINE = 0.03
 """The upper teeth end this far below the line where the lips meet at rest; they stay with the skull."""
-LOWER_TEETH_SHOWN = 0.045
+HIGHEST_SMILE = 0.1
+"""An upper lip rises this far above the edge of the teeth: to a narrow strip of gum. Where landmarks say more, the
+whole head has moved in a way that its pose does not tell, and the teeth go with the lip."""
+LOWER_TEETH_SHOWN = 0.05
 """The lower teeth stand this far above the lower lip of a mouth that is open and wide."""
 WIDENED = 1.03
 """Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
 BARED = 0.02
 """The same where the lips are this much farther apart than in the source."""
-TONGUE = (0.26, 0.3, 0.5)
-"""Half the tongue's width; the middle and half the length of what is seen of it, in shares of the gap from below."""
+LOWER_LIT = 0.67
+"""Light of the lower teeth over that of the upper ones."""
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
 least this share of what teeth have in the picture's light."""
+CREASE_SHOWN = (0.02, 0.1)
+"""Lips so much farther apart than in the source begin to show what was the line between them, and show all of it."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -53,7 +61,9 @@ class MouthLayer:
         top, bottom = self._lips_in_skull(landmarks, pose)
         self._width = float(top[-1, 0] - top[0, 0])
         self._own = None
-        if float((bottom[:, 1] - top[:, 1]).max()) > PARTED_GAP:
+        self._crease = crease(picture, landmarks, pose)
+        self._parted = max(float((bottom[:, 1] - top[:, 1]).max()), 0.0)
+        if self._parted > PARTED_GAP:
             self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.gum)
             if self._own.teeth is not None:
                 teeth = self._own.teeth
@@ -61,6 +71,11 @@ class MouthLayer:
                     teeth = np.maximum(teeth, np.float32(STRIP_SHADED) * self._colours.teeth)
                 self._colours = self._colours.with_teeth(teeth)
                 self._edge = max(self._edge, self._own.edge)
+            if self._own.open or self._own.teeth is not None:
+                self._crease = np.zeros(len(bottom))
+        self._scale = pose.scale
+        self._grain = film_grain(picture, landmarks, (int(0.9 * pose.scale), int(1.2 * pose.scale)))
+        self._floor = MouthFloor.of(self._colours)
         blur = blur_around_mouth(picture, landmarks)
         self._upper, self._lower = upper_row(self._colours, blur), lower_row(self._colours, blur)
 
@@ -72,6 +87,7 @@ class MouthLayer:
         # A tracker guesses lips behind a mask or a hand, and may guess them apart.
         if self._covered or np.linalg.norm(lower - upper, axis=1).max() < 0.008 * scale:
             return
+        lower = lower + scale * self._crease_shown(motion) * motion.pose.rotation[:2, 1]
         outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])
         if region is None:
@@ -79,19 +95,31 @@ class MouthLayer:
         skull = ToothPlane.of(motion.pose, self._rest)
         s, d = skull.places(region)
         top, bottom = self._lips_in_skull(motion.landmarks, motion.pose)
-        above, below = d - heights(top, s), heights(bottom, s) - d
+        bottom[:, 1] += self._crease_shown(motion)[:, 0]
+        high, low = heights(top, s), heights(bottom, s)
+        above, below = d - high, low - d
         alike = 0.0 if self._own is None else self._own.likeness(float((bottom[:, 1] - top[:, 1]).max()))
         if alike < 1.0:
-            jaw = skull.place(motion.landmarks[14, :2])
-            wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
-            colours = self._drawn(skull, s, d, jaw, above, below, wide)
+            colours = self._drawn(skull, s, d, (top, high), (bottom, low))
             self._shade(colours, above, below)
+            if self._grain is not None:
+                # It goes with the head as that of the skin beside it does.
+                rows, columns = self._grain.shape
+                scale_px = np.float32(self._scale)
+                places = s * scale_px + np.float32(columns / 2), d * scale_px + np.float32(rows / 3)
+                colours *= sample(self._grain, np.stack(places, axis=2))[..., None]
         if self._own is not None and alike > 0.0:
             across = (s - np.float32(top[0, 0])) / np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
             down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
             own = self._own.whole(across, down)
             colours = own if alike >= 1.0 else colours + np.float32(alike) * (own - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
+
+    def _crease_shown(self, motion: DriveFrame) -> Array:
+        """What is seen of the line where the lips met (N, 1) in head units: all of it, once they are well apart."""
+        ends = motion.landmarks[[13, 14]]
+        more = float(np.linalg.norm(ends[1] - ends[0])) / motion.pose.scale - self._parted
+        return self._crease[:, None] * float(rise(np.array(more), *CREASE_SHOWN))
 
     def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
         """The inner edges (N, 2) of the upper and of the lower lip in the plane of the teeth."""
@@ -103,40 +131,42 @@ class MouthLayer:
         return upper, lower
 
     def _drawn(
-        self, skull: ToothPlane, s: Pixels, d: Pixels, jaw: Array, above: Pixels, below: Pixels, wide: float
+        self, skull: ToothPlane, s: Pixels, d: Pixels, upper: tuple[Array, Pixels], lower: tuple[Array, Pixels]
     ) -> Pixels:
         """Teeth, tongue and cavity, (h, w, 3), from the back to the front.
 
         Args:
-            skull: the plane of the teeth. s, d: places in it. jaw: (2,) middle of the lower lip's edge in it.
-            above, below: distances to the upper and to the lower lip. wide: width of the mouth over the source's.
+            skull: the plane of the teeth. s, d: places in it. upper, lower: edges (N, 2) of the lips in it, and their
+                heights (h, w) at the places.
         """
-        gap = np.maximum(above + below, 1e-4)
-        colours = np.broadcast_to(self._colours.cavity, (*s.shape, 3)).astype(np.float32)
-        # The tongue lies on the floor of an open mouth: a rounded body with dark beside it, as far as light falls in.
-        side, back = np.abs(s - jaw[0]) / TONGUE[0], below / gap
-        body = 1.0 - side**2 - ((back - TONGUE[1]) / TONGUE[2]) ** 2
-        # It is darker towards the throat and behind the lower teeth, with a furrow along its middle.
-        form = (0.72 + 0.28 * rise(body, 0.1, 0.8)) * (1.0 - 0.4 * rise(back, 0.3, 0.75))
-        form *= (0.7 + 0.3 * rise(back, 0.0, 0.2)) * (1.0 - 0.08 * np.exp(-((side / 0.14) ** 2)))
-        tongue = rise(gap, 0.1, 0.26) * rise(body, 0.0, 0.35)
-        colours += tongue[..., None] * (form[..., None] * self._colours.tongue - colours)
+        (top, high), (bottom, low) = upper, lower
+        lip, jaw = float(top[len(top) // 2, 1]), bottom[len(bottom) // 2]
+        wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
+        gap = np.maximum(low - high, 1e-4)
+        colours = self._floor.at(s - np.float32(jaw[0]), (low - d) / gap, gap)
         own = self._own
         if own is not None:
             own.lay_lower(colours, s, d, jaw)
         # Lips that are drawn together hide the lower teeth.
         open_jaw = float(np.clip((jaw[1] - 0.1) / 0.15, 0.0, 1.0) * np.clip((wide - 0.8) / 0.2, 0.0, 1.0))
         if open_jaw > 0.0 and (own is None or not own.open):
-            a, b = skull.on_arch(s - np.float32(jaw[0]), d)
-            place = (a, np.float32(jaw[1] - LOWER_TEETH_SHOWN) - b)
-            row, cover = self._lower.at(*place)
-            colours += (open_jaw * cover)[..., None] * (0.62 * row - colours)
+            # They rise from behind the lip, and do not fade in. Seen from above, their arch bends up as the lip does.
+            shown = LOWER_TEETH_SHOWN * (1.3 * open_jaw - 0.3)
+            bend = np.float32(0.75) * np.clip(low - np.float32(jaw[1]), np.float32(-0.16), np.float32(0.0))
+            part = _rows(low - d < LOWER_TEETH_SHOWN + 0.05)
+            a, b = skull.on_arch(s[part] - np.float32(jaw[0]), d[part])
+            row, cover = self._lower.at(a, bend[part] + np.float32(jaw[1] - shown) - b)
+            colours[part] += cover[..., None] * (np.float32(LOWER_LIT) * row - colours[part])
         share = 0.0 if own is None else own.share(float(gap.max()))
-        a, b = skull.on_arch(s, d)
-        row, cover = self._upper.at(a, b - np.float32(self._edge))
+        lifted = (1.0 - share) * max(self._edge - HIGHEST_SMILE - lip, 0.0)
         if own is None or share <= 0.0:
-            colours += cover[..., None] * (row - colours)
+            part = _rows(d < self._edge + 0.15)
+            a, b = skull.on_arch(s[part], d[part])
+            row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
+            colours[part] += cover[..., None] * (row - colours[part])
             return colours
+        a, b = skull.on_arch(s, d)
+        row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
         s, d = skull.on_arch(s, d, since=self._plane)
         serves: float | Pixels = share
         if share >= 1.0:
@@ -151,7 +181,7 @@ class MouthLayer:
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
         """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place."""
         gap = np.maximum(above + below, 0.0)
-        light = 0.66 + 0.34 * rise(above, 0.0, 0.05)
+        light = 0.55 + 0.45 * rise(above, -0.01, 0.06)
         light *= 0.75 + 0.25 * rise(gap, 0.02, 0.1)
         floor = self._own is not None and self._own.open
         if self._own is not None and (floor or self._own.teeth is not None):
@@ -159,7 +189,14 @@ class MouthLayer:
             light = 0.5 + 0.5 * light
         colours *= light[..., None]
         # The lower lip's turn lies in the source's picture too, where that shows what lies before it.
-        lower = 0.0 if floor else 0.8 * rise(LOWER_ROLL - below, 0.0, LOWER_ROLL)
-        roll = np.maximum(lower, 0.6 * rise(UPPER_ROLL - above, 0.0, UPPER_ROLL))
-        roll *= rise(gap, 0.05, 0.15)
-        colours += roll[..., None] * (self._colours.lip - colours)
+        turned = [(UPPER_ROLL, above, 0.6, self._colours.upper_lip), (LOWER_ROLL, below, 0.8, self._colours.lower_lip)]
+        for length, inside, most, lip in turned[: 1 if floor else 2]:
+            near = _rows(inside < length)
+            roll = np.float32(most) * rise(length - inside[near], 0.0, length) * rise(gap[near], 0.05, 0.15)
+            colours[near] += roll[..., None] * (lip - colours[near])
+
+
+def _rows(wanted: NDArray[np.bool_]) -> slice:
+    """The rows of a mask (h, w) from the first to the last that holds anything."""
+    found = np.flatnonzero(wanted.any(1))
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)

@@ -18,6 +18,8 @@ BLUR = 0.05
 STRONGEST = 14.0
 """Detail beyond these levels is a mole, a wrinkle or a strand, and is cut to them."""
 
+GRAIN_PX, LEAST_GRAIN = 1.0, 1.2
+"""Grain is finer than this standard deviation; so many levels of it are seen."""
 MOUTH, BLUR_REACH = (1, 13, 17), 0.3
 """How sharp a picture is, is seen at nostrils and lips: around these landmarks, so far in head units."""
 MOST_BLUR = 0.012
@@ -66,6 +68,21 @@ def skin_detail(picture: NDArray[np.uint8], landmarks: Array, eye: int, shape: t
     tile = np.concatenate([best, best[::-1]]) if down > 1 else best
     tile = np.concatenate([tile, tile[:, ::-1]], axis=1) if right > 1 else tile
     return np.tile(tile, (down, right))[:rows, :columns].astype(np.float32)
+
+
+def film_grain(picture: NDArray[np.uint8], landmarks: Array, shape: tuple[int, int]) -> Pixels | None:
+    """What a picture's noise multiplies light by, (h, w) in its pixels, around 1; None where it hardly has any.
+
+    It is the finest part of open skin, finer than pores and freckles of a sharp picture.
+    """
+    import cv2
+
+    detail = skin_detail(picture, landmarks, 0, shape, 1.0)
+    fine = detail - np.asarray(cv2.GaussianBlur(detail, (0, 0), GRAIN_PX), np.float32)
+    light = max(float(skin_colour(picture, landmarks).mean()), 1.0)
+    if float(fine.std()) < LEAST_GRAIN:
+        return None
+    return np.asarray(1.0 + np.clip(fine / np.float32(light), -0.3, 0.3), np.float32)
 
 
 def blur_around_mouth(picture: NDArray[np.uint8], landmarks: Array) -> float:

@@ -29,9 +29,17 @@ LOWER_TEETH = (
 )  # fmt: skip
 UPPER_ARCH, LOWER_ARCH = 0.31, 0.27
 """Radius of the arch as seen from the front."""
-GAP_WIDTH, GAP_DEPTH = 0.0045, 0.3
-CORNER = 0.02
+GAP_WIDTH, GAP_DEPTH = 0.0032, 0.34
+CORNER = 0.016
 """Radius of a tooth's free corners."""
+PAPILLA = 0.04
+"""How far the gum between two teeth reaches beyond that around their necks."""
+GUM_LIGHT, GLOSS = 1.0, 0.06
+"""Gum is wet, and lighter than the flesh behind it; teeth shine at one side."""
+LONGER = ((0.0, 0.002), (0.001, -0.003), (0.003, -0.001), (-0.002, 0.002), (0.0, 0.003), (0.0, 0.0))
+"""From the middle outwards: length of a tooth over the usual one, left and right in the picture, in head units."""
+LIGHTER = ((1.0, 0.985), (0.965, 0.985), (0.93, 0.94), (0.96, 0.95), (0.93, 0.95), (0.9, 0.9))
+"""Its light, likewise. Canines are darker than their neighbours."""
 EYE_WHITE_SHARE = 0.95
 """Teeth over the white of the eyes, in light; both are nearly white and lit alike."""
 
@@ -72,7 +80,8 @@ class Palette:
     cavity: Pixels
     tongue: Pixels
     gum: Pixels
-    lip: Pixels
+    upper_lip: Pixels
+    lower_lip: Pixels
 
     def with_teeth(self, teeth: Pixels) -> "Palette":
         """The same with teeth of another colour."""
@@ -82,9 +91,13 @@ class Palette:
 def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     """Read the light from skin, lips and the whites of the eyes."""
     height, width = picture.shape[:2]
-    lips_at = landmarks[[0, 37, 267, 17, 84, 314, 40, 270], :2].round().astype(int)
-    x, y = np.clip(lips_at[:, 0], 0, width - 1), np.clip(lips_at[:, 1], 0, height - 1)
-    lips = np.median(picture[y, x].astype(np.float64), axis=0)
+
+    def usual(points: tuple[int, ...]) -> Array:
+        x, y = landmarks[list(points), :2].round().astype(int).T
+        found = picture[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+        return np.asarray(np.median(found.astype(np.float64), axis=0))
+
+    lips = usual((0, 37, 267, 17, 84, 314, 40, 270))
     skin = skin_colour(picture, landmarks).astype(np.float64)
     light = float(skin.mean())
     tint = skin / max(light, 1.0)
@@ -96,9 +109,10 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     colours = [
         teeth,
         0.16 * flesh * [1.2, 0.9, 0.88],
-        0.75 * (0.65 * skin + 0.35 * lips) * [1.1, 0.84, 0.86],
+        0.8 * (0.65 * skin + 0.35 * lips) * [1.05, 0.76, 0.9],
         0.8 * flesh * [1.05, 0.82, 0.82],
-        0.55 * lips,
+        0.55 * usual(lm.UPPER_LIP_ROWS[2][3:8]),
+        0.55 * usual(lm.LOWER_LIP_ROWS[2][3:8]),
     ]
     if float(np.ptp(skin) + np.ptp(lips)) < 12.0:
         colours = [colour.mean() * np.ones(3) for colour in colours]
@@ -137,29 +151,35 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
     d = (np.arange(rows) / PER_UNIT - ABOVE)[:, None]
     # Along the arch, as far as it is seen from the front.
     angle = np.arcsin(np.clip(np.abs(s) / arch, 0.0, 0.999))
-    along = angle * arch
-    picture = np.zeros((rows, columns, 3))
-    cover = np.zeros((rows, columns))
-    picture[:] = colours.gum * 0.8
+    along, left = angle * arch, s < 0.0
+    gum = GUM_LIGHT * colours.gum.astype(np.float64)
+    picture, cover = np.empty((rows, columns, 3)), np.zeros((rows, columns))
+    picture[:] = gum
     begin = 0.0
-    for width, height, behind in teeth:
-        middle = begin + width / 2.0
-        across = (along - middle) / (width / 2.0)
-        inside = np.abs(across) <= 1.0
+    for number, (width, height, behind) in enumerate(teeth):
+        # No two teeth of a mouth are quite alike, nor are its halves.
+        longer, lighter = np.where(left, *LONGER[number]), np.where(left, *LIGHTER[number])
+        across = (along - begin - width / 2.0) / (width / 2.0)
+        inside, far = np.abs(across) <= 1.0, np.clip(np.abs(across), 0.0, 1.0)
         # The free edge is rounded at its corners, the more so the farther back the tooth.
-        round_off = CORNER * np.clip((np.abs(across) - 0.45) / 0.55, 0.0, 1.0) ** 2
-        edge = -behind - round_off
+        edge = -behind + longer - CORNER * np.clip((far - 0.5) / 0.5, 0.0, 1.0) ** 2.5
         crown = np.clip((edge - d) / 0.005 + 0.5, 0.0, 1.0) * inside
-        neck = np.clip((d + height - 0.02 * across**2) / 0.012 + 0.5, 0.0, 1.0)
-        gap = 1.0 - GAP_DEPTH * np.exp(-(((1.0 - np.abs(across)) * width / 2.0 / GAP_WIDTH) ** 2))
-        form = 1.0 - 0.1 * across**2 - 0.1 * np.clip((-d - 0.05) / 0.06, 0.0, 1.0)
-        # Thin edges let the dark of the mouth through.
-        thin = 1.0 - 0.1 * np.exp(-(((edge - d) / 0.014) ** 2))
-        tooth = colours.teeth * (gap * form * thin)[..., None]
-        colour = colours.gum * 0.8 + neck[..., None] * (tooth - colours.gum * 0.8)
+        # Gum runs in arches around the necks, and to a point between them.
+        neck = np.clip((d - longer + height - PAPILLA * far**3) / 0.008 + 0.5, 0.0, 1.0)
+        up = np.clip((edge - d) / height, 0.0, 1.0)
+        # Neighbours touch, but at the free edge: there the gap opens.
+        apart = GAP_WIDTH * (1.0 + 1.2 * np.clip(1.0 - up / 0.25, 0.0, 1.0))
+        gap = 1.0 - GAP_DEPTH * np.exp(-(((1.0 - far) * width / 2.0 / apart) ** 2))
+        # A rounded body in the light from the front, its neck deeper in colour, its edge a little transparent.
+        form = (1.0 - 0.2 * far**3) * (1.0 - 0.12 * rise(up, 0.45, 1.05)) * (1.0 - 0.1 * (1.0 - rise(up, 0.0, 0.16)))
+        gloss = GLOSS * np.exp(-(((across + 0.25) / 0.22) ** 2) - ((up - 0.5) / 0.2) ** 2)
+        tone = 1.0 - rise(up, 0.3, 1.1)[..., None] * [0.0, 0.02, 0.07]
+        tooth = colours.teeth * (tone * ((gap * form + gloss) * lighter)[..., None])
+        colour = gum + neck[..., None] * (tooth - gum)
         picture = np.where(inside[..., None] & (crown[..., None] > 0), colour, picture)
         cover = np.maximum(cover, crown)
         begin += width
-    picture *= (0.35 + 0.65 * np.cos(angle))[..., None]
+    # Cheeks shade the far teeth.
+    picture *= (0.3 + 0.7 * np.cos(angle) ** 1.5)[..., None]
     cover *= rise((begin - along) / 0.05) * rise((HALF_WIDTH - np.abs(s)) / 0.03)
     return Row(np.dstack([picture, 255.0 * cover]).astype(np.float32))

@@ -105,7 +105,7 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
 
 
 def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
-    """A body in the light with dark beside and behind it, no brown plate from cheek to cheek."""
+    """A body in the light, with dark to both sides, and ever darker towards the throat."""
     motion = act(mouth=0.45)
     frame, _ = engine.draw(motion)
     upper, lower = motion.landmarks[13, :2], motion.landmarks[14, :2]
@@ -119,7 +119,7 @@ def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
     middle = light(0.1, 0.65)
     assert middle > 0.52 * np.mean(SKIN)
     for place in ((0.36, 0.45), (-0.36, 0.45), (0.1, 0.3)):
-        assert light(*place) < 0.6 * middle
+        assert light(*place) < 0.7 * middle
 
 
 def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray) -> None:

@@ -1,0 +1,74 @@
+"""What lies behind the teeth of an open mouth, drawn once for a source: tongue, throat, and the dark of the cheeks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.geometry.sampling import sample
+from avatarkit.systems.landmark_warp.openings import rise
+from avatarkit.systems.landmark_warp.teeth import Palette
+
+Pixels = NDArray[np.float32]
+
+TONGUE = 0.27
+"""Half the tongue's width, in head units (about 9 cm)."""
+REACH = 1.5
+"""Half the width of what the picture holds, in tongues' halves; beyond it is dark."""
+COLUMNS, ROWS = 193, 97
+LIT = (0.08, 0.36)
+"""Lips so far apart let in little light, and all that comes in at all, in head units."""
+DIM = 0.42
+"""The light that reaches a tongue between lips that are hardly apart."""
+
+
+@dataclass(frozen=True)
+class MouthFloor:
+    """A tongue between its teeth: RGB float32 (h, w, 3), 0 to 255, the throat's side up."""
+
+    picture: Pixels
+
+    @staticmethod
+    def of(colours: Palette) -> "MouthFloor":
+        """Draw it in these colours.
+
+        It is one body from the lower teeth to the upper ones, between dark cheeks: light falls on its front, its far
+        end lies in the shadow of the upper teeth, and nothing outlines it there.
+        """
+        x = np.linspace(-REACH, REACH, COLUMNS)[None]
+        up = np.linspace(1.0, 0.0, ROWS)[:, None]
+        aside = np.abs(x)
+        # Behind the lower teeth, which bend back to both sides, lies their shadow.
+        bed = 0.09 + 0.2 * aside**2
+        cover = rise(up, bed - 0.05, bed + 0.09) * (1.0 - rise(aside + 0.0 * up, 0.62, 1.02 + 0.0 * up))
+        light = (0.66 + 0.34 * rise(up - bed, 0.0, 0.3)) * (1.0 - 0.3 * aside**2)
+        light = light * (1.0 - 0.78 * rise(up + 0.1 * aside, 0.36, 0.98))
+        # A furrow, and the unevenness of a surface that is nowhere smooth.
+        light = light * (1.0 - 0.07 * np.exp(-((x / 0.07) ** 2)) * rise(up, 0.15, 0.4))
+        light = light * (1.0 + 0.025 * _uneven(2.5) + 0.012 * _uneven(1.2, 1))
+        tongue = np.clip(light, 0.0, None)[..., None] * colours.tongue
+        # It is wet.
+        gloss = rise(_uneven(1.2, 2), 0.3, 2.2) * np.exp(-(((up - 0.36) / 0.12) ** 2) - (x / 0.5) ** 2)
+        tongue = tongue + 0.1 * gloss[..., None] * (colours.teeth - tongue)
+        return MouthFloor(np.asarray(colours.cavity + cover[..., None] * (tongue - colours.cavity), np.float32))
+
+    def at(self, aside: Pixels, up: Pixels, gap: Pixels) -> Pixels:
+        """Colours (h, w, 3) at places between lips.
+
+        Args:
+            aside: (h, w) from the middle of the jaw, in head units. up: from the lower lip, 0, to the upper one, 1.
+            gap: how far the lips are apart, in head units.
+        """
+        columns = (aside * np.float32(1.0 / TONGUE) + np.float32(REACH)) * np.float32((COLUMNS - 1) / (2.0 * REACH))
+        found = sample(self.picture, np.stack([columns, (1.0 - up) * np.float32(ROWS - 1)], axis=2))
+        found *= (np.float32(DIM) + np.float32(1.0 - DIM) * rise(gap, *LIT))[..., None]
+        return found
+
+
+def _uneven(fine: float, seed: int = 0) -> Pixels:
+    """Smooth noise (h, w) of mean 0 and deviation 1, the same for everybody."""
+    import cv2
+
+    noise = np.random.default_rng(seed).standard_normal((ROWS, COLUMNS)).astype(np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), fine), np.float32)
+    return np.asarray((noise - noise.mean()) / noise.std(), np.float32)
