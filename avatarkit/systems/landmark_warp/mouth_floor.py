@@ -40,7 +40,7 @@ class MouthFloor:
         aside = np.abs(x)
         # Behind the lower teeth, which bend back to both sides, lies their shadow.
         bed = 0.09 + 0.2 * aside**2
-        cover = rise(up, bed - 0.05, bed + 0.09) * (1.0 - rise(aside + 0.0 * up, 0.62, 1.02 + 0.0 * up))
+        cover = rise(up - bed, -0.05, 0.09) * (1.0 - rise(aside, 0.62, 1.02))
         light = (0.66 + 0.34 * rise(up - bed, 0.0, 0.3)) * (1.0 - 0.3 * aside**2)
         light = light * (1.0 - 0.78 * rise(up + 0.1 * aside, 0.36, 0.98))
         # A furrow, and the unevenness of a surface that is nowhere smooth.
