@@ -1,6 +1,7 @@
 """The driver at one moment: its pose, its landmarks, and what the source's own face stands for."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,16 @@ def moment(motion: Motion, index: int) -> Reference:
         np.asarray(motion.eye_opening[index], np.float64),
         np.asarray(motion.gaze[index], np.float64),
     )
+
+
+def looking_ahead(references: Sequence[Reference]) -> list[Reference]:
+    """References of a driver's shots with one gaze for all, that of the shot whose reference looks most nearly ahead.
+
+    Where eyes look ahead out of a head is the person's, like the head's rotation, which has one reference too. A driver
+    who is seen from aside all through a shot and looks into the camera looks aside out of the head.
+    """
+    gaze_ahead = min((r.gaze for r in references), key=lambda look: abs(float(look[:, 0].mean())))
+    return [replace(r, gaze=gaze_ahead) for r in references]
 
 
 def still_moment(landmarks: NDArray[np.floating[Any]], identity: NDArray[np.floating[Any]]) -> Reference:

@@ -14,12 +14,13 @@ from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg, from_vector, scaled, to_vector
 from avatarkit.geometry.similarity import Similarity
-from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
+from avatarkit.head.coordinates import eye_opening, head_frame
 from avatarkit.head.square import Square
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
-from avatarkit.motion.moment import Reference, moment, pose_of, still_moment
+from avatarkit.motion.irises import Irises, agreed
+from avatarkit.motion.moment import Reference, looking_ahead, moment, pose_of, still_moment
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (
     ALL_THE_WAY,
@@ -48,15 +49,6 @@ WIDEST_EYE = 1.5
 """An eye opens at most to this multiple of its opening in the source."""
 WINK_SHARE = 0.6
 """How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
-GAZE_GAIN = 1.3
-"""Trackers report less than an iris' true way; the driver's reported gaze is multiplied by this to give the true one.
-The pictures of six drivers, drawn from one of their frames each, are matched best by 1.0 to 1.6."""
-OWN_GAZE = 0.25
-"""The share of an eye's gaze that is its own; the rest is both eyes'. Eyes turn together, trackers' errors do not."""
-WHITE_BELOW, WHITE_ABOVE = 0.07, 0.04
-"""In eye widths: how much more white than in the source an eye may show below and above its iris."""
-GAZE_LIMIT = 0.34
-"""Irises stay within this share of the eye's width from its middle."""
 LONGEST_SHIFT = 0.6
 """Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
 not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
@@ -153,13 +145,7 @@ class Transfer:
         self._source = np.asarray(source, np.float64)
         self._pose = head_frame(source)
         self._shape = self._pose.apply_inverse(source)
-        self._gaze = gaze(self._source)
-        self._eye_width = [eye_axes(self._source, eye)[2] for eye in range(2)]
-        around = zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)
-        rims = [self._source[list(rim), :2] - self._source[centre, :2] for centre, rim in around]
-        radii = [float(np.linalg.norm(rim, axis=1).mean()) for rim in rims]
-        self._iris_radius = [r / max(w, 1e-6) for r, w in zip(radii, self._eye_width, strict=True)]
-        self._white = [_white(self._source, eye, self._gaze[eye], self._iris_radius[eye]) for eye in range(2)]
+        self._irises = Irises(self._source)
         self.references = reference_frames(motion, config.reference_frame, config.mode, self._shape, self._source)
         # One rotation reference for all shots: a change of camera angle is a change of pose.
         upright = min(self.references, key=lambda r: float(-motion.rotation[r][2, 2]))
@@ -170,6 +156,8 @@ class Transfer:
         widths = [mouth_ratio(self._shape, motion, reference) for reference in self.references]
         self._moments = [moment(motion, reference) for reference in self.references]
         relative = config.mode == "relative"
+        if relative and config.reference_frame == "auto":
+            self._moments = looking_ahead(self._moments)
         openings = [
             (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
         ]
@@ -236,9 +224,8 @@ class Transfer:
         landmarks = pose.apply(shape)
         looks = region in ("all", "expression", "eyes") and not self._covered.eyes
         look = weight if looks else 0.0
-        change = GAZE_GAIN * (np.asarray(motion.gaze[index], np.float64) - reference.gaze)
-        both = self._better_seen(index) @ change
-        self._place_irises(landmarks, look * (both + OWN_GAZE * (change - both)))
+        change = np.asarray(motion.gaze[index], np.float64) - reference.gaze
+        self._irises.place(landmarks, look * agreed(change, float(motion.rotation[index][0, 2])))
         return DriveFrame(pose, landmarks, openness, index)
 
     def pose(self, index: int) -> Similarity:
@@ -306,36 +293,8 @@ class Transfer:
         lips = change[[*lm.OUTER_LIP_UPPER, *lm.OUTER_LIP_LOWER]].mean(0)
         expression = motion.expression[0] - (change - lips) * self._mouth[:, None]
         now = moment(motion, 0)
-        return replace(
-            now, expression=np.asarray(expression, np.float64), eye_opening=eye_opening(self._shape), gaze=self._gaze
-        )
-
-    def _place_irises(self, landmarks: Array, change: Array) -> None:
-        """Put the iris landmarks where the gaze wants them, in the plane of the picture, in place."""
-        for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
-            middle, along, width = eye_axes(landmarks, eye)
-            across = np.array([-along[1], along[0]])
-            look = np.clip(self._gaze[eye] + change[eye], -GAZE_LIMIT, GAZE_LIMIT)
-            most = np.maximum(self._white[eye], 0.0) + np.array([WHITE_ABOVE, WHITE_BELOW])
-            more = _white(landmarks, eye, look, self._iris_radius[eye]) - most
-            # Where both sides show too much, the lids are wide open and the iris stays in the middle of it.
-            look[1] += np.maximum(more, 0.0) @ [-1.0, 1.0]
-            place = middle + width * (look[0] * along + look[1] * across)
-            spread = self._source[list(rim), :2] - self._source[centre, :2]
-            landmarks[centre, :2] = place
-            landmarks[list(rim), :2] = place + spread * (width / max(self._eye_width[eye], 1e-6))
-
-
-def _white(landmarks: Array, eye: int, look: Array, radius: float) -> Array:
-    """White (2,) above and below an iris at `look` (2,), up to the lids, in eye widths; negative where they hide it."""
-    middle, along, width = eye_axes(landmarks, eye)
-    heights = []
-    for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye]):
-        offset = (landmarks[list(ring), :2] - middle) / max(width, 1e-6)
-        a, b = offset @ along, offset @ np.array([-along[1], along[0]])
-        order = np.argsort(a)
-        heights.append(float(np.interp(look[0], a[order], b[order])))
-    return np.array([look[1] - radius - heights[0], heights[1] - look[1] - radius])
+        opening, look = eye_opening(self._shape), self._irises.gaze
+        return replace(now, expression=np.asarray(expression, np.float64), eye_opening=opening, gaze=look)
 
 
 def _bounded(vector: Array, longest: float) -> Array:

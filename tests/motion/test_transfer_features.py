@@ -14,8 +14,9 @@ from avatarkit.head.coordinates import eye_axes, gaze, head_frame
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MotionConfig
+from avatarkit.motion.irises import GAZE_GAIN, WHITE_BELOW
 from avatarkit.motion.moment import landmarks_of
-from avatarkit.motion.transfer import GAZE_GAIN, WHITE_BELOW, Framing, Transfer
+from avatarkit.motion.transfer import Framing, Transfer
 
 from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_gaze, with_mouth
 
@@ -58,6 +59,34 @@ def test_both_eyes_look_where_one_noisy_eye_does_not(posed: Posed, frontal: np.n
     frames = driven(motion_of(posed([STILL] * 16, forms)), source, reference_frame="3")
     moved = gaze(frames[11].landmarks)[:, 0] - gaze(frames[3].landmarks)[:, 0]
     assert abs(moved[0] - moved[1]) < 0.3 * 0.1 * GAZE_GAIN
+
+
+@pytest.mark.parametrize(("yaw_deg", "counts"), [(20.0, True), (-20.0, True), (55.0, False), (-55.0, False)])
+def test_the_averted_eye_counts_for_gaze_while_it_is_seen(
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, yaw_deg: float, counts: bool
+) -> None:
+    """The iris of the eye that lies farther away moves alone: from it half of a common gaze, or none."""
+    far = 0 if yaw_deg > 0 else 1
+    aside = with_gaze(frontal, 0.1)
+    only = frontal.copy()
+    irises = [lm.IRIS_CENTRES[far], *lm.IRIS_RIMS[far]]
+    only[irises] = aside[irises]
+    turned = posed([Pose(yaw_deg=yaw_deg)] * 16, [frontal] * 8 + [only] * 8)
+    frames = driven(motion_of(turned), source, reference_frame=str(NEUTRAL))
+    near = 1 - far
+    moved = float(gaze(frames[ASIDE].landmarks)[near, 0] - gaze(frames[NEUTRAL].landmarks)[near, 0])
+    assert (moved > 0.025 * GAZE_GAIN) == counts
+
+
+@pytest.mark.parametrize(("choice", "same"), [("auto", True), ("3", False)])
+def test_gaze_means_the_same_in_all_shots(
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, choice: str, same: bool
+) -> None:
+    """In the second shot the driver looks aside all the time: so does the source, unless a reference was asked for."""
+    faces = posed([STILL] * 16, [frontal] * 8 + [with_gaze(frontal, 0.1)] * 8)
+    frames = driven(motion_of(faces, cuts=[8]), source, reference_frame=choice)
+    moved = gaze(frames[ASIDE].landmarks)[:, 0] - gaze(source)[:, 0]
+    assert np.all(moved > 0.08 * GAZE_GAIN) if same else np.all(np.abs(moved) < 0.02)
 
 
 def test_no_more_white_below_the_iris_than_an_eye_shows(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
