@@ -33,6 +33,9 @@ LID_SHADOW, SHADOW_REACH = 0.42, 0.05
 SLIT, SLIT_LIGHT = (0.08, 0.4), 0.4
 """Lashes and lid leave a slit this share of the light when an eye is open by the first share of its opening in the
 source, and all of it from the second on."""
+BALL_SHOWS = (0.08, 0.32)
+"""The eyeball is seen where the lids are apart by the first share of their distance in the source, wholly from the
+second on: in narrower slits lashes meet, and a ball in their shadow was a black bar with a hook at either corner."""
 CORNER_SHADE = 0.3
 """The eyeball turns away from the light towards the corners of the eye."""
 DARKEST_CORNER, CORNER_SMOOTH = 0.45, 0.04
@@ -85,8 +88,13 @@ class EyeLayer:
                 continue
             centre = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])
             local = eye_frame.of_region(region)
-            light = _shadow(local, eye_frame.local(smooth_curve(upper))) * _slit(opened)
-            colours = _look(ball, local, centre) * light[..., None]
+            edge, slit = eye_frame.local(smooth_curve(upper)), _slit(opened)
+            colours = _look(ball, local, centre) * (_shadow(local, edge) * slit)[..., None]
+            room = heights(eye_frame.local(smooth_curve(lower)), local[..., 0]) - heights(edge, local[..., 0])
+            shown = rise(room / np.float32(ball.opening), *BALL_SHOWS)[..., None]
+            # Beside the ball lie lids and lashes, the darker the farther from the corners.
+            beside = region.of(frame) * (1.0 - (1.0 - slit) * np.clip(room / room.max(), 0.0, 1.0))[..., None]
+            colours = np.asarray(beside + shown * (colours - beside), np.float32)
             # A nearly closed eye shows less and less of the ball, without a hard last moment.
             opening = float(np.clip(gap.max() / 2.5, 0.0, 1.0))
             blend(region.of(frame), colours, np.float32(opening) * soft_mask(outline, region, 0.008 * eye_frame.width))

@@ -146,16 +146,18 @@ def test_the_upper_lid_shades_the_white(picture: np.ndarray, landmarks: np.ndarr
     assert near_lid < 0.9 * middle
 
 
-def test_a_slit_between_lids_is_dark(picture: np.ndarray, landmarks: np.ndarray) -> None:
-    """Lids that stop short of each other leave the shadow of lashes to be seen, no shining eye."""
-    balls, levels = EyeLayer(picture, landmarks), []
-    for lids in (0.2, 0.7):
-        motion, frame = moves_of(landmarks)(lids=lids), np.full_like(picture, 255)
+def test_a_slit_between_lids_is_dark_and_ends_in_a_point(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Lids that stop short of each other leave the shadow of lashes to be seen: no shining eye, no hooked bar."""
+    balls, skin, levels = EyeLayer(picture, landmarks), 200, []
+    for lids in (0.15, 0.7):
+        motion, frame = moves_of(landmarks)(lids=lids), np.full_like(picture, skin)
         balls.draw(frame, motion)
-        ends = (motion.landmarks[edge[2], :2] for edge in (lm.RIGHT_UPPER_LID, lm.RIGHT_LOWER_LID))
-        x, y = (0.5 * sum(ends)).round().astype(int)
-        levels.append(frame[y, x - 1 : x + 2].mean())
-    assert levels[0] < 0.7 * levels[1]
+        places = 0.5 * sum(motion.landmarks[list(edge), :2] for edge in (lm.RIGHT_UPPER_LID, lm.RIGHT_LOWER_LID))
+        levels.append([frame[y - 1 : y + 2, x - 1 : x + 2].mean() for x, y in places.round().astype(int)])
+    slit, eye = levels
+    assert max(slit[3:6]) < 0.7 * skin
+    assert max(slit[2:7]) < 0.8 * eye[2]
+    assert min(slit[1], slit[7]) > 0.8 * skin
 
 
 def test_no_driver_pixels_reach_the_engine() -> None:
