@@ -48,6 +48,6 @@ def _smooth(values: Array) -> Array:
     padded = np.pad(values, 1, mode="edge")
     middle = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
     middle[[0, -1]] = 0.0
-    result = middle.copy()
+    result = np.array(middle, np.float64)
     result[1:-1] = (middle[:-2] + 2.0 * middle[1:-1] + middle[2:]) / 4.0
     return result
