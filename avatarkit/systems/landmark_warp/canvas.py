@@ -19,6 +19,10 @@ CONTINUED = 0.06
 _FADE = 0.5
 """Hair that is continued fades out over this share of it, half of it gone at its end; shoulders go on below."""
 _OPAQUE = 0.5
+POINT_LEVELS, POINT_BLUR_PX = (35.0, 70.0), 0.8
+"""What differs from the median of the 5 x 5 pixels around it by the first of these levels (of 255) begins to be blurred
+with this standard deviation, wholly by the second."""
+_BAND, _BESIDE = 512, 4
 _BLOCK = 4
 """Side in pixels of the blocks of which is kept whether they show anything: of pixels it would be as much memory as the
 picture is."""
@@ -51,6 +55,7 @@ class Canvas:
         reach = CONTINUED * unit_px
         pad = int(np.ceil((1.0 + _FADE / 2.0) * reach)) + 2
         layers = np.dstack([colours, np.round(alpha * 255.0).astype(np.uint8)])
+        _soften_points(layers)
         grown = np.asarray(cv2.copyMakeBorder(layers, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
         _calm(grown, pad)
         _fade(grown[..., 3], pad, reach)
@@ -103,6 +108,23 @@ class Canvas:
             points.append(np.array(start) + (places[:, None] + 0.5) * np.array(step))
             inwards.append(np.tile(np.array(way), (len(places), 1)))
         return np.concatenate(points), np.concatenate(inwards)
+
+
+def _soften_points(layers: NDArray[np.uint8]) -> None:
+    """Soften points and threads a pixel wide in layers (h, w, 4), in place: moved by parts of a pixel they flicker."""
+    import cv2
+
+    # Band by band: pictures are large. Each sees the rows beside it as they were.
+    above = layers[:0].copy()
+    for top in range(0, len(layers), _BAND):
+        rows = layers[top : top + _BAND]
+        whole = np.concatenate([above, layers[top : top + _BAND + _BESIDE]])
+        first, above = len(above), rows[-_BESIDE:].copy()
+        stands_out = cv2.absdiff(whole, cv2.medianBlur(whole, 5)).max(2)[first : first + len(rows)]
+        y, x = np.nonzero(stands_out > POINT_LEVELS[0])
+        share = (stands_out[y, x].astype(np.float32) - POINT_LEVELS[0]) / (POINT_LEVELS[1] - POINT_LEVELS[0])
+        own, soft = rows[y, x].astype(np.float32), cv2.GaussianBlur(whole, (0, 0), POINT_BLUR_PX)[y + first, x]
+        rows[y, x] = np.round(own + np.minimum(share, 1.0)[:, None] * (soft - own)).astype(np.uint8)
 
 
 def _calm(grown: NDArray[np.uint8], pad: int) -> None:

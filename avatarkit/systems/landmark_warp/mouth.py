@@ -40,7 +40,7 @@ LOWER_LIT = 0.67
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
 least this share of what teeth have in the picture's light."""
-CREASE_SHOWN = (0.02, 0.1)
+CREASE_SHOWN = (0.004, 0.04)
 """Lips so much farther apart than in the source begin to show what was the line between them, and show all of it."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
@@ -87,7 +87,12 @@ class MouthLayer:
         # A tracker guesses lips behind a mask or a hand, and may guess them apart.
         if self._covered or np.linalg.norm(lower - upper, axis=1).max() < 0.008 * scale:
             return
-        lower = lower + scale * self._crease_shown(motion) * motion.pose.rotation[:2, 1]
+        down = motion.pose.rotation[:2, 1]
+        lower = lower + scale * self._crease_shown(motion) * down
+        if self._parted > PARTED_GAP:
+            # The frame holds the source's wider opening below, squeezed into steps: its rim is covered as well.
+            squeezed = 1.0 - float(np.linalg.norm(lower - upper, axis=1).max()) / (self._parted * scale)
+            upper, lower = upper - max(squeezed, 0.0) * down, lower + max(squeezed, 0.0) * down
         outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])
         if region is None:
