@@ -12,6 +12,7 @@ from avatarkit.geometry.sampling import sample
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.corners import clear_corners
 from avatarkit.systems.landmark_warp.crease import crease
 from avatarkit.systems.landmark_warp.mouth_floor import MouthFloor
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
@@ -97,6 +98,7 @@ class MouthLayer:
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])
         if region is None:
             return
+        clear_corners(frame, motion, self._opened(motion))
         skull = ToothPlane.of(motion.pose, self._rest)
         s, d = skull.places(region)
         top, bottom = self._lips_in_skull(motion.landmarks, motion.pose)
@@ -122,9 +124,12 @@ class MouthLayer:
 
     def _crease_shown(self, motion: DriveFrame) -> Array:
         """What is seen of the line where the lips met (N, 1) in head units: all of it, once they are well apart."""
+        return self._crease[:, None] * float(rise(np.array(self._opened(motion)), *CREASE_SHOWN))
+
+    def _opened(self, motion: DriveFrame) -> float:
+        """How much farther apart than in the source the lips are, in head units."""
         ends = motion.landmarks[[13, 14]]
-        more = float(np.linalg.norm(ends[1] - ends[0])) / motion.pose.scale - self._parted
-        return self._crease[:, None] * float(rise(np.array(more), *CREASE_SHOWN))
+        return float(np.linalg.norm(ends[1] - ends[0])) / motion.pose.scale - self._parted
 
     def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
         """The inner edges (N, 2) of the upper and of the lower lip in the plane of the teeth."""
