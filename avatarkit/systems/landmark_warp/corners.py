@@ -58,8 +58,8 @@ def _clear(frame: NDArray[np.uint8], centre: Array, along: Array, scale: float, 
     half = LINE * scale / step / 2.0 * np.array([-along[1], along[0]])
     middle = int(np.ceil(LINE * scale / step / 2.0))
     kernel = np.zeros((2 * middle + 1, 2 * middle + 1), np.uint8)
-    ends = [tuple((middle + sign * half).round().astype(int).tolist()) for sign in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1)
+    (x0, y0), (x1, y1) = (middle + np.outer([-1, 1], half)).round().astype(int).tolist()
+    cv2.line(kernel, (x0, y0), (x1, y1), (1.0,))
     lift = cv2.subtract(cv2.morphologyEx(low, cv2.MORPH_CLOSE, kernel), low)
     x, y = Region.whole(*small).pixels()
     x = (x + 0.5) * np.float32(columns / small[0]) + np.float32(region.left - 0.5 - centre[0])
