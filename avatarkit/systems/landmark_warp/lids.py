@@ -106,7 +106,7 @@ class LidLayer:
         mask = soft_mask(outline, region, 0.03 * eye_frame.width)
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
         below = b - heights(eye_frame.local(top), a)
-        mask *= rise(below / OWN_LID + 0.15) * rise((0.56 - np.abs(a)) / 0.16)
+        mask *= rise(below / OWN_LID + 0.15) * rise((0.6 - np.abs(a)) / 0.3)
         covered = lid.corners * float(rise(np.array(1.0 - openness / CORNERS_FROM)))
         mask = np.maximum(mask, covered * rise(_at_corners(a, b, eye), 0.0, 0.8))
         if shut < 1.0:
