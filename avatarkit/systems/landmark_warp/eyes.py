@@ -16,6 +16,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import HALF_HEIGHT, HALF_WIDTH, EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.skin import skin_colour
+from avatarkit.systems.landmark_warp.wide_irises import Disc, wide_irises
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -51,12 +52,13 @@ LIMBUS = (0.9, 1.12)
 class Eyeball:
     """A source's eyeball, completed behind its lids.
 
-    iris: (2,) its centre in eye coordinates. radius: of the iris in eye widths. opening: between the lids, likewise.
+    tracked: (2,) where the tracker sees the iris' centre, in eye coordinates. iris: as it is seen. opening: between the
+    lids, in eye widths.
     """
 
     patch: EyePatch
-    iris: Array
-    radius: float
+    tracked: Array
+    iris: Disc
     opening: float
 
 
@@ -65,7 +67,10 @@ class EyeLayer:
 
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
         scale = head_frame(landmarks).scale
-        self._eyes = [_eyeball(picture, landmarks, eye, scale) for eye in range(2)]
+        patches = [EyePatch.cut(picture, landmarks, eye, scale) for eye in range(2)]
+        irises = wide_irises(patches, [_tracked_iris(landmarks, eye) for eye in range(2)])
+        skin = skin_colour(picture, landmarks)
+        self._eyes = [_eyeball(patches[eye], landmarks, eye, irises[eye], skin) for eye in range(2)]
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw the eyes into a frame (H, W, 3), in place; a closed or averted eye is left to the lids."""
@@ -101,14 +106,14 @@ class EyeLayer:
 
 
 def _look(ball: Eyeball, local: NDArray[np.float32], centre: Array) -> NDArray[np.float32]:
-    """Colours (h, w, 3) of the eyeball with its iris at `centre`: the iris moves whole, the white gives way."""
-    core = 1.15 * ball.radius
-    free = max(0.62 - abs(float(ball.iris[0])) - core, 0.12)
-    shift = centre - ball.iris
+    """Colours (h, w, 3) of the eyeball with its iris tracked at `centre`: it moves whole, the white gives way."""
+    core = 1.15 * ball.iris.radius
+    free = max(0.62 - abs(float(ball.iris.middle[0])) - core, 0.12)
+    shift = centre - ball.tracked
     length = float(np.linalg.norm(shift))
     if length > 1e-9:
         shift = shift * min(1.0, STIFFNESS * free / length)
-    now = (ball.iris + shift).astype(np.float32)
+    now = (ball.iris.middle + shift).astype(np.float32)
     # NumPy's norm of pairs takes several times as long.
     x, y = local[..., 0] - now[0], local[..., 1] - now[1]
     distance = np.sqrt(x * x + y * y)
@@ -128,15 +133,22 @@ def _slit(opened: Array) -> Pixels:
     return np.asarray(SLIT_LIGHT + (1.0 - SLIT_LIGHT) * rise(opened, *SLIT), np.float32)
 
 
-def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float) -> Eyeball:
-    """Cut the eyeball out of the picture and complete what the lids hide of it."""
-    import cv2
-
-    patch = EyePatch.cut(picture, landmarks, eye, scale)
+def _tracked_iris(landmarks: Array, eye: int) -> Disc:
     frame = EyeFrame.of(landmarks, eye)
     centre = frame.local(landmarks[lm.IRIS_CENTRES[eye], :2])
     rim = frame.local(landmarks[list(lm.IRIS_RIMS[eye]), :2]) - centre
-    radius = float(np.clip(np.linalg.norm(rim, axis=1).mean(), 0.12, 0.3))
+    return Disc(centre, float(np.clip(np.linalg.norm(rim, axis=1).mean(), 0.12, 0.3)))
+
+
+def _eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, skin: Pixels) -> Eyeball:
+    """Complete what the lids hide of an eyeball.
+
+    Args:
+        iris: as it is seen. skin: (3,) the usual colour of the skin.
+    """
+    import cv2
+
+    frame = EyeFrame.of(landmarks, eye)
     above, below = (frame.local(landmarks[list(lids[eye]), :2]) for lids in (lm.UPPER_LIDS, lm.LOWER_LIDS))
     outline = np.concatenate([above, below[::-1]])
     seen = fill((outline + np.array([HALF_WIDTH, HALF_HEIGHT])) * patch.per_width, patch.pixels.shape[:2])
@@ -145,9 +157,10 @@ def _eyeball(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: floa
     local = patch.local.astype(np.float32)
     upper = frame.local(smooth_curve(landmarks[list(lm.UPPER_LIDS[eye]), :2]))
     lit = patch.pixels / _shadow(local, upper)[..., None]
-    whole = _completed(lit, clear, local, centre, radius, skin_colour(picture, landmarks))
+    whole = _completed(lit, clear, local, iris.middle, iris.radius, skin)
     opening = max(float((below - above)[:, 1].max()), 0.02)
-    return Eyeball(patch.with_pixels(whole), centre, radius, opening)
+    tracked = frame.local(landmarks[lm.IRIS_CENTRES[eye], :2])
+    return Eyeball(patch.with_pixels(whole), tracked, iris, opening)
 
 
 def _completed(
