@@ -23,7 +23,7 @@ def python(code: str, *, cwd: Path, path: Path | None = None) -> subprocess.Comp
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -126,7 +126,7 @@ def test_module_runs_as_a_command(repo_root: Path) -> None:
         cwd=repo_root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "avatarkit", "")

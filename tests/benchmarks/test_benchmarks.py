@@ -83,7 +83,7 @@ def test_media_are_chosen_by_the_beginning_of_their_names(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory of a tree needs /proc")
 def test_memory_of_a_childs_child_is_seen():
-    inner = "import time; kept = bytearray(64_000_000); time.sleep(0.5)"
+    inner = "import time; kept = bytearray(64_000_000); time.sleep(2)"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     done = child.run([sys.executable, "-c", outer], watch_memory=True)
     assert done.code == 0

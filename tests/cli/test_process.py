@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +39,8 @@ def start(body: str, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 def test_signals_clean_up(number: signal.Signals, tmp_path: Path, repo_root: Path) -> None:
     body = f"""
     import time, pathlib
+    from avatarkit.cli import signals
+    signals.GRACE_S = 60.0  # a busy machine takes long to clean up
     def reenact(config, progress):
         pending = pathlib.Path({str(tmp_path / "pending")!r})
         pending.touch()
@@ -53,7 +56,7 @@ def test_signals_clean_up(number: signal.Signals, tmp_path: Path, repo_root: Pat
     assert process.stdout.readline() == "ready\n"
     assert (tmp_path / "pending").exists()
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (128 + number, "", "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -82,8 +85,8 @@ def test_clean_up_that_does_not_come_is_done_from_outside(how: str, tmp_path: Pa
     child = int(process.stdout.readline())
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < 20
+    out, err = process.communicate(timeout=300)
+    assert time.monotonic() - began < 45
     assert (process.returncode, out, err) == (143, "", "interrupted: nothing was written\n")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ProcessLookupError):
@@ -110,7 +113,7 @@ def test_threads_that_still_draw_do_not_abort_the_end(repo_root: Path) -> None:
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30) == ("", "interrupted: nothing was written\n")
+    assert process.communicate(timeout=300) == ("", "interrupted: nothing was written\n")
     assert process.returncode == 143
 
 
@@ -122,7 +125,7 @@ def test_closed_reader_is_no_error(repo_root: Path) -> None:
     process = start(body, repo_root, "motion", "show", "f")
     assert process.stdout
     process.stdout.close()
-    assert process.wait(timeout=30) == 141
+    assert process.wait(timeout=300) == 141
     assert process.stderr
     assert process.stderr.read() == ""
     process.stderr.close()
@@ -133,7 +136,7 @@ def test_help_into_a_closed_pipe_is_no_error(repo_root: Path, arguments: list[st
     read, write = os.pipe()
     os.close(read)
     words = [sys.executable, "-m", "avatarkit", *arguments]
-    done = subprocess.run(words, cwd=repo_root, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run(words, cwd=repo_root, stdout=write, stderr=subprocess.PIPE, timeout=300, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
 
@@ -147,7 +150,7 @@ def test_any_name_can_be_printed_in_any_locale(repo_root: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(
         [sys.executable, "-c", code, "reenact", "a", "b", "-o", "c"], cwd=repo_root, env=environment,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "wrote \\u6771\\u4eac.mp4\n"), done.stderr
 
@@ -166,15 +169,15 @@ def test_native_logs_stay_off_the_terminal(
     replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
     """
     process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (0, "done\n", f"{noise}note: two faces\n")
 
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_streams_are_no_error(closed: str, repo_root: Path) -> None:
-    command = f"exec {sys.executable} -m avatarkit --version {closed}"
+    command = f"exec {shlex.quote(sys.executable)} -m avatarkit --version {closed}"
     done = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=repo_root, capture_output=True, timeout=60, check=False
+        ["/bin/sh", "-c", command], cwd=repo_root, capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -190,7 +193,7 @@ def test_folder_that_is_gone_is_no_internal_error(repo_root: Path, tmp_path: Pat
     (tmp_path / "gone").mkdir()
     process = start(f"import sys; sys.path.insert(0, {str(repo_root)!r})\n" + textwrap.dedent(body), tmp_path / "gone",
                     "reenact", "a", "b", "-o", "c")  # fmt: skip
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (
         3, "error: the folder in which this was started is gone; change to another one\n"
     )  # fmt: skip
@@ -211,16 +214,16 @@ def test_requests_that_libraries_swallow_still_count(how: str, repo_root: Path) 
         if {how!r} == "in a destructor":
             dying = Dying()
             del dying
-            time.sleep(30)
+            time.sleep(240)
         try:
             os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(30)
+            time.sleep(240)
         except KeyboardInterrupt as error:
             raise DependencyError("cannot be imported") from error
     replace("reenact", ReenactConfig=SimpleNamespace, reenact=reenact)
     """
     process = start(body, repo_root, "reenact", "a", "b", "-o", "c")
-    assert process.communicate(timeout=20) == ("", "interrupted: nothing was written\n")
+    assert process.communicate(timeout=120) == ("", "interrupted: nothing was written\n")
     assert process.returncode == 143
 
 
@@ -234,7 +237,7 @@ def test_ctrl_c_before_the_program_is_loaded_shows_no_traceback(repo_root: Path)
     runpy.run_module("avatarkit", run_name="__main__")
     """)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repo_root, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", code], cwd=repo_root, capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
@@ -255,7 +258,7 @@ def test_a_request_after_the_end_changes_nothing(number: signal.Signals, tmp_pat
     replace("reenact", ReenactConfig=SimpleNamespace, reenact=lambda config, progress: report)
     """
     process = start(body, repo_root, "reenact", "a", "b", "-o", "c", "-q")
-    assert (process.communicate(timeout=30), process.returncode) == (("", ""), 0)
+    assert (process.communicate(timeout=300), process.returncode) == (("", ""), 0)
 
 
 def test_limit_on_file_sizes_names_the_file(tmp_path: Path, repo_root: Path) -> None:
@@ -286,5 +289,5 @@ def test_a_reader_who_leaves_in_the_middle_of_the_help(repo_root: Path, lines: i
         process.stdout.readline()
     process.stdout.close()
     assert process.stderr.read() == b""
-    assert process.wait(timeout=30) in (0, 141)
+    assert process.wait(timeout=300) in (0, 141)
     process.stderr.close()

@@ -183,14 +183,14 @@ def test_databases_that_compute_by_themselves_are_no_ledgers(tmp_path: Path, mad
         for sql in made:
             db.execute(sql)
         db.commit()
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(InputError, match="is not ours"):
         read_table(path, "events")
     with pytest.raises(InputError, match="is not ours"):
         Ledger(path)
     with Ledger(tmp_path / "own.sqlite") as own, pytest.raises(InputError, match="is not ours"):
         own.merge(path)
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="sqlite3 has no limits yet")

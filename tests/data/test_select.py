@@ -123,9 +123,9 @@ def test_thousand_clips_anew_without_reading_a_picture(tmp_path: Path, monkeypat
         monkeypatch.setattr(reader_module.ShardReader, name, refuse)
     for name in ("decode_image", "decode_matte"):
         monkeypatch.setattr(reader_module, name, refuse)
-    start_s = time.process_time()
+    start_s = time.thread_time()
     report = reselect(tmp_path, SelectionRule(keep_top=0.25))
-    assert time.process_time() - start_s < 5
+    assert time.thread_time() - start_s < 5
     assert report.splits["train"].kept == 250
     selection = read_selection(tmp_path)
     assert selection is not None

@@ -90,7 +90,7 @@ def test_same_clips_give_the_same_bytes_in_another_process(tmp_path: Path, shard
         "from pathlib import Path; from test_shard_format import CLIPS, write_shard\n"
         "write_shard(Path(sys.argv[1]), CLIPS)"
     )
-    subprocess.run([sys.executable, "-c", code, other, Path(__file__).parent], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, other, Path(__file__).parent], check=True, timeout=300)
     assert other.read_bytes() == shard.read_bytes()
     assert write_shard(tmp_path / "third.h5", CLIPS[::-1]).read_bytes() != shard.read_bytes()
 

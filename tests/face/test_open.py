@@ -83,5 +83,5 @@ threads = [Thread(target=item) for item in (first, second)]
 def test_two_threads_may_open_mediapipe_at_the_same_time() -> None:
     """A portrait's layers are made while its driver is tracked, and MediaPipe's package bears one import at a time."""
     call = [sys.executable, "-c", TWO_AT_ONCE]
-    ended = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=600, check=False)
     assert sorted(ended.stdout.split()) == ["matte", "tracker"], ended.stderr[-500:]

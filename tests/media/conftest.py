@@ -22,7 +22,7 @@ REAL_MEDIA = Path(__file__).resolve().parents[2] / ".." / "shared" / "media"
 def run_ffmpeg(*args: str) -> bytes:
     """Run ffmpeg with plain arguments and return its stdout."""
     command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *args]
-    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, timeout=300).stdout
 
 
 @pytest.fixture(scope="session")
@@ -122,11 +122,14 @@ def counting_clip(make_clip: ClipMaker) -> Path:
 
 
 def alive(pid: int) -> bool:
+    """Whether a process still runs; one that has ended and that nobody asked for does not."""
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
     except ProcessLookupError:
         return False
-    return True
 
 
 def sleeper(folder: Path, before: str = "") -> str:

@@ -250,9 +250,9 @@ def test_animation_is_laid_out_by_delay(tmp_path: Path, name: str) -> None:
 
 
 def test_decoding_waits_for_a_slow_consumer(counting_clip: Path) -> None:
-    with FrameReader(counting_clip, timeout_s=2.0) as reader:
+    with FrameReader(counting_clip, timeout_s=5.0) as reader:
         first = next(reader)
-        time.sleep(2.5)  # longer than the timeout: it counts only while ffmpeg owes a frame
+        time.sleep(5.5)  # longer than the timeout: it counts only while ffmpeg owes a frame
         assert sum(1 for _ in reader) == LEVELS - 1
     assert first.shape == (48, 64, 3)
 

@@ -116,7 +116,7 @@ def test_hung_decoder_is_ended(clip: Path, tmp_path: Path, monkeypatch: pytest.M
         pytest.raises(InputError, match=r"no frame for 0\.4 s"),
     ):
         next(reader)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert reader._child is not None
     assert not alive(reader._child.pid)
 
@@ -146,7 +146,7 @@ def test_chatty_child_does_not_block(clip: Path, tmp_path: Path, monkeypatch: py
     chatty.write_text(f'#!/bin/sh\nhead -c 3000000 /dev/zero | tr "\\0" "\\n" >&2\nexec "{real}" "$@"\n')
     chatty.chmod(0o755)
     monkeypatch.setattr(ffmpeg_module, "ffmpeg_binary", lambda: str(chatty))
-    with FrameReader(clip, info=info, timeout_s=20) as reader:
+    with FrameReader(clip, info=info, timeout_s=60) as reader:
         assert sum(1 for _ in reader) == 50
 
 

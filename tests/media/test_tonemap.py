@@ -122,7 +122,7 @@ def test_a_clip_shows_the_colours_that_were_meant(
             "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:crf=2",
             f"file:{path}",
         ],
-        input=picture.tobytes() * 3, check=True, timeout=60, capture_output=True,
+        input=picture.tobytes() * 3, check=True, timeout=300, capture_output=True,
     )  # fmt: skip
     info = probe(path)
     assert info.video is not None

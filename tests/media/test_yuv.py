@@ -36,7 +36,7 @@ def test_same_as_ffmpeg_and_chroma_lies_left() -> None:
         "scale=flags=bicubic+accurate_rnd+full_chroma_int:in_range=full:out_color_matrix=bt709:out_range=limited,"
         "format=yuv420p", "-f", "rawvideo", "-",
     ]  # fmt: skip
-    raw = subprocess.run(command, input=frame.tobytes(), capture_output=True, check=True, timeout=60).stdout
+    raw = subprocess.run(command, input=frame.tobytes(), capture_output=True, check=True, timeout=300).stdout
     ours = yuv420(frame).tobytes()
     difference = np.abs(np.frombuffer(raw, np.uint8).astype(int) - np.frombuffer(ours, np.uint8))
     assert len(ours) == len(raw)

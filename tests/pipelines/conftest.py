@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Notices(NullProgress):
 
 def run_ffmpeg(*args: str) -> bytes:
     command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *args]
-    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    return subprocess.run(command, check=True, capture_output=True, timeout=300).stdout
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -118,6 +119,14 @@ def run(grace_hopper_path: Path, driver: Path) -> Run:
         return reenact(ReenactConfig(output=output, **values), progress or NullProgress())
 
     return make
+
+
+@pytest.fixture
+def short_path_for_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder for Ray's sockets alone, wherever temporary files lie: a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

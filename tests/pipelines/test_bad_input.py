@@ -339,7 +339,7 @@ def test_exit_codes_of_the_process(bad: Path, words: list[str], code: int) -> No
     before = listing(bad)
     done = subprocess.run(
         [sys.executable, "-m", "avatarkit", "reenact", *words], cwd=bad, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert len(done.stderr.splitlines()) == 1

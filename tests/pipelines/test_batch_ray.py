@@ -21,6 +21,7 @@ from avatarkit.runtime import NullProgress
 PAIRS = 6
 
 
+@pytest.mark.usefixtures("short_path_for_ray")
 def test_lost_node_costs_no_pair(
     grace_hopper_path: Path, motion_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +54,7 @@ def test_lost_node_costs_no_pair(
         while not list(out.glob("*.mp4")) and time.monotonic() < end_s:
             time.sleep(0.05)
         cluster.remove_node(second, allow_graceful=False)
-        thread.join(150)
+        thread.join(400)
         assert not thread.is_alive()
     finally:
         ray.shutdown()

@@ -36,7 +36,7 @@ def running(pid: int) -> bool:
 
 
 def gone(pid: int) -> bool:
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 60.0
     while running(pid) and time.monotonic() < end:
         time.sleep(0.02)
     return not running(pid)
@@ -121,7 +121,7 @@ def test_forks_end_with_a_process_that_is_killed() -> None:
         "    print(*pids, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL
     pids = [int(pid) for pid in done.stdout.split()]
     assert len(set(pids)) == 2

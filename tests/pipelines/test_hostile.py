@@ -178,7 +178,7 @@ def test_links_and_pipes_are_not_read(whole: Path, tmp_path: Path, name: str, ki
     else:
         with pytest.raises(InputError):
             READERS[name](path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("output", ["../o.mp4", "/tmp/o.mp4", "a/../../o.mp4", "x" * 5000, ".batch/o.mp4", ".Batch"])

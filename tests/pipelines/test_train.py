@@ -326,12 +326,12 @@ def test_a_killed_command_and_a_terminated_one_go_on_bit_for_bit(data: Path, tmp
     log = tmp_path / "run" / "log.jsonl"
     killed = start(words(wanted), log, 4)  # the newest checkpoint may still be on its way
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=300)
     left = open_checkpoint(tmp_path / "run").meta.step
     assert 2 <= left < 1000
     terminated = start(words(wanted), log, log.read_text().count("\n") + 2)
     os.killpg(terminated.pid, signal.SIGTERM)
-    out, errors = terminated.communicate(timeout=60)
+    out, errors = terminated.communicate(timeout=300)
     assert terminated.returncode == 128 + signal.SIGTERM, errors
     assert f"goes on from step {left}" in errors
     assert "asked to stop" in out

@@ -24,7 +24,7 @@ SMALL = PrepareConfig(size=128, matting="mediapipe", iqa="sharpness")
 def run_ffmpeg(*args: str) -> None:
     """Run ffmpeg with plain arguments."""
     command = [ffmpeg_binary(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *args]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray], rate: int = 25) -> Path:

@@ -69,7 +69,7 @@ def test_variable_rate(tmp_path: Path) -> None:
         ffmpeg_binary(), "-loglevel", "error", "-f", "concat", "-i", str(tmp_path / "list.txt"), "-fps_mode",
         "passthrough", "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path),
     ]  # fmt: skip
-    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    subprocess.run(command, check=True, timeout=300, capture_output=True)
     starts = [sum(lengths[:number], Fraction(0)) for number in range(len(lengths))]
     with FrameReader(path) as reader:
         assert reader.info.video is not None

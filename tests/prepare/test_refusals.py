@@ -183,7 +183,7 @@ def test_files_that_are_no_video(outcome: Run, talking: Path, studio: Path, astr
     import subprocess
 
     command = [ffmpeg_binary(), "-loglevel", "error", "-y", "-i", str(talking), "-vn", str(sound)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     empty.touch()
     text.write_text("not a video\n" * 100)
     write_image(photo, astronaut)
@@ -228,7 +228,7 @@ def test_video_without_a_face_is_one_rejection(tools: Tools, studio: Path) -> No
 
     source = "testsrc2=s=320x240:r=25:d=1"
     command = [ffmpeg_binary(), "-loglevel", "error", "-y", "-f", "lavfi", "-i", source, str(path)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     job = VideoJob("bars", path, "", "", "", (Track("bars", "bars", "", "train"),))
     (found,) = process.process_video(job, SMALL, tools)
     assert reason(found) == "no-face"

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,14 +97,21 @@ def test_workers_and_passes_do_not_change_the_result(tmp_path: Path, videos: Tra
             torch.testing.assert_close(passes[key], plain[key], atol=1e-3, rtol=0)
 
 
+def free_port() -> int:
+    """A free port, and none of those that the system hands out: another program would get it before it is used."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: TrainData) -> None:
     """A toy in one pass, the real base model in two passes of one process; each sees what the other has."""
     config = replace(CONFIG, optim=replace(CONFIG.optim, eps=1e-3), steps=3)
     train_toy(tmp_path / "one", videos, config)
     train_stage(tmp_path / "one-base", configured("base", *SMOOTH, "accumulation=2"), 1)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
@@ -134,7 +142,7 @@ def test_two_processes_are_one_with_the_doubled_batch(tmp_path: Path, videos: Tr
         )
         for rank in range(2)
     ]
-    outputs, errors = zip(*(process.communicate(timeout=120) for process in processes), strict=True)
+    outputs, errors = zip(*(process.communicate(timeout=600) for process in processes), strict=True)
     assert [process.returncode for process in processes] == [0, 0], errors
     assert all(text.startswith("--output: process 1 of 2 does not find there what process 0 finds") for text in outputs)
     for one, two in ((tensors_of(tmp_path / name), tensors_of(tmp_path / f"two{name[3:]}")) for name in ONE):

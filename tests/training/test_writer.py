@@ -21,7 +21,7 @@ from avatarkit.training.writer import Writer
 def test_one_piece_of_work_at_a_time_and_none_is_left() -> None:
     first, order = threading.Event(), list[str]()
     with Writer() as writer:
-        writer.begin(lambda: (first.wait(10), order.append("first")))
+        writer.begin(lambda: (first.wait(120), order.append("first")))
         writer.check()  # does not wait
         assert order == []
         threading.Timer(0.05, first.set).start()
@@ -87,7 +87,7 @@ def test_steps_go_on_while_a_checkpoint_is_written(
 
 
 def _until(done: Callable[[], bool]) -> None:
-    for _ in range(1000):
+    for _ in range(12_000):
         if done():
             return
         threading.Event().wait(0.01)
@@ -101,10 +101,10 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training(
         raise OutputError(f"{run}: cannot be written: No space left on device")
 
     monkeypatch.setattr("avatarkit.training.loop.write_checkpoint", full)
-    trainer = trainer_of(tmp_path, videos, replace(CONFIG, steps=40, checkpoint_every=120))
+    trainer = trainer_of(tmp_path, videos, replace(CONFIG, steps=4000, checkpoint_every=120))
     with pytest.raises(OutputError, match="No space left"):
         trainer.run()
-    assert 30 <= trainer.step < 40
+    assert 30 <= trainer.step < 4000
     # At the end of a run there is no step that could tell.
     with pytest.raises(OutputError, match="No space left"):
         train_toy(tmp_path / "short", videos, stop=1)

@@ -80,7 +80,7 @@ def make_clip(job: VideoJob | PhotoJob, name: str, identity: str, utterance: str
 
 class FakeProcessor:
     """Words: ok N, reject, error, partial, crash, segv, hang, flaky FILE, silent, extra, double, broken, full,
-    slow S."""
+    slow S, wait FILE."""
 
     def __init__(self, config: PrepareConfig) -> None:
         self.names = {"tracker": os.environ.get("FAKE_TRACKER", "fake"), "scorer": "fake"}
@@ -90,6 +90,8 @@ class FakeProcessor:
         word, _, argument = Path(job.path).read_text().strip().partition(" ")
         if word == "slow":
             time.sleep(float(argument))
+        while word == "wait" and not Path(argument).exists():
+            time.sleep(0.02)
         self._misbehave(word, argument)
         if isinstance(job, PhotoJob):
             yield make_clip(job, job.photo, job.identity, "", job.split, 1)

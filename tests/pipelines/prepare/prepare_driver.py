@@ -15,7 +15,7 @@ def main() -> None:
 
     folder, out, workers, *runner = sys.argv[1:]
     options = RunOptions(
-        workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=20, runner=(runner or ["local"])[0]
+        workers=int(workers), processor="fake_processor:open_fake", video_timeout_s=300, runner=(runner or ["local"])[0]
     )
     if "DRIVER_AS_COMMAND" in os.environ:
         prepare(PrepareJob(Videos((Path(folder),)), Path(out), run=options))
@@ -29,8 +29,9 @@ def main() -> None:
 
 def as_command() -> None:
     """The same below `avatarkit`, whose signals and errors are the real ones."""
-    from avatarkit.cli import app
+    from avatarkit.cli import app, signals
 
+    signals.GRACE_S = 60.0  # a busy machine takes long to end its workers in good order
     app.app.command("drive")(main)
     sys.exit(app.run(["drive"]))
 

@@ -50,7 +50,7 @@ def job_of(
     folder: Path, out: Path, *, run: Mapping[str, Any] | None = None, identity_from: IdentityFrom = "file",
     **values: Any,
 ) -> PrepareJob:  # fmt: skip
-    options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 20.0, **(run or {})})
+    options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 300.0, **(run or {})})
     return PrepareJob(Videos((folder,), identity_from), out, run=options, **values)
 
 
@@ -109,5 +109,5 @@ def voxceleb_tree(root: Path) -> Path:
 
 def voxceleb_job(root: Path, out: Path, *, run: Mapping[str, Any] | None = None, **sources: Any) -> PrepareJob:
     values = {"metadata": root / "txt", **sources}
-    options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 20.0, **(run or {})})
+    options = RunOptions(**{"workers": 1, "processor": FAKE, "video_timeout_s": 300.0, **(run or {})})
     return PrepareJob(VoxCeleb2(**values), out, split=SplitConfig(0, 0, 0), run=options)

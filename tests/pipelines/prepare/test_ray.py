@@ -25,6 +25,7 @@ def test_missing_ray_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) ->
         on_ray.run_on_ray([], None, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("short_path_for_ray")
 def test_lost_node_costs_tries_and_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
@@ -50,7 +51,7 @@ def test_lost_node_costs_tries_and_no_byte(tmp_path: Path, monkeypatch: pytest.M
         while not list((job.out / "shards").glob("*.json")) and time.monotonic() < end_s:
             time.sleep(0.05)
         cluster.remove_node(second, allow_graceful=False)
-        run.join(120)
+        run.join(400)
         assert not run.is_alive()
     finally:
         ray.shutdown()

@@ -37,7 +37,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Notices]:
     words = ["ok 2", "reject", "error", "partial", "crash", "segv", "hang", "silent", "extra", "broken", "ok 1", "ok 1"]
     words += [f"flaky {root / 'died-once'}", "double"]
     progress = Notices()
-    job = job_of(write_videos(root / "in", words), root / "out", run={"workers": 2, "video_timeout_s": 1.5})
+    job = job_of(write_videos(root / "in", words), root / "out", run={"workers": 2, "video_timeout_s": 6.0})
     report = prepare(job, progress)
     assert report.finished
     assert report.clips == 8

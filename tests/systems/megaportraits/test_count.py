@@ -106,4 +106,4 @@ def test_table_in_the_documentation(counts: dict[str, dict[str, NetCount]], repo
 
 def test_the_package_itself_is_light() -> None:
     code = "import sys, avatarkit.nets, avatarkit.nets.features; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
