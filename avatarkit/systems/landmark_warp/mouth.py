@@ -41,6 +41,11 @@ LOWER_LIT = 0.67
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
 least this share of what teeth have in the picture's light."""
+CLOSED, SLIT = 0.008, (0.006, 0.03)
+"""Lips less far apart are closed. Those apart by less than the second of the next two show no teeth between them, by
+less than the first nothing at all."""
+SQUEEZED = (0.7, 0.004)
+"""How far the opening of a source whose mouth closes is covered beyond its rim, in pixels and in head units."""
 CREASE_SHOWN = (0.004, 0.04)
 """Lips so much farther apart than in the source begin to show what was the line between them, and show all of it."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
@@ -85,15 +90,16 @@ class MouthLayer:
         upper = motion.landmarks[list(lm.INNER_LIP_UPPER), :2]
         lower = motion.landmarks[list(lm.INNER_LIP_LOWER), :2]
         scale = motion.pose.scale
+        gap = float(np.linalg.norm(lower - upper, axis=1).max()) / scale
         # A tracker guesses lips behind a mask or a hand, and may guess them apart.
-        if self._covered or np.linalg.norm(lower - upper, axis=1).max() < 0.008 * scale:
+        if self._covered or (gap < CLOSED and self._parted <= PARTED_GAP):
             return
         down = motion.pose.rotation[:2, 1]
         lower = lower + scale * self._crease_shown(motion) * down
         if self._parted > PARTED_GAP:
             # The frame holds the source's wider opening below, squeezed into steps: its rim is covered as well.
-            squeezed = 1.0 - float(np.linalg.norm(lower - upper, axis=1).max()) / (self._parted * scale)
-            upper, lower = upper - max(squeezed, 0.0) * down, lower + max(squeezed, 0.0) * down
+            squeezed = max(1.0 - gap / self._parted, 0.0) * (SQUEEZED[0] + SQUEEZED[1] * scale)
+            upper, lower = upper - squeezed * down, lower + squeezed * down
         outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])
         if region is None:
@@ -120,6 +126,9 @@ class MouthLayer:
             down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
             own = self._own.whole(across, down)
             colours = own if alike >= 1.0 else colours + np.float32(alike) * (own - colours)
+        if gap < SLIT[1]:
+            # Lips that all but touch leave a line of their own colour in the shade, and hide the teeth.
+            colours += np.float32(1.0 - rise(np.array(gap), *SLIT)) * (self._colours.upper_lip - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
     def _crease_shown(self, motion: DriveFrame) -> Array:

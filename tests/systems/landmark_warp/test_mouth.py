@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.transfer import without_motion
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import SourceLayers
 
@@ -131,3 +132,20 @@ def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray)
     engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks))
     motion = moves_of(landmarks)(mouth=0.15)
     assert near(engine.draw(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
+
+
+def test_lips_that_close_over_teeth_show_none_of_them(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """The source's teeth are squeezed into steps below the line that is drawn."""
+    teeth, own = (235, 230, 215), head_frame(landmarks)
+    smiling = landmarks.copy()
+    lower = sorted({i for row in lm.LOWER_LIP_ROWS for i in row[1:-1]})
+    smiling[lower, 1] += 0.12 * own.scale
+    painted = picture.copy()
+    polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], teeth)
+    engine = WarpEngine()
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
+    frame, _ = engine.draw(DriveFrame(own, landmarks, np.ones(2), 0))
+    low, high = landmarks[[13, 81, 311], :2].min(0).astype(int), landmarks[[14, 178, 402], :2].max(0).astype(int)
+    part = frame[low[1] - 2 : high[1] + 3, low[0] : high[0] + 1].astype(int)
+    assert part[..., 1].max() < 0.5 * (LIPS[1] + teeth[1])
