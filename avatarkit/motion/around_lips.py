@@ -20,6 +20,8 @@ Indices = NDArray[np.intp]
 NEAREST, FREE = 0.6, 0.9
 """How near skin comes to the lips' outline, as a share of its distance in the source: at the first it stops, down to
 the second nothing is changed."""
+NEAREST_NOSE, FREE_NOSE = 0.5, 0.65
+"""The same for the upper lip below the nose: broad smiles bring it near."""
 REACH = (0.35, 0.55)
 """In head units from the outline: up to the first skin gives way as it must, beyond the second it stays."""
 CORNERS_TAKE_PART = 0.7
@@ -89,7 +91,7 @@ class AroundLips:
         if self.height < 1e-3:
             return
         now = float(shape[_TOP, 1].mean() - shape[_NOSE, 1]) / self.height
-        down = float(_limited(np.array([now]))[0] - now) * self.height
+        down = float(_limited(np.array([now]), NEAREST_NOSE, FREE_NOSE)[0] - now) * self.height
         if down > 0.0:
             # Less at the corners, and lips that are together stay so.
             moved = down * (1.0 - (1.0 - CORNERS_TAKE_PART) * np.linspace(-1.0, 1.0, _UPPER.shape[1]) ** 4)
@@ -97,7 +99,7 @@ class AroundLips:
             shape[_UPPER, 1] += moved
             shape[_LOWER[:, 1:-1], 1] += np.maximum(moved - room, 0.0)[1:-1]
 
-def _limited(share: Array) -> Array:
-    """Shares of a distance, none below `NEAREST`, approached smoothly from `FREE` on."""
-    room = FREE - NEAREST
-    return np.where(share < FREE, FREE - room * np.tanh((FREE - share) / room), share)
+def _limited(share: Array, nearest: float = NEAREST, free: float = FREE) -> Array:
+    """Shares of a distance, none below `nearest`, approached smoothly from `free` on."""
+    room = free - nearest
+    return np.where(share < free, free - room * np.tanh((free - share) / room), share)
