@@ -23,9 +23,9 @@ from avatarkit.reading import check_number, check_table, check_whole
 from avatarkit.runtime import Progress
 from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
-from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, RefinementConfig
+from avatarkit.systems.refined_warp.network import CORRECTED, OPENINGS, Refinement, RefinementConfig, extents
 from avatarkit.systems.refined_warp.patches import NAMES
-from avatarkit.systems.refined_warp.samples import lids_apart
+from avatarkit.systems.refined_warp.samples import opening, part_sizes
 from avatarkit.systems.refined_warp.training import Learner
 from avatarkit.weights.load import load_into
 
@@ -46,8 +46,9 @@ _KINDS = ("l1", "perceptual")
 LEAST_GAIN = 0.03
 """A net stays only where it takes this share of the warp's error from its part: what is less on the held-out part may
 as well be a loss on other footage (one of six people had 1 to 3 % there, and up to 3 % more error later)."""
-CLOSED_SHARE = 0.01
-"""Lids of this share of the eyes were closer: what is seen less often has not been learned."""
+UNUSUAL = 0.01
+"""Lids of this share of the eyes were closer, lips of this share of the mouths farther apart: what is seen less often
+has not been learned."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -111,7 +112,7 @@ class _Run:
         poses = torch.from_numpy(pairs.poses[self._learned_from])
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
-        net.eye.least_open.fill_(_least_open(pairs, self._learned_from, config))
+        _remember_openings(net, pairs, self._learned_from)
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}
         self._errors: dict[str, float] = {}
@@ -122,7 +123,7 @@ class _Run:
         """Learn from one batch."""
         began = self._clock()
         rows = self._learned_from[self._learner.draw(len(self._learned_from), BATCH).numpy()]
-        self._learner.step(self._pairs.batch(np.sort(rows)), share)
+        self._learner.step(self._pairs.batch(rows), share)
         self.seconds += self._clock() - began
 
     def look(self) -> str:
@@ -176,11 +177,32 @@ class _Run:
         return Learned(net, errors, self.seconds, self._learner.steps)
 
 
-def _least_open(pairs: Pairs, rows: NDArray[np.int64], config: RefinementConfig) -> float:
-    """How far apart lids are when they are all but the closest that were seen, see `EyeNet`."""
-    eyes = [pairs.parts[name] for name in CORRECTED["eye"]]
-    found = [lids_apart(eye[some], config) for some in chunks(rows, 64) for eye in eyes]
-    return float(np.quantile(np.concatenate(found), CLOSED_SHARE))
+def _remember_openings(net: Refinement, pairs: Pairs, rows: NDArray[np.int64]) -> None:
+    """Tell the nets how close lids, and how wide and high mouths were, see `EyeNet` and `MouthNet`."""
+    sizes = part_sizes(net.config)
+    masks = {
+        part: [opening(pairs.parts[name][some], sizes[name]) for name in CORRECTED[part] for some in chunks(rows, 64)]
+        for part in ("eye", "mouth")
+    }
+    lids = np.concatenate([mask.mean(axis=(1, 2)) for mask in masks["eye"]])
+    net.eye.least_open.fill_(float(np.quantile(lids, UNUSUAL)))
+    mouths = torch.cat([extents(torch.from_numpy(mask)[:, None]) for mask in masks["mouth"]])
+    usual = mouths[(mouths <= torch.quantile(mouths, 1.0 - UNUSUAL, dim=0)).all(dim=1)]
+    net.mouth.openings.copy_(far_apart(usual, OPENINGS))
+    net.mouth.familiar.fill_(1.0)
+
+
+def far_apart(points: torch.Tensor, count: int) -> torch.Tensor:
+    """Some of points (N, D) that lie far from one another, (count, D): each next one is the farthest from those before.
+
+    The first of them is the first. Fewer points are repeated.
+    """
+    found = [points[0]]
+    distance = torch.full((len(points),), torch.inf)
+    while len(found) < count:
+        distance = torch.minimum(distance, (points - found[-1]).norm(dim=1))
+        found.append(points[int(distance.argmax())])
+    return torch.stack(found)
 
 
 def best_parts(
@@ -213,7 +235,7 @@ def held_out_errors(
     found: list[dict[str, torch.Tensor]] = []
     with torch.no_grad():
         for some in chunks(rows, 6):
-            refined = refine(net, pairs.batch(some), jitter(len(some), None))
+            refined = refine(net, pairs.batch(some), jitter(len(some), None), as_drawn=True)
             found.append(part_errors(refined, perceptual))
     return {name: float(torch.cat([one[name] for one in found]).mean()) for name in found[0]}, refined
 

@@ -19,7 +19,7 @@ from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.keep import without_faces
-from avatarkit.pipelines.personalize.learn import best_parts, described
+from avatarkit.pipelines.personalize.learn import best_parts, described, far_apart
 from avatarkit.pipelines.personalize.pairs import read_pairs
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact import reenact
@@ -68,14 +68,30 @@ def made(driver: Path, workshop: Path, small: pytest.MonkeyPatch) -> tuple[Path,
     return path, progress
 
 
-def test_the_least_opening_is_that_of_the_footage(made: tuple[Path, Notices]) -> None:
+def test_openings_are_those_of_the_footage(made: tuple[Path, Notices]) -> None:
     pairs, _ = read_pairs(made[0].parent / "kept", SMALL) or pytest.fail("nothing was kept")
+    weights = read_avatar(made[0]).net.weights
     eyes = [pairs.parts[name][~pairs.held_out] for name in ("right_eye", "left_eye")]
     # The middle of what is stored, without the margin of three and two pixels.
     seen = [float(eye[row, 2:-2, 3:-3, 6].mean()) / 255.0 for eye in eyes for row in range(len(eye))]
-    least = float(read_avatar(made[0]).net.weights["eye.least_open"])
+    least = float(weights["eye.least_open"])
     assert 0.0 < least == pytest.approx(np.quantile(seen, 0.01), abs=1e-4)
     assert least < np.median(seen)
+    edge = (pairs.parts["mouth"].shape[1] - SMALL.mouth) // 2
+    masks = pairs.parts["mouth"][~pairs.held_out, edge:-edge, edge:-edge, 6] / 255.0
+    lips = np.stack([masks.mean(axis=2).max(axis=1), masks.mean(axis=1).max(axis=1)], axis=1)
+    openings = np.asarray(weights["mouth.openings"])
+    away = np.linalg.norm(openings[:, None] - lips[None], axis=2)
+    assert away.min(axis=1).max() < 1e-4
+    assert (openings.max(axis=0) <= np.quantile(lips, 0.99, axis=0) + 1e-4).all()
+    assert len(np.unique(openings.round(5), axis=0)) > 8
+    assert float(weights["mouth.familiar"]) == 1.0
+
+
+def test_points_far_apart() -> None:
+    points = torch.tensor([[0.0], [1.0], [10.0], [9.0], [5.0]])
+    assert far_apart(points, 3).flatten().tolist() == [0.0, 10.0, 5.0]
+    assert sorted(far_apart(points, 7).flatten().tolist()[:5]) == [0.0, 1.0, 5.0, 9.0, 10.0]
 
 
 def test_it_goes_on_after_an_interruption(made: tuple[Path, Notices]) -> None:

@@ -79,16 +79,26 @@ def noise(count: int, generator: torch.Generator) -> Noise:
 
 
 def refine(
-    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None = None, *, half: bool = False
-) -> Refined:
-    """The nets' answer to a batch, its patches moved by `moves`, see `jitter`; `half`: convolutions in bfloat16."""
+    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None = None, *, half: bool = False,
+    as_drawn: bool = False,
+) -> Refined:  # fmt: skip
+    """The nets' answer to a batch, its patches moved by `moves`, see `jitter`.
+
+    Args:
+        half: convolutions in bfloat16. as_drawn: faces are shifted by cubics, as those of frames are. To learn, linear
+            resampling is better: what it blurs the gain learns to give back, and drawn faces end a little richer in
+            detail than cubics alone leave them.
+    """
     device = batch.matrices.device.type
     # Coordinates need every bit, whatever the caller's precision.
     with torch.autocast(device, enabled=False):
-        return _refine(net, batch, moves, errors, torch.autocast(device, torch.bfloat16, enabled=half))
+        brief = torch.autocast(device, torch.bfloat16, enabled=half)
+        return _refine(net, batch, moves, errors, brief, "bicubic" if as_drawn else "bilinear")
 
 
-def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, brief: torch.autocast) -> Refined:
+def _refine(
+    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, brief: torch.autocast, resampling: str
+) -> Refined:
     sizes = part_sizes(net.config)
     pose = net.pose(batch.poses if errors is None else batch.poses + errors.poses)
     stored = {name: tensor.float() / 255.0 for name, tensor in batch.parts.items()}
@@ -117,7 +127,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         at = _places(torch.linalg.inv(face) @ patch[:, number], sizes[name])
         moved = at + _sampled(shift, at).permute(0, 2, 3, 1)
         places = _through(inner[name] @ face, moved)
-        corrected = _sampled(stored[name][:, CHANNELS["warp"]], places)
+        corrected = _sampled(stored[name][:, CHANNELS["warp"]], places, mode=resampling)
         corrected = corrected + _sampled(gain, at) * detail(corrected)
         result[name] = corrected
         if name in PARTS:
@@ -165,5 +175,5 @@ def _through(matrix: Tensor, points: Tensor) -> Tensor:
     return torch.einsum("bij,bhwj->bhwi", matrix[:, :2, :2], points) + matrix[:, None, None, :2, 2]
 
 
-def _sampled(picture: Tensor, places: Tensor, padding: str = "border") -> Tensor:
-    return F.grid_sample(picture, places, mode="bilinear", padding_mode=padding, align_corners=False)
+def _sampled(picture: Tensor, places: Tensor, *, padding: str = "border", mode: str = "bilinear") -> Tensor:
+    return F.grid_sample(picture, places, mode=mode, padding_mode=padding, align_corners=False)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from avatarkit.systems.refined_warp.batch import PARTS, Refined
 from avatarkit.systems.refined_warp.network import detail
 
-__all__ = ["Perceptual", "RefinementLosses", "detail_loss", "part_errors", "part_losses", "pyramid_loss"]
+__all__ = ["Perceptual", "RefinementLosses", "calm_loss", "detail_loss", "part_errors", "part_losses", "pyramid_loss"]
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 """Distances (B,) of pictures B x 3 x H x W in [0, 1], with gradients: LPIPS where its weights are here."""
@@ -22,9 +22,10 @@ OPENING = 3.0
 
 @dataclass(frozen=True)
 class RefinementLosses:
-    """Weights of the losses. matching: of the discriminator's features; 0 leaves a loss out."""
+    """Weights of the losses. matching: of the discriminator's features; calm: see `calm_loss`; 0 leaves a loss out."""
 
     l1: float = 8.0
+    calm: float = 16.0
     perceptual: float = 3.0
     detail: float = 100.0
     adversarial: float = 0.03
@@ -36,6 +37,21 @@ def detail_loss(result: Tensor, truth: Tensor) -> Tensor:
     fine = [detail(picture.mean(dim=1, keepdim=True)).abs() for picture in (result, truth)]
     ours, theirs = (F.avg_pool2d(picture, 8, stride=4) for picture in fine)
     return (ours - theirs).abs().mean()
+
+
+def calm_loss(refined: Refined) -> Tensor:
+    """How far errors differ between two moments that follow each other: a scalar, the sum over the parts.
+
+    Moments come in pairs, the first two, the next two, and so on. An error that stays is not seen as one; one that
+    comes and goes is, and so is a change of the truth's that is not followed.
+    """
+    found: list[Tensor] = []
+    for name in ("face", *PARTS):
+        errors, guide = refined.result[name] - refined.truth[name], refined.guides[name]
+        inside = guide[:, 2:] * (guide[:, 1:2] if name == "face" else 1.0 + OPENING * guide[:, :1])
+        counts = torch.minimum(inside[::2], inside[1::2])
+        found.append((counts * (errors[::2] - errors[1::2]).abs()).sum() / (3.0 * counts.sum() + 1.0))
+    return torch.stack(found).sum()
 
 
 def pyramid_loss(result: Tensor, truth: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ from avatarkit.errors import UsageError
 from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
-    "CORRECTED", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed", "detail",
+    "CORRECTED", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed",
+    "detail", "extents",
 ]  # fmt: skip
 
 CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
@@ -34,14 +35,19 @@ MOST_SHIFT = 0.06
 MOST_GAIN = 2.0
 """Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution. It is never
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
-START_GAIN = 0.05
-"""Of detail before any training: hardly any, so that a network that learns nothing changes nothing."""
+START_GAIN = 0.15
+"""Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
 LEAST_CALM = 0.75
 """Share of openings that is calmed at least: losses that ask for detail would have the seams of drawn teeth stay."""
 _CALM_REACH = 4
 """Colours are calmed over so many pixels around, twice."""
 _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
+OPENINGS = 32
+"""Width and height of so many openings are remembered of the mouths that were learned."""
+_STRANGE = 0.1
+"""A mouth's corrections end as its opening differs from all that were learned, between this much of the patch and twice
+that."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
 _REACH = 0.033
@@ -143,7 +149,7 @@ class FaceNet(nn.Module):
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """The shift in halves of the patch, and the gain."""
         coarse, _ = self.trunk(x, pose)
-        shift = MOST_SHIFT * torch.tanh(self.shift(coarse))
+        shift = MOST_SHIFT * torch.tanh(_smooth(self.shift(coarse), times=3))
         gain = MOST_GAIN * torch.sigmoid(_smooth(self.gain(coarse)))
         window = _window(coarse)
         return shift * window, gain * window
@@ -190,22 +196,40 @@ class EyeNet(PartNet):
 
 
 class MouthNet(PartNet):
-    """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w."""
+    """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w.
+
+    Nothing where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a net
+    makes up a mush of teeth and tongue, and the warp's own drawing looks better.
+    """
 
     least_calm: Tensor
+    openings: Tensor
+    familiar: Tensor
 
     def __init__(self, config: RefinementConfig) -> None:
-        """Build it; it changes no colours, and calms a share of openings."""
+        """Build it; it changes no colours, and calms a share of openings.
+
+        `openings`: width and height of some that were learned, see `extents`; they count where `familiar` is 1.
+        """
         super().__init__(config, MOUTH[0])
         self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
         self.register_buffer("least_calm", torch.tensor(LEAST_CALM))
+        self.register_buffer("openings", torch.zeros(OPENINGS, 2))
+        self.register_buffer("familiar", torch.zeros(()))
 
     def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
         """The change and the share; no share outside the opening."""
         opening = x[:, 3:4]
         free = torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
         share = opening * (self.least_calm + (1.0 - self.least_calm) * free)
-        return torch.cat([super()._answer(x, fine) + share * _calmed(x[:, :3], opening), share], dim=1)
+        answer = torch.cat([super()._answer(x, fine) + share * _calmed(x[:, :3], opening), share], dim=1)
+        strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
+        return answer * (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
+
+
+def extents(opening: Tensor) -> Tensor:
+    """Width and height (B, 2) of masks B x 1 x h x w, in shares of the patch: the longest row, the longest column."""
+    return torch.cat([opening.mean(dim=3).amax(dim=2), opening.mean(dim=2).amax(dim=2)], dim=1)
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
@@ -215,7 +239,7 @@ def changed(colours: Tensor, answer: Tensor) -> Tensor:
 
 
 class Refinement(nn.Module):
-    """The three nets, and the poses and lids that they learned from.
+    """The three nets, and the poses, lids and lips that they learned from.
 
     Attributes:
         config: its sizes.
@@ -265,13 +289,15 @@ def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
     return conv
 
 
-def _smooth(x: Tensor) -> Tensor:
+def _smooth(x: Tensor, times: int = 1) -> Tensor:
     """Blurred by a binomial of 5 pixels, so that nothing but the smooth is left."""
     kernel = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
     channels = x.shape[1]
-    padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
-    rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
-    return F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
+    for _ in range(times):
+        padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
+        rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
+        x = F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
+    return x
 
 
 def _calmed(colours: Tensor, opening: Tensor) -> Tensor:

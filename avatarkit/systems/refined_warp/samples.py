@@ -18,7 +18,7 @@ from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 
 __all__ = [
-    "CHANNELS", "MARGIN", "PICTURE", "Sample", "lids_apart", "part_sizes", "sample", "shapes", "source_parts", "warped",
+    "CHANNELS", "MARGIN", "PICTURE", "Sample", "opening", "part_sizes", "sample", "shapes", "source_parts", "warped",
 ]  # fmt: skip
 
 MARGIN = 1.125
@@ -85,12 +85,15 @@ def sample(
     return Sample(parts, matrices, to_vector(shown.pose.rotation).astype(np.float32))
 
 
-def lids_apart(stored: NDArray[np.uint8], config: RefinementConfig) -> NDArray[np.float32]:
-    """Of stored eyes (N, h, w, 9) the share (N,) of the patch, without its margin, that lies between the lids."""
-    width, height = config.eye
+def opening(stored: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Of stored eyes or mouths (N, h, w, 9) the masks (N, height, width) of what lies between lids or lips, 0 to 1.
+
+    `size`: width and height of the patch without its margin.
+    """
+    width, height = size
     top, left = (stored.shape[1] - height) // 2, (stored.shape[2] - width) // 2
-    opening = stored[:, top : top + height, left : left + width, CHANNELS["guide"].start]
-    return np.asarray(opening.mean(axis=(1, 2)) / 255.0, np.float32)
+    found = stored[:, top : top + height, left : left + width, CHANNELS["guide"].start]
+    return found.astype(np.float32) / np.float32(255.0)
 
 
 def source_parts(config: RefinementConfig, source: SourceLayers) -> dict[str, NDArray[np.uint8]] | None:

@@ -15,7 +15,7 @@ from avatarkit.losses.adversarial import AdversarialLoss, OptimiserConfig
 from avatarkit.nets.convs import advance_norms
 from avatarkit.nets.discriminator import Discriminator, DiscriminatorConfig
 from avatarkit.systems.refined_warp.batch import Batch, Refined, jitter, noise, refine
-from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, part_losses
+from avatarkit.systems.refined_warp.losses import Perceptual, RefinementLosses, calm_loss, part_losses
 from avatarkit.systems.refined_warp.network import Refinement
 from avatarkit.training.state import pack, unpack
 from avatarkit.weights.load import load_into
@@ -61,19 +61,26 @@ class Learner:
         self._adversarial = AdversarialLoss(judge, OptimiserConfig(lr=DISCRIMINATOR_RATE))
 
     def draw(self, count: int, size: int) -> Tensor:
-        """Numbers below `count` for the next batch, (size,)."""
-        return torch.randint(count, (size,), generator=self._generator)
+        """Numbers below `count`, 2 or more, for the next batch, (size,): each second one follows the one before it."""
+        first = torch.randint(count - 1, (size // 2,), generator=self._generator)
+        return torch.stack([first, first + 1], dim=1).flatten()
 
     def step(self, batch: Batch, share: float) -> dict[str, float]:
-        """Learn from a batch; `share` of the training that is over, which sets the rate. Returns losses by name."""
+        """Learn from a batch of pairs of moments, as `draw` has them; returns losses by name.
+
+        Args:
+            batch: of an even size. share: of the training that is over, which sets the rate.
+        """
         rate = RATE * min(1.0, (self.steps + 1) / WARM_STEPS) * max(1.0 - share, 0.02) ** 0.7
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         count = len(batch.poses)
-        moves, errors = jitter(count, self._generator), noise(count, self._generator)
+        # The patches of a pair are moved alike, so that its moments can be compared; a tracker errs in each anew.
+        moves, errors = jitter(count // 2, self._generator), noise(count, self._generator)
+        moves = moves.repeat_interleave(2, dim=0)
         refined = refine(self.net, batch, moves, errors, half=self._half)
         weights = self._weights
-        terms = part_losses(refined, self._judge)
+        terms = {**part_losses(refined, self._judge), "calm": calm_loss(refined)}
         losses = {name: getattr(weights, name) * term for name, term in terms.items()}
         if share >= ADVERSARIAL_FROM and self.steps % ADVERSARIAL_EVERY == 0 and self._weights.adversarial > 0:
             with self._brief():
