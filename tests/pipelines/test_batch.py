@@ -24,7 +24,7 @@ from avatarkit.media.image import write_image
 from avatarkit.pipelines.batch import BatchOptions, Job, run
 from avatarkit.pipelines.batch.jobs import drawn, files_of, grid, read_jobs
 from avatarkit.pipelines.batch.run import BatchReport
-from avatarkit.pipelines.batch.status import Status, WorkerStatus, journal, read_status
+from avatarkit.pipelines.batch.status import journal, read_status
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
@@ -203,17 +203,6 @@ def test_interrupted_run_leaves_nothing_half_made(inputs: Path, tmp_path: Path) 
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(120) == 130
     assert not list(out.rglob("*-partial-*"))
-
-
-def test_status_tells_how_far_each_worker_is() -> None:
-    workers = {"worker-1": WorkerStatus("ann--b.mp4", "render", 30, 75), "worker-10": WorkerStatus("source ann.jpg")}
-    status = Status(12, 2, 3, 4, frames_per_s=20.04, left_s=75.2, reasons={"InputError": 4}, workers=workers, host="x")
-    assert status.table() == [
-        "20.0 frames/s, about 0:01:15 left, 2 made before, 4 refused as InputError",
-        "worker-1   render 30/75       ann--b.mp4",
-        "worker-10  prepare            source ann.jpg",
-    ]
-    assert status.lines()[0].startswith("5 of 12 pairs made; no sign of life for ")
 
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
