@@ -144,11 +144,20 @@ def _judged(takes: Sequence[Take]) -> Iterator[str]:
         yield "the eyes never close in this footage: the avatar will not know the person's lids"
 
 
-def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """So many of the rows at most, evenly over all."""
+def evenly(rows: NDArray[np.int64], most: int, run: int = 1) -> NDArray[np.int64]:
+    """So many of the rows at most, evenly over all, `run` that follow each other at a time."""
     if len(rows) <= most:
         return rows
-    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))], np.int64)
+    firsts = np.linspace(0, len(rows) - run, max(1, most // run)).round().astype(int)
+    return np.asarray(rows[np.unique(firsts[:, None] + np.arange(run))], np.int64)
+
+
+def followed_by_next(rows: NDArray[np.int64], motion: Motion) -> NDArray[np.bool_]:
+    """Of frames of a take, in order, whether the one after it here is the next one of the same shot."""
+    result = np.zeros(len(rows), bool)
+    shots = motion.shot[rows]
+    result[:-1] = (np.diff(rows) == 1) & (shots[1:] == shots[:-1])
+    return result
 
 
 def first_held_out(rows: NDArray[np.int64]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -122,8 +122,10 @@ class _Run:
     def step(self, share: float) -> None:
         """Learn from one batch."""
         began = self._clock()
-        rows = self._learned_from[self._learner.draw(len(self._learned_from), BATCH).numpy()]
-        self._learner.step(self._pairs.batch(rows), share)
+        rows = self._learned_from[self._learner.draw(len(self._learned_from), BATCH // 2).numpy()]
+        # A moment that none follows is compared with itself, under another error of the tracker.
+        both = np.stack([rows, rows + self._pairs.followed[rows]], axis=1)
+        self._learner.step(self._pairs.batch(both.ravel()), share)
         self.seconds += self._clock() - began
 
     def look(self) -> str:
@@ -180,15 +182,17 @@ class _Run:
 def _remember_openings(net: Refinement, pairs: Pairs, rows: NDArray[np.int64]) -> None:
     """Tell the nets how close lids, and how wide and high mouths were, see `EyeNet` and `MouthNet`."""
     sizes = part_sizes(net.config)
-    masks = {
-        part: [opening(pairs.parts[name][some], sizes[name]) for name in CORRECTED[part] for some in chunks(rows, 64)]
-        for part in ("eye", "mouth")
-    }
-    lids = np.concatenate([mask.mean(axis=(1, 2)) for mask in masks["eye"]])
-    net.eye.least_open.fill_(float(np.quantile(lids, UNUSUAL)))
-    mouths = torch.cat([extents(torch.from_numpy(mask)[:, None]) for mask in masks["mouth"]])
+
+    def masks(part: str) -> Iterator[torch.Tensor]:
+        for name in CORRECTED[part]:
+            for some in chunks(rows, 64):
+                yield torch.from_numpy(opening(pairs.parts[name][some], sizes[name]))[:, None]
+
+    lids = torch.cat([mask.mean(dim=(1, 2, 3)) for mask in masks("eye")])
+    net.eye.least_open.copy_(torch.quantile(lids, UNUSUAL))
+    mouths = torch.cat([extents(mask) for mask in masks("mouth")])
     usual = mouths[(mouths <= torch.quantile(mouths, 1.0 - UNUSUAL, dim=0)).all(dim=1)]
-    net.mouth.openings.copy_(far_apart(usual, OPENINGS))
+    net.mouth.openings.copy_(far_apart(usual if len(usual) else mouths, OPENINGS))
     net.mouth.familiar.fill_(1.0)
 
 

@@ -27,12 +27,17 @@ MOST_ROWS = 64 << 20
 
 @dataclass(frozen=True)
 class Pairs:
-    """All moments of the footage. parts: by name, uint8 (N, h, w, 9). held_out: (N,) which are not learned from."""
+    """All moments of the footage.
+
+    parts: by name, uint8 (N, h, w, 9). held_out: (N,) which are not learned from. followed: (N,) after which the next
+    frame of the same shot comes, held out like it or not.
+    """
 
     parts: Mapping[str, NDArray[np.uint8]]
     matrices: NDArray[np.float32]
     poses: NDArray[np.float32]
     held_out: NDArray[np.bool_]
+    followed: NDArray[np.bool_]
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """Some of them."""
@@ -54,21 +59,23 @@ class PairWriter:
         }
         self._matrices = np.zeros((count, len(NAMES), 2, 3), np.float32)
         self._poses = np.zeros((count, 3), np.float32)
-        self._held = np.zeros(count, bool)
+        self._held, self._followed = np.zeros(count, bool), np.zeros(count, bool)
 
-    def add(self, sample: Sample, *, held_out: bool) -> None:
+    def add(self, sample: Sample, *, held_out: bool, followed: bool) -> None:
         """The next moment."""
         for name, part in sample.parts.items():
             self._parts[name][self._row] = part
         self._matrices[self._row], self._poses[self._row] = sample.matrices, sample.pose
-        self._held[self._row] = held_out
+        self._held[self._row], self._followed[self._row] = held_out, followed
         self._row += 1
 
     def finish(self, about: Mapping[str, Any]) -> None:
         """All are there; `about` says what they are of."""
         for part in self._parts.values():
             part.flush()
-        rows = {"matrices": self._matrices, "poses": self._poses, "held_out": self._held}
+        rows = {
+            "matrices": self._matrices, "poses": self._poses, "held_out": self._held, "followed": self._followed,
+        }  # fmt: skip
         write_whole(self._folder / ROWS, save(rows))
         write_json(self._folder / ABOUT, about)
 
@@ -79,7 +86,7 @@ def read_pairs(folder: Path, config: RefinementConfig) -> tuple[Pairs, dict[str,
         about = read_json(folder / ABOUT)
         rows = read_arrays(folder / ROWS, MOST_ROWS)
         parts = {name: read_array(folder / f"{name}.npy", mapped=True) for name in NAMES}
-        pairs = Pairs(parts, rows["matrices"], rows["poses"], rows["held_out"])
+        pairs = Pairs(parts, rows["matrices"], rows["poses"], rows["held_out"], rows["followed"])
     except (FileNotFoundError, KeyError, InputError):
         return None
     count = pairs.held_out.size
@@ -88,9 +95,10 @@ def read_pairs(folder: Path, config: RefinementConfig) -> tuple[Pairs, dict[str,
         array.shape == (count, *shape) and array.dtype == kind and np.isfinite(array).all()
         for array, shape, kind in (
             (pairs.matrices, (len(NAMES), 2, 3), np.float32), (pairs.poses, (3,), np.float32),
-            (pairs.held_out, (), np.bool_),
+            (pairs.held_out, (), np.bool_), (pairs.followed, (), np.bool_),
         )
     )  # fmt: skip
+    sound = sound and not pairs.followed[-1:].any()
     return (pairs, about) if sound and all(part.dtype == np.uint8 for part in parts.values()) else None
 
 

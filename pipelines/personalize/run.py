@@ -22,7 +22,14 @@ from avatarkit.face.types import LANDMARKS
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.adapted import adapted_from
 from avatarkit.pipelines.personalize.config import PersonalizeConfig, checked
-from avatarkit.pipelines.personalize.footage import Drawer, Take, evenly, first_held_out, followed
+from avatarkit.pipelines.personalize.footage import (
+    Drawer,
+    Take,
+    evenly,
+    first_held_out,
+    followed,
+    followed_by_next,
+)  # fmt: skip
 from avatarkit.pipelines.personalize.keep import PersonalizeReport, kept_source, making
 from avatarkit.pipelines.personalize.learn import SHEET, Learned, described, learn
 from avatarkit.pipelines.personalize.pairs import ABOUT, ROWS, Pairs, PairWriter, read_pairs
@@ -113,13 +120,15 @@ def _prepare(
     footage = followed(config, progress)
     takes, tools = footage.takes, LayerTools(config.matting)
     drawer = Drawer(footage.portrait, sizes, tools)
-    chosen = [evenly(take.usable, MOST_FRAMES // len(takes)) for take in takes]
+    # In twos, as learning compares moments that follow each other.
+    chosen = [evenly(take.usable, MOST_FRAMES // len(takes), run=2) for take in takes]
     writer = PairWriter(config.work, sum(map(len, chosen)), sizes)
     progress.stage("draw", sum(map(len, chosen)))
     for take, rows in zip(takes, chosen, strict=True):
         first = first_held_out(rows)
+        nexts = dict(zip(rows.tolist(), followed_by_next(rows, take.motion).tolist(), strict=True))
         for row, one in _samples(drawer, take, rows):
-            writer.add(one, held_out=row >= first)
+            writer.add(one, held_out=row >= first, followed=nexts[row] and row + 1 != first)
             progress.advance()
     write_whole(config.work / SOURCE, save(kept_source(footage, tools)))
     writer.finish({"key": key, "made": making(footage, hashes, "from nothing")})

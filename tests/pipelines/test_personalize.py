@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from avatarkit.checkpoint import open_checkpoint
 from avatarkit.errors import InputError, OutputError, UsageError
 from avatarkit.face.types import Face
+from avatarkit.motion.file import read_motion
 from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import footage, learn, run
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
@@ -26,8 +28,10 @@ from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.runtime import NullProgress
 from avatarkit.systems.avatar_file import read_avatar, write_avatar
+from avatarkit.systems.refined_warp.losses import pyramid_loss
 from avatarkit.systems.refined_warp.network import Refinement, RefinementConfig
 
+from ..motion.small_motion import small_motion
 from .conftest import FRAMES, Notices, frames_of
 
 SMALL = RefinementConfig(face=64, mouth=64, eye=(48, 32), widths=(8, 8, 8))
@@ -86,6 +90,42 @@ def test_openings_are_those_of_the_footage(made: tuple[Path, Notices]) -> None:
     assert (openings.max(axis=0) <= np.quantile(lips, 0.99, axis=0) + 1e-4).all()
     assert len(np.unique(openings.round(5), axis=0)) > 8
     assert float(weights["mouth.familiar"]) == 1.0
+
+
+def test_moments_are_learned_with_those_that_follow_them(made: tuple[Path, Notices], tmp_path: Path) -> None:
+    pairs, _ = read_pairs(made[0].parent / "kept", SMALL) or pytest.fail("nothing was kept")
+    last = int(np.flatnonzero(~pairs.held_out)[-1])
+    assert not pairs.followed[last]  # the next one is held out
+    assert pairs.followed[:last].mean() > 0.9
+    some = np.where(np.arange(len(pairs.followed)) == 3, False, pairs.followed)
+    seen: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn.Pairs, "batch", lambda self, rows: seen.append(rows))
+        patch.setattr(learn.Learner, "step", lambda self, batch, share: {})
+        learning = learn._Run(replace(pairs, followed=some), SMALL, tmp_path, pyramid_loss, 0, lambda: 0.0)
+        for _ in range(200):
+            learning.step(0.0)
+    twos = {tuple(two) for rows in seen for two in rows.reshape(-1, 2).tolist()}
+    assert {(3, 3), (last, last), (2, 3), (4, 5)} <= twos
+    assert all(second - first == some[first] and not pairs.held_out[second] for first, second in twos)
+
+
+def test_long_footage_is_taken_in_twos() -> None:
+    rows = np.arange(100, 1100)
+    some = footage.evenly(rows, 100, run=2)
+    assert (some.reshape(-1, 2)[:, 1] - some.reshape(-1, 2)[:, 0] == 1).all()
+    assert (len(some), some[0], some[-1]) == (100, 100, 1099)
+    assert footage.evenly(rows, 10).tolist() == [100, 211, 322, 433, 544, 655, 766, 877, 988, 1099]
+    np.testing.assert_array_equal(footage.evenly(rows[:50], 100, run=2), rows[:50])
+
+
+def test_frames_are_followed_within_their_shot_alone(tmp_path: Path) -> None:
+    motion = read_motion(small_motion(tmp_path / "m", 8))
+    shots = np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32)
+    motion = replace(motion, shot=shots, identity=np.repeat(motion.identity, 2, axis=0))
+    rows = np.array([0, 1, 3, 4, 5, 7])
+    assert footage.followed_by_next(rows, motion).tolist() == [True, False, False, True, False, False]
+    assert footage.followed_by_next(rows[:0], motion).tolist() == []
 
 
 def test_points_far_apart() -> None:

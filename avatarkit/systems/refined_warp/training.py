@@ -61,12 +61,11 @@ class Learner:
         self._adversarial = AdversarialLoss(judge, OptimiserConfig(lr=DISCRIMINATOR_RATE))
 
     def draw(self, count: int, size: int) -> Tensor:
-        """Numbers below `count`, 2 or more, for the next batch, (size,): each second one follows the one before it."""
-        first = torch.randint(count - 1, (size // 2,), generator=self._generator)
-        return torch.stack([first, first + 1], dim=1).flatten()
+        """Numbers below `count` for the next batch, (size,)."""
+        return torch.randint(count, (size,), generator=self._generator)
 
     def step(self, batch: Batch, share: float) -> dict[str, float]:
-        """Learn from a batch of pairs of moments, as `draw` has them; returns losses by name.
+        """Learn from a batch of pairs of moments that follow each other, see `losses.calm_loss`; losses by name.
 
         Args:
             batch: of an even size. share: of the training that is over, which sets the rate.

@@ -1,6 +1,5 @@
 """Losses of the refinement, and its learner: what it asks for, and that it goes on exactly where it was."""
 
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -72,11 +71,6 @@ def test_errors_that_stay_are_calm_and_those_that_come_and_go_are_not(samples: l
     assert calm([0.0, 0.1, 0.1, 0.0]) > 0.1
     # One in each of four parts, on average over half of the moments.
     assert calm([0.1, 0.0, 0.1, 0.0]) == pytest.approx(0.4, rel=0.02)
-
-
-def test_batches_are_of_moments_that_follow_each_other() -> None:
-    rows = Learner(Refinement(SMALL), pyramid_loss).draw(3, 200)
-    assert set(map(tuple, rows.reshape(-1, 2).tolist())) == {(0, 1), (1, 2)}
 
 
 def test_calm_is_asked_for(samples: list[Sample]) -> None:
