@@ -239,7 +239,7 @@ def held_out_errors(
     found: list[dict[str, torch.Tensor]] = []
     with torch.no_grad():
         for some in chunks(rows, 6):
-            refined = refine(net, pairs.batch(some), jitter(len(some), None), as_drawn=True)
+            refined = refine(net, pairs.batch(some), jitter(len(some), None))
             found.append(part_errors(refined, perceptual))
     return {name: float(torch.cat([one[name] for one in found]).mean()) for name in found[0]}, refined
 

@@ -79,26 +79,16 @@ def noise(count: int, generator: torch.Generator) -> Noise:
 
 
 def refine(
-    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None = None, *, half: bool = False,
-    as_drawn: bool = False,
-) -> Refined:  # fmt: skip
-    """The nets' answer to a batch, its patches moved by `moves`, see `jitter`.
-
-    Args:
-        half: convolutions in bfloat16. as_drawn: faces are shifted by cubics, as those of frames are. To learn, linear
-            resampling is better: what it blurs the gain learns to give back, and drawn faces end a little richer in
-            detail than cubics alone leave them.
-    """
+    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None = None, *, half: bool = False
+) -> Refined:
+    """The nets' answer to a batch, its patches moved by `moves`, see `jitter`; `half`: convolutions in bfloat16."""
     device = batch.matrices.device.type
     # Coordinates need every bit, whatever the caller's precision.
     with torch.autocast(device, enabled=False):
-        brief = torch.autocast(device, torch.bfloat16, enabled=half)
-        return _refine(net, batch, moves, errors, brief, "bicubic" if as_drawn else "bilinear")
+        return _refine(net, batch, moves, errors, torch.autocast(device, torch.bfloat16, enabled=half))
 
 
-def _refine(
-    net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, brief: torch.autocast, resampling: str
-) -> Refined:
+def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, brief: torch.autocast) -> Refined:
     sizes = part_sizes(net.config)
     pose = net.pose(batch.poses if errors is None else batch.poses + errors.poses)
     stored = {name: tensor.float() / 255.0 for name, tensor in batch.parts.items()}
@@ -127,7 +117,8 @@ def _refine(
         at = _places(torch.linalg.inv(face) @ patch[:, number], sizes[name])
         moved = at + _sampled(shift, at).permute(0, 2, 3, 1)
         places = _through(inner[name] @ face, moved)
-        corrected = _sampled(stored[name][:, CHANNELS["warp"]], places, mode=resampling)
+        # By cubics, as frames are: what linear resampling blurs, the gain would be learned to give back.
+        corrected = _sampled(stored[name][:, CHANNELS["warp"]], places, mode="bicubic")
         corrected = corrected + _sampled(gain, at) * detail(corrected)
         result[name] = corrected
         if name in PARTS:
