@@ -17,5 +17,7 @@ def sample(values: Values, points: NDArray[np.floating[Any]], *, mirrored: bool 
 
     border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_REPLICATE
     grid: Any = np.asarray(points, np.float32)
+    if not grid.size:  # nothing is asked for: OpenCV takes that for a mistake
+        return cast(Values, np.empty((*grid.shape[:2], *values.shape[2:]), values.dtype))
     none: Any = None
     return cast(Values, cv2.remap(values, grid, none, cv2.INTER_LINEAR, borderMode=border))

@@ -98,7 +98,8 @@ class EyeLayer:
             room = heights(eye_frame.local(smooth_curve(lower)), local[..., 0]) - heights(edge, local[..., 0])
             shown = rise(room / np.float32(ball.opening), *BALL_SHOWS)[..., None]
             # Beside the ball lie lids and lashes, the darker the farther from the corners.
-            beside = region.of(frame) * (1.0 - (1.0 - slit) * np.clip(room / room.max(), 0.0, 1.0))[..., None]
+            deep = np.clip(room / np.maximum(room.max(), np.float32(1e-6)), 0.0, 1.0)  # a cut eye may be all corner
+            beside = region.of(frame) * (1.0 - (1.0 - slit) * deep)[..., None]
             colours = np.asarray(beside + shown * (colours - beside), np.float32)
             # A nearly closed eye shows less and less of the ball, without a hard last moment.
             opening = float(np.clip(gap.max() / 2.5, 0.0, 1.0))

@@ -111,7 +111,8 @@ class MouthLayer:
         bottom[:, 1] += self._crease_shown(motion)[:, 0]
         high, low = heights(top, s), heights(bottom, s)
         above, below = d - high, low - d
-        alike = 0.0 if self._own is None else self._own.likeness(float((bottom[:, 1] - top[:, 1]).max()))
+        apart = float((bottom[:, 1] - top[:, 1]).max())
+        alike = 0.0 if self._own is None else self._own.likeness(apart)
         if alike < 1.0:
             colours = self._drawn(skull, s, d, (top, high), (bottom, low))
             self._shade(colours, above, below)
@@ -127,8 +128,12 @@ class MouthLayer:
             own = self._own.whole(across, down)
             colours = own if alike >= 1.0 else colours + np.float32(alike) * (own - colours)
         if gap < SLIT[1]:
-            # Lips that all but touch leave a line of their own colour in the shade, and hide the teeth.
-            colours += np.float32(1.0 - rise(np.array(gap), *SLIT)) * (self._colours.upper_lip - colours)
+            # Lips that all but touch leave a line of their own colour in the shade, and hide the teeth; what the source
+            # shows between lips that are hardly parted stays while they are.
+            seen = float(rise(np.array(gap), *SLIT))
+            if self._parted > PARTED_GAP:
+                seen = max(seen, alike * float(rise(np.array(apart), SLIT[0], min(self._parted, SLIT[1]))))
+            colours += np.float32(1.0 - seen) * (self._colours.upper_lip - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
     def _crease_shown(self, motion: DriveFrame) -> Array:

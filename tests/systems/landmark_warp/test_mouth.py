@@ -9,6 +9,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -149,3 +150,18 @@ def test_lips_that_close_over_teeth_show_none_of_them(picture: np.ndarray, landm
     low, high = landmarks[[13, 81, 311], :2].min(0).astype(int), landmarks[[14, 178, 402], :2].max(0).astype(int)
     part = frame[low[1] - 2 : high[1] + 3, low[0] : high[0] + 1].astype(int)
     assert part[..., 1].max() < 0.5 * (LIPS[1] + teeth[1])
+
+
+@pytest.mark.parametrize("roll_deg", [0.0, 180.0])
+def test_a_mouth_may_lie_across_any_edge_of_the_frame(
+    picture: np.ndarray, landmarks: np.ndarray, act: Move, roll_deg: float
+) -> None:
+    """Whatever part of it is left, also of a head that is upside down."""
+    layer, opened = MouthLayer(picture, landmarks), {"mouth": 0.45, "roll_deg": roll_deg}
+    middle = act(**opened).landmarks[[13, 14], :2].mean(0)
+    for beyond in range(-56, 57, 4):
+        for edge in ([0, 256], [SIZE, 256], [256, 0], [256, SIZE]):
+            dx, dy = edge - middle + (beyond if edge[1] == 256 else 0, beyond if edge[0] == 256 else 0)
+            frame = np.full_like(picture, SKIN)
+            layer.draw(frame, act(**opened, dx=dx, dy=dy))
+            assert np.array_equal(frame[128:384, 128:384], np.full_like(picture, SKIN)[128:384, 128:384])

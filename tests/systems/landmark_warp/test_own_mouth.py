@@ -129,6 +129,26 @@ def test_a_mouth_as_it_is_in_the_source_stays_as_it_is(
     assert np.abs(frame[mouth].astype(int) - picture[mouth]).mean() < 3
 
 
+@pytest.mark.parametrize("gap", [0.013, 0.018, 0.025])
+def test_what_is_seen_between_hardly_parted_lips_stays(
+    grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, gap: float
+) -> None:
+    """Nothing that is drawn for lips that close is laid over it."""
+    points, picture = np.asarray(hopper_landmarks, np.float64).copy(), grace_hopper.copy()
+    plane = ToothPlane.of(head_frame(points), np.zeros(3))
+    middle = 0.5 * (points[list(lm.INNER_LIP_UPPER)] + points[list(lm.INNER_LIP_LOWER)])
+    arch = np.sin(np.linspace(0.0, np.pi, len(middle)))[:, None]
+    for ring, sign in ((lm.INNER_LIP_UPPER, -0.5), (lm.INNER_LIP_LOWER, 0.5)):
+        points[list(ring)] = middle
+        points[list(ring), :2] += sign * gap * arch * plane.matrix[:, 1]
+    low, high = points[list(lm.INNER_LIP_UPPER), :2].min(0), points[list(lm.INNER_LIP_LOWER), :2].max(0)
+    (left, top), (right, bottom) = low.astype(int) - 8, high.astype(int) + 8
+    picture[top:bottom, left:right] = TEETH
+    frame = picture.copy()
+    MouthLayer(picture, points).draw(frame, DriveFrame(head_frame(points), points, np.ones(2), 0))
+    np.testing.assert_allclose(frame.astype(int), picture, atol=6)
+
+
 def test_teeth_that_come_out_of_the_shadow_of_the_lips_are_light(
     grace_hopper: np.ndarray, hopper_landmarks: np.ndarray
 ) -> None:
