@@ -27,6 +27,14 @@ def test_what_is_kept_by_the_first_call_is_not_counted() -> None:
     assert len(kept) == 1
 
 
+def test_no_memory_is_told_where_the_peak_cannot_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.memory.can_be_set_back", lambda: False)
+    found = cost(lambda: None)
+    assert found.seconds < 1
+    with pytest.raises(pytest.skip.Exception):
+        _ = found.memory_bytes
+
+
 def test_time_is_that_of_the_processor() -> None:
     assert cost(lambda: sum(range(10_000_000)), warm=False).seconds > 0.005
     assert cost(lambda: None).seconds < 1

@@ -14,6 +14,13 @@ from avatarkit.motion.columns import Motion
 
 Array = NDArray[np.float64]
 
+NEAR_FRONTAL = 0.9
+"""Cosine of the turn (26 degrees) up to which a reference shows both eyes well."""
+SHUT = 0.5
+"""Eyes that are open by less than this share of the widest of all references count as shut."""
+EQUAL_GAZE = 1e-4
+"""In eye widths: the eyes' gazes stay as far apart through a shot where one follows the other, or both rest."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -68,14 +75,32 @@ def moment(motion: Motion, index: int) -> Reference:
     )
 
 
-def looking_ahead(references: Sequence[Reference]) -> list[Reference]:
-    """References of a driver's shots with one gaze for all, that of the shot whose reference looks most nearly ahead.
+def looking_ahead(references: Sequence[Reference], seen: Sequence[bool]) -> list[Reference]:
+    """References of a driver's shots with one gaze for all, that of the shot whose reference tells it best.
 
     Where eyes look ahead out of a head is the person's, like the head's rotation, which has one reference too. A driver
-    who is seen from aside all through a shot and looks into the camera looks aside out of the head.
+    who is seen from aside all through a shot and looks into the camera looks aside out of the head. Of references that
+    are near frontal with open, seen eyes, the one that looks most nearly ahead counts; trackers say that shut and
+    hidden eyes look ahead as well.
+
+    Args:
+        references: one of each shot. seen: see `eyes_seen`.
     """
-    gaze_ahead = min((r.gaze for r in references), key=lambda look: abs(float(look[:, 0].mean())))
-    return [replace(r, gaze=gaze_ahead) for r in references]
+    widest = max(float(r.eye_opening.mean()) for r in references)
+
+    def doubt(shot: int) -> tuple[int, float]:
+        r = references[shot]
+        shut, averted = float(r.eye_opening.min()) < SHUT * widest, float(r.pose.rotation[2, 2]) < NEAR_FRONTAL
+        return int(shut) + int(averted) + int(not seen[shot]), abs(float(r.gaze[:, 0].mean()))
+
+    best = references[min(range(len(references)), key=doubt)]
+    return [replace(r, gaze=best.gaze) for r in references]
+
+
+def eyes_seen(motion: Motion) -> list[bool]:
+    """Of each shot whether it shows both eyes: of tracked ones no two gazes stay equal, those of hidden eyes do."""
+    apart = np.asarray(motion.gaze[:, 0] - motion.gaze[:, 1], np.float64)
+    return [bool(np.ptp(apart[start:stop], axis=0).max() > EQUAL_GAZE) for start, stop in motion.shot_ranges()]
 
 
 def still_moment(landmarks: NDArray[np.floating[Any]], identity: NDArray[np.floating[Any]]) -> Reference:

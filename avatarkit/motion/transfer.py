@@ -20,7 +20,7 @@ from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.irises import Irises, agreed
-from avatarkit.motion.moment import Reference, looking_ahead, moment, pose_of, still_moment
+from avatarkit.motion.moment import Reference, eyes_seen, looking_ahead, moment, pose_of, still_moment
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (
     ALL_THE_WAY,
@@ -157,7 +157,7 @@ class Transfer:
         self._moments = [moment(motion, reference) for reference in self.references]
         relative = config.mode == "relative"
         if relative and config.reference_frame == "auto":
-            self._moments = looking_ahead(self._moments)
+            self._moments = looking_ahead(self._moments, eyes_seen(motion))
         openings = [
             (motion.identity[motion.shot[r]] + motion.expression[r]).astype(np.float64) for r in self.references
         ]

@@ -18,7 +18,7 @@ from avatarkit.motion.irises import GAZE_GAIN, WHITE_BELOW
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer
 
-from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_gaze, with_mouth
+from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_eyes, with_gaze, with_mouth
 
 Posed = Callable[..., list[np.ndarray]]
 # A driver in blocks of eight frames: neutral, looking aside.
@@ -87,6 +87,27 @@ def test_gaze_means_the_same_in_all_shots(
     frames = driven(motion_of(faces, cuts=[8]), source, reference_frame=choice)
     moved = gaze(frames[ASIDE].landmarks)[:, 0] - gaze(source)[:, 0]
     assert np.all(moved > 0.08 * GAZE_GAIN) if same else np.all(np.abs(moved) < 0.02)
+
+
+@pytest.mark.parametrize("doubtful", ["shut", "averted", "hidden"])
+def test_gaze_ahead_is_told_by_open_seen_frontal_eyes(
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, doubtful: str
+) -> None:
+    """A second shot where the irises seem to lie nearer to the middle, but nothing shows that they do."""
+    both = [*lm.IRIS_CENTRES, *lm.IRIS_RIMS[0], *lm.IRIS_RIMS[1]]
+    aside = with_gaze(frontal, 0.1)
+    aside[both, 1] += 0.1 * eye_axes(frontal, 0)[2]
+    first = [aside.copy() for _ in range(8)]
+    for number, face in enumerate(first):  # no tracked irises lie quite still
+        face[lm.IRIS_CENTRES[0], 0] += 0.2 * (-1) ** number
+    second, pose = (with_eyes(frontal, 0.1) if doubtful == "shut" else frontal), STILL
+    if doubtful == "averted":
+        pose = Pose(yaw_deg=40.0)
+        second = with_gaze(frontal, -float(gaze(posed([pose])[0])[:, 0].mean()))
+    motion = motion_of(posed([STILL] * 8 + [pose] * 8, [*first, *[second] * 8]), cuts=[8])
+    ahead = np.abs(motion.gaze[[NEUTRAL, ASIDE], :, 0].mean(1))
+    assert ahead[1] < ahead[0] - 0.02
+    np.testing.assert_allclose(gaze(driven(motion, source)[NEUTRAL].landmarks), gaze(source), atol=0.02)
 
 
 def test_no_more_white_below_the_iris_than_an_eye_shows(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:

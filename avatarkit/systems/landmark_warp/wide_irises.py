@@ -51,7 +51,7 @@ def wide_irises(patches: Sequence[EyePatch], tracked: Sequence[Disc]) -> list[Di
 def _edges(patch: EyePatch, disc: Disc) -> tuple[float, float] | None:
     """Where an iris ends on its left and its right, in radii from its middle; None where one of them is not clear."""
     count = round(REACH / STEP)
-    at = np.arange(WITHIN[0] - REACH, WITHIN[1] + REACH + 0.5 * STEP, STEP)
+    at = np.arange(WITHIN[0] - REACH - STEP, WITHIN[1] + REACH + 1.5 * STEP, STEP)
     angles = np.radians(np.linspace(-SECTOR_DEG, SECTOR_DEG, 9))
     found = []
     for side in (-1.0, 1.0):
@@ -61,8 +61,10 @@ def _edges(patch: EyePatch, disc: Disc) -> tuple[float, float] | None:
         levels = np.convolve(light, np.full(count, 1.0 / count), "valid")
         rises = levels[count:] - levels[:-count]
         # The outermost: a large pupil's edge is clearer than that of a dark ring around the iris.
-        steepest = rises >= np.maximum(np.roll(rises, 1), np.roll(rises, -1))
-        edges = np.flatnonzero(steepest & (rises >= CLEAR * np.maximum(levels[count:], 1.0)))
+        # Light that rises more and more to the end of the range has no edge within it.
+        steepest = (rises[1:-1] >= rises[:-2]) & (rises[1:-1] > rises[2:])
+        clear = rises >= CLEAR * np.maximum(levels[count:], 1.0)
+        edges = 1 + np.flatnonzero(steepest & clear[1:-1])
         if not len(edges):
             return None
         found.append(float(at[0] + STEP * (edges[-1] + count - 0.5)))

@@ -37,3 +37,11 @@ def test_what_is_as_tracked_stays(picture: np.ndarray, landmarks: np.ndarray) ->
     usual, wide = drawn(picture, landmarks, 0.21), drawn(picture, landmarks, 0.3)
     for patches in ([usual] * 2, [usual, wide], [wide, usual]):
         assert wide_irises(patches, [TRACKED] * 2) == [TRACKED] * 2
+
+
+def test_light_that_goes_on_rising_has_no_edge(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    patch = EyePatch.cut(picture, landmarks, 0, head_frame(landmarks).scale)
+    radii = np.linalg.norm(patch.local - TRACKED.middle, axis=2) / TRACKED.radius
+    light = 20.0 + 200.0 * (np.clip(radii - 0.7, 0.0, 1.5) / 1.5) ** 2
+    patches = [patch.with_pixels(np.repeat(light[..., None], 3, axis=2).astype(np.float32))] * 2
+    assert wide_irises(patches, [TRACKED] * 2) == [TRACKED] * 2
