@@ -26,7 +26,14 @@ REACH = (0.35, 0.55)
 """In head units from the outline: up to the first skin gives way as it must, beyond the second it stays."""
 CORNERS_TAKE_PART = 0.7
 """An upper lip that is held down takes the corners of the mouth along by this share."""
-_NOSE = 2
+NOSE_SPARED = 0.1
+"""In head units from the nose, which is bone and gristle: up to there skin gives way by less and less."""
+_SUBNASALE = 2
+_NOSE = (
+    1, 2, 4, 5, 19, 94, 195, 20, 44, 45, 48, 49, 51, 59, 60, 64, 75, 79, 97, 98, 99, 102, 115, 125, 131, 134, 141, 166,
+    218, 219, 220, 235, 237, 238, 239, 240, 241, 242, 250, 274, 275, 278, 279, 281, 289, 290, 294, 305, 309, 326, 327,
+    328, 331, 344, 354, 360, 363, 370, 392, 438, 439, 440, 455, 457, 458, 459, 460, 461, 462,
+)  # fmt: skip
 _OUTLINE = lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER)
 _LIPS = sorted({i for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for i in row})
 _UPPER, _LOWER = np.array(lm.UPPER_LIP_ROWS), np.array(lm.LOWER_LIP_ROWS)
@@ -39,8 +46,8 @@ class AroundLips:
 
     points: (P,) landmarks. first, second: (P,) the corners, among the outline's, of the piece of it that is nearest to
     each. share: (P,) where on that piece. ways: (P, 2) from there to the point, of length 1. distances: (P,) their
-    lengths. weights: (P,) 1 near the lips, 0 far from them. height: from
-    the upper lip to the nose.
+    lengths. weights: (P,) 1 near the lips, 0 far from them and on the nose.
+    height: from the upper lip to the nose.
     """
 
     points: Indices
@@ -70,15 +77,17 @@ class AroundLips:
         near = (t > 0.0) & (distance > 1e-4)
         first, share, distance = first[near], share[near], distance[near]
         second = (first + 1) % count
-        weights = (t * t * (3.0 - 2.0 * t))[near]
-        height = float(shape[_TOP, 1].mean() - shape[_NOSE, 1])
+        nose = np.linalg.norm(shape[others, None, :2] - shape[list(_NOSE), :2], axis=2).min(1) / NOSE_SPARED
+        spared = np.minimum(nose, 1.0)
+        weights = (t * t * (3.0 - 2.0 * t) * spared * spared * (3.0 - 2.0 * spared))[near]
+        height = float(shape[_TOP, 1].mean() - shape[_SUBNASALE, 1])
         ways = ways[near] / distance[:, None]
         return AroundLips(others[near], first, second, share, ways, distance, weights, height)
 
     def given_way(self, shape: Array) -> Array:
         """The shape (478, 3) whose skin keeps its distance from the lips, and whose upper lip does from the nose."""
         result = shape.copy()
-        self._lower_lip(result)
+        self._bring_upper_lip_down(result)
         outline = result[list(_OUTLINE), :2]
         place = outline[self.first] + self.share[:, None] * (outline[self.second] - outline[self.first])
         now = ((result[self.points, :2] - place) * self.ways).sum(1) / self.distances
@@ -86,11 +95,11 @@ class AroundLips:
         result[self.points, :2] += push[:, None] * self.ways
         return result
 
-    def _lower_lip(self, shape: Array) -> None:
+    def _bring_upper_lip_down(self, shape: Array) -> None:
         """Bring the upper lip down, in place, as far as it would be too near to the nose: that does not give way."""
         if self.height < 1e-3:
             return
-        now = float(shape[_TOP, 1].mean() - shape[_NOSE, 1]) / self.height
+        now = float(shape[_TOP, 1].mean() - shape[_SUBNASALE, 1]) / self.height
         down = float(_limited(np.array([now]), NEAREST_NOSE, FREE_NOSE)[0] - now) * self.height
         if down > 0.0:
             # Less at the corners, and lips that are together stay so.
@@ -98,6 +107,7 @@ class AroundLips:
             room = np.maximum(shape[_LOWER[-1], 1] - shape[_UPPER[-1], 1], 0.0)
             shape[_UPPER, 1] += moved
             shape[_LOWER[:, 1:-1], 1] += np.maximum(moved - room, 0.0)[1:-1]
+
 
 def _limited(share: Array, nearest: float = NEAREST, free: float = FREE) -> Array:
     """Shares of a distance, none below `nearest`, approached smoothly from `free` on."""

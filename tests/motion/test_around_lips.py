@@ -65,6 +65,7 @@ def test_the_upper_lip_stays_below_the_nose(face: np.ndarray) -> None:
     shape = laughing(face, 0.1, 0.2)
     given = AroundLips.of(face).given_way(shape)
     assert given[0, 1] - given[2, 1] > 0.95 * NEAREST_NOSE * (face[0, 1] - face[2, 1])
-    assert abs(given[2, 1] - shape[2, 1]) < 0.02
+    nose = [1, 2, 4, 19, 94, 97, 98, 326, 327, 64, 294]
+    np.testing.assert_array_equal(given[nose], shape[nose])
     # Its thickness is its own.
     assert given[13, 1] - given[0, 1] == pytest.approx(shape[13, 1] - shape[0, 1])
