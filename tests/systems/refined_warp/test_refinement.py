@@ -15,6 +15,7 @@ from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.motion.transfer import Posture
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.refined_warp import correct
 from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.engine import RefinedEngine
@@ -44,8 +45,12 @@ def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None
 
 @pytest.mark.parametrize(("part", "least"), [("face", 0.03), ("mouth", 0.01)])
 def test_frames_are_corrected_as_parts_are(
-    part: str, least: float, warp: WarpEngine, move: Move, samples: list[Sample]
+    part: str, least: float, warp: WarpEngine, move: Move, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def as_it_is(colours: NDArray[np.float32], answer: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return answer[:3], -answer[[3, 3, 3]]
+
+    monkeypatch.setattr(correct, "_toned", as_it_is)
     net = random_net(strength=0.1)
     for other in {"face", "mouth", "eye"} - {part}:
         net.silence(other)
@@ -63,6 +68,38 @@ def test_frames_are_corrected_as_parts_are(
     assert expected.abs().mean() > least
     # Two ways of resampling differ by less than a fifth of what is changed.
     assert (change - expected).abs().mean() < 0.2 * expected.abs().mean()
+
+
+def test_an_opening_keeps_its_structure_and_takes_the_tone() -> None:
+    columns = np.arange(64)
+    stripes = np.broadcast_to(np.where(columns % 4 < 2, 0.8, 0.4), (3, 64, 64)).astype(np.float32)
+    answer = np.zeros((4, 64, 64), np.float32)
+    answer[3, 20:44] = 1.0  # an opening, of which all goes
+    answer[:3, 20:44] = np.array([0.72, 0.54, 0.3])[:, None, None]  # a veil of one colour comes
+    answer[:3, :20] = 0.1  # beside it something is added
+    added, scaled = correct._toned(stripes, answer)
+    result = stripes * (1.0 + scaled) + added
+    opening = result[:, 26:38, 16:48]
+    np.testing.assert_allclose(opening.mean(axis=(1, 2)), [0.72, 0.54, 0.3], rtol=0.03)
+    # Twice as light as their neighbours they were, and are.
+    bright, dark = opening[..., ::4].mean(axis=(1, 2)), opening[..., 2::4].mean(axis=(1, 2))
+    np.testing.assert_allclose(bright / dark, 2.0, rtol=0.02)
+    np.testing.assert_allclose(result[:, :20], stripes[:, :20] + 0.1, atol=1e-6)
+    np.testing.assert_allclose(result[:, 44:], stripes[:, 44:], atol=1e-6)
+
+
+def test_black_stays_black_and_nothing_asked_for_changes_nothing() -> None:
+    colours = np.full((3, 64, 64), 0.5, np.float32)
+    colours[:, 30:34] = 0.0
+    nothing = np.zeros((4, 64, 64), np.float32)
+    assert all(not part.any() for part in correct._toned(colours, nothing))
+    answer = nothing.copy()
+    answer[3] = 1.0
+    answer[:3] = 0.9
+    added, scaled = correct._toned(colours, answer)
+    assert not added.any()
+    assert not (colours * (1.0 + scaled))[:, 30:34].any()
+    assert scaled.max() == pytest.approx(0.8)  # no tone changes by more
 
 
 def test_a_shifted_face_keeps_its_detail(warp: WarpEngine, move: Move) -> None:
