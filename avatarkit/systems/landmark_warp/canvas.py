@@ -19,6 +19,9 @@ CONTINUED = 0.06
 _FADE = 0.5
 """Hair that is continued fades out over this share of it, half of it gone at its end; shoulders go on below."""
 _OPAQUE = 0.5
+SMALLEST_SOFTENED_PX = 80.0
+"""Head unit from which on points are softened: of smaller faces rims of eyes are threads themselves. Neither are
+those of a picture around which the whole one stays, a photo or a film: they would be seen to differ."""
 POINT_LEVELS, POINT_BLUR_PX = (35.0, 70.0), 0.8
 """What differs from the median of the 5 x 5 pixels around it by the first of these levels (of 255) begins to be blurred
 with this standard deviation, wholly by the second."""
@@ -55,7 +58,8 @@ class Canvas:
         reach = CONTINUED * unit_px
         pad = int(np.ceil((1.0 + _FADE / 2.0) * reach)) + 2
         layers = np.dstack([colours, np.round(alpha * 255.0).astype(np.uint8)])
-        _soften_points(layers)
+        if unit_px >= SMALLEST_SOFTENED_PX and not source.anchored:
+            _soften_points(layers)
         grown = np.asarray(cv2.copyMakeBorder(layers, pad, pad, pad, pad, cv2.BORDER_REPLICATE), np.uint8)
         _calm(grown, pad)
         _fade(grown[..., 3], pad, reach)

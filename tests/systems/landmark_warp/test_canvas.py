@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from avatarkit.metrics.artefacts import specks_per_million
 from avatarkit.systems.landmark_warp.canvas import Canvas
@@ -11,9 +12,11 @@ from avatarkit.systems.protocol import SourceLayers
 SIZE = 128
 
 
-def canvas(picture: np.ndarray, alpha: np.ndarray | None = None) -> Canvas:
+def canvas(
+    picture: np.ndarray, alpha: np.ndarray | None = None, unit_px: float = 100.0, *, anchored: bool = False
+) -> Canvas:
     matte = np.ones(picture.shape[:2], np.float32) if alpha is None else alpha
-    return Canvas.of(SourceLayers(picture, picture, matte, np.zeros((478, 3))), 30.0)
+    return Canvas.of(SourceLayers(picture, picture, matte, np.zeros((478, 3)), anchored=anchored), unit_px)
 
 
 def shown(of: Canvas) -> np.ndarray:
@@ -39,6 +42,13 @@ def test_edges_textures_and_what_is_wider_stay_as_they_are() -> None:
     inside = np.s_[2:-2, 2:-2]
     corners = np.abs(shown(canvas(picture))[inside][..., :3].astype(int) - picture[inside]).max(2) > 0
     assert corners.sum() <= 12
+
+
+@pytest.mark.parametrize(("unit_px", "anchored"), [(40.0, False), (100.0, True)])
+def test_small_faces_and_pictures_that_stay_keep_their_points(unit_px: float, anchored: bool) -> None:
+    picture = np.full((SIZE, SIZE, 3), 60, np.uint8)
+    picture[40, 50] = picture[70:110, 90] = 165
+    np.testing.assert_array_equal(shown(canvas(picture, unit_px=unit_px, anchored=anchored))[..., :3], picture)
 
 
 def test_single_strands_of_a_matte_are_softened_too() -> None:
