@@ -33,6 +33,8 @@ _DARKEST = 4.0 / 255.0
 """Added to tones before they are compared: the black of a cavity is nobody's tone."""
 _TONES = (0.5, 1.8)
 """A tone is changed by these factors at most."""
+_HUE = 0.35
+"""This share of a change of hue is taken, all of one of light."""
 
 
 class Corrector:
@@ -142,6 +144,9 @@ def _toned(colours: Map, answer: Map) -> tuple[Map, Map]:
     around = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in (*both, inside)]
     dark = _DARKEST * around[6] + np.float32(1e-5)
     gain = np.clip((np.stack(around[:3]) + dark) / (np.stack(around[3:6]) + dark), *_TONES)
+    # Teeth are not as red as the mean of teeth, gums and tongue.
+    light = gain.mean(axis=0)
+    gain = light * (gain / light) ** np.float32(_HUE)
     return (1.0 - inside) * answer[:3], inside * (gain - 1.0) - (1.0 - inside) * share
 
 
