@@ -18,7 +18,9 @@ def touched(mib: int) -> bytes:
 def test_a_cost_is_that_of_the_call_alone(warm: bool) -> None:
     touched(400)  # a peak far above, before it
     for mib in (0, 100, 200):
-        assert mib - 10 <= cost(lambda mib=mib: touched(mib), warm=warm).memory_bytes / MIB < mib + 30
+        # What is not given back to the system before may be used again: then less is seen, never more.
+        least = mib - 10 if warm else 0
+        assert least <= cost(lambda mib=mib: touched(mib), warm=warm).memory_bytes / MIB < mib + 30
 
 
 def test_what_is_kept_by_the_first_call_is_not_counted() -> None:

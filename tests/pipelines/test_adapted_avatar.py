@@ -48,7 +48,7 @@ def written(folder: Path, stage: str, portrait: Portrait, config: object) -> Che
 @pytest.fixture(scope="module")
 def start(workshop: Path) -> Checkpoint:
     """An untrained tiny portrait, whose inner steps go far."""
-    far = replace(META[TINY], inner_lr=2e-3)
+    far = replace(META[TINY], inner_lr=1e-3)
     return written(workshop / "meta", "metaportrait/meta", build_portrait(CONFIG, 0), far)
 
 
