@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.motion.reshape import fall
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -73,13 +74,12 @@ class AroundLips:
         first = distance.argmin(1)
         row = np.arange(len(others))
         share, ways, distance = share[row, first], ways[row, first], distance[row, first]
-        t = np.clip((REACH[1] - distance) / (REACH[1] - REACH[0]), 0.0, 1.0)
-        near = (t > 0.0) & (distance > 1e-4)
+        weights = fall(distance, *REACH)
+        near = (weights > 0.0) & (distance > 1e-4)
         first, share, distance = first[near], share[near], distance[near]
         second = (first + 1) % count
-        nose = np.linalg.norm(shape[others, None, :2] - shape[list(_NOSE), :2], axis=2).min(1) / NOSE_SPARED
-        spared = np.minimum(nose, 1.0)
-        weights = (t * t * (3.0 - 2.0 * t) * spared * spared * (3.0 - 2.0 * spared))[near]
+        to_nose = np.linalg.norm(shape[others, None, :2] - shape[list(_NOSE), :2], axis=2).min(1)
+        weights = (weights * (1.0 - fall(to_nose, 0.0, NOSE_SPARED)))[near]
         height = float(shape[_TOP, 1].mean() - shape[_SUBNASALE, 1])
         ways = ways[near] / distance[:, None]
         return AroundLips(others[near], first, second, share, ways, distance, weights, height)

@@ -66,10 +66,11 @@ def region_weights(shape: Array) -> tuple[Array, Array]:
     to_eyes = np.linalg.norm(points[:, None] - eyes[None], axis=2).min(1)
     # What lies below the lips is the jaw, and moves with the mouth wherever it is.
     below = np.clip((points[:, 1] - lips[:, 1].mean()) / 0.3, 0.0, 1.0)
-    return np.maximum(_fall(to_lips, 0.3, 0.6), below), _fall(to_eyes, 0.12, 0.3)
+    return np.maximum(fall(to_lips, 0.3, 0.6), below), fall(to_eyes, 0.12, 0.3)
 
 
-def _fall(distance: Array, start: float, stop: float) -> Array:
+def fall(distance: Array, start: float, stop: float) -> Array:
+    """1 up to a distance of `start`, 0 from `stop` on, smooth between."""
     t = np.clip((stop - distance) / (stop - start), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
 
@@ -165,7 +166,7 @@ def lips_closer(shape: Array, closing: float) -> Array:
     lower = upper - closing * open_here
     aside = np.abs(shape[:, 0] - corners[:, 0].mean()) / np.abs(corners[:, 0].mean() - shape[_JAW_ENDS, 0]).mean()
     jaw = -closing * np.interp(shape[:, 1], (low, low + JAW), (1.0 - UPPER_LIP_SINKS, CHIN_RISES))
-    jaw *= np.cos(0.5 * np.pi * np.minimum(aside, 1.0)) * _fall(height - shape[:, 1], -0.2, 0.15)
+    jaw *= np.cos(0.5 * np.pi * np.minimum(aside, 1.0)) * fall(height - shape[:, 1], -0.2, 0.15)
     # Skin goes with the lip next to it, further on with the jaw.
     across = np.argsort(shape[_UPPER, 0])
     line = 0.5 * (shape[_UPPER, 1] + shape[_LOWER, 1])
@@ -173,7 +174,7 @@ def lips_closer(shape: Array, closing: float) -> Array:
         np.interp(shape[:, 0], shape[_UPPER, 0][across], values[across]) for values in (upper, lower, line)
     )
     inner = shape[[*_UPPER, *_LOWER], :2]
-    near = _fall(np.linalg.norm(shape[:, None, :2] - inner[None], axis=2).min(1), 0.02, 0.25)
+    near = fall(np.linalg.norm(shape[:, None, :2] - inner[None], axis=2).min(1), 0.02, 0.25)
     result[:, 1] = near * np.where(shape[:, 1] > middle, below, above) + (1.0 - near) * jaw
     result[_UPPER, 1], result[_LOWER, 1] = upper, lower
     return result

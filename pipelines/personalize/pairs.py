@@ -30,7 +30,7 @@ class Pairs:
     """All moments of the footage.
 
     parts: by name, uint8 (N, h, w, 9). held_out: (N,) which are not learned from. followed: (N,) after which the next
-    frame of the same shot comes, held out like it or not.
+    frame of the same shot comes, and is held out as it is, or learned from as it is.
     """
 
     parts: Mapping[str, NDArray[np.uint8]]
