@@ -49,6 +49,8 @@ as well be a loss on other footage (one of six people had 1 to 3 % there, and up
 UNUSUAL = 0.01
 """Lids of this share of the eyes were closer, lips of this share of the mouths farther apart: what is seen less often
 has not been learned."""
+LEVELS = 10
+"""Openings of lids and of mouths are told apart in so many steps, to tell which are seldom."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -112,7 +114,9 @@ class _Run:
         poses = torch.from_numpy(pairs.poses[self._learned_from])
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
-        _remember_openings(net, pairs, self._learned_from)
+        lids, mouths = _openings(pairs, self._learned_from, part_sizes(config))
+        self._weights = seldom(lids.mean(dim=0)) * seldom(mouths[:, 1])
+        _remember_openings(net, lids.ravel(), mouths)
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}
         self._errors: dict[str, float] = {}
@@ -122,7 +126,7 @@ class _Run:
     def step(self, share: float) -> None:
         """Learn from one batch."""
         began = self._clock()
-        rows = self._learned_from[self._learner.draw(len(self._learned_from), BATCH // 2).numpy()]
+        rows = self._learned_from[self._learner.draw(self._weights, BATCH // 2).numpy()]
         # A moment that none follows is compared with itself, under another error of the tracker.
         both = np.stack([rows, rows + self._pairs.followed[rows]], axis=1)
         self._learner.step(self._pairs.batch(both.ravel()), share)
@@ -179,18 +183,33 @@ class _Run:
         return Learned(net, errors, self.seconds, self._learner.steps)
 
 
-def _remember_openings(net: Refinement, pairs: Pairs, rows: NDArray[np.int64]) -> None:
-    """Tell the nets how close lids, and how wide and high mouths were, see `EyeNet` and `MouthNet`."""
-    sizes = part_sizes(net.config)
+def _openings(
+    pairs: Pairs, rows: NDArray[np.int64], sizes: Mapping[str, tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How open lids are, (2, N), the share of each eye's patch; and width and height of mouths (N, 2)."""
 
-    def masks(part: str) -> Iterator[torch.Tensor]:
-        for name in CORRECTED[part]:
-            for some in chunks(rows, 64):
-                yield torch.from_numpy(opening(pairs.parts[name][some], sizes[name]))[:, None]
+    def masks(name: str) -> Iterator[torch.Tensor]:
+        for some in chunks(rows, 64):
+            yield torch.from_numpy(opening(pairs.parts[name][some], sizes[name]))[:, None]
 
-    lids = torch.cat([mask.mean(dim=(1, 2, 3)) for mask in masks("eye")])
+    lids = [torch.cat([mask.mean(dim=(1, 2, 3)) for mask in masks(name)]) for name in CORRECTED["eye"]]
+    return torch.stack(lids), torch.cat([extents(mask) for mask in masks(*CORRECTED["mouth"])])
+
+
+def seldom(values: torch.Tensor) -> torch.Tensor:
+    """Weights of values (N,): those like which there are few are to be drawn more often, by the root of how few.
+
+    Of a minute of footage two seconds are blinks, and lids half shut are fewer still: a net that saw them as seldom
+    would draw them as the mean of open ones.
+    """
+    low, high = values.min(), values.max()
+    bins = ((values - low) / (high - low).clamp(min=1e-6) * LEVELS).long().clamp(max=LEVELS - 1)
+    return torch.bincount(bins, minlength=LEVELS)[bins].to(values.dtype).rsqrt()
+
+
+def _remember_openings(net: Refinement, lids: torch.Tensor, mouths: torch.Tensor) -> None:
+    """Tell the nets how close lids (N,), and how wide and high mouths (N, 2) were, see `EyeNet` and `MouthNet`."""
     net.eye.least_open.copy_(torch.quantile(lids, UNUSUAL))
-    mouths = torch.cat([extents(mask) for mask in masks("mouth")])
     usual = mouths[(mouths <= torch.quantile(mouths, 1.0 - UNUSUAL, dim=0)).all(dim=1)]
     net.mouth.openings.copy_(far_apart(usual if len(usual) else mouths, OPENINGS))
     net.mouth.familiar.fill_(1.0)

@@ -1,7 +1,4 @@
-"""A drawn frame corrected by a refinement: the steps of `batch.refine`, at the frame's own size.
-
-What differs: of what the mouth net says of an opening a frame takes the tone alone, see `_toned`.
-"""
+"""A drawn frame corrected by a refinement: the steps of `batch.refine`, at the frame's own size."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from avatarkit.devices import bfloat16_is_faster
 from avatarkit.geometry.rotation import to_vector
 from avatarkit.motion.transfer import DriveFrame, Posture
 from avatarkit.systems.refined_warp.guides import guide
-from avatarkit.systems.refined_warp.network import LEAST_CALM, Refinement
+from avatarkit.systems.refined_warp.network import Refinement
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 from avatarkit.systems.refined_warp.samples import PICTURE
 
@@ -27,14 +24,6 @@ Map = NDArray[np.float32]
 _DETAIL_SIGMA = 0.7
 """Of the blur whose rest is detail, in pixels of the stored face; the binomial of `network.detail` has as much."""
 _LEAST_SHIFT_PX = 0.02
-_TONE = 6.0 / 128.0
-"""Standard deviation of the blur within which a tone is told, in widths of a mouth's patch: a tooth or so."""
-_DARKEST = 4.0 / 255.0
-"""Added to tones before they are compared: the black of a cavity is nobody's tone."""
-_TONES = (0.5, 1.8)
-"""A tone is changed by these factors at most."""
-_HUE = 0.35
-"""This share of a change of hue is taken, all of one of light."""
 
 
 class Corrector:
@@ -81,9 +70,7 @@ class Corrector:
             mouth, both = (self._inputs(names, own, frame, alpha, shown) for names in (["mouth"], eyes))
             with self._precision():
                 changes = [*self._net.mouth(mouth, pose), *self._net.eye(both, pose.expand(2, -1))]
-        added, scaled = _toned(mouth[0, :3].numpy(), changes[0].float().numpy())
-        _change(frame, own["mouth"], added, scaled)
-        for name, change in zip(eyes, changes[1:], strict=True):
+        for name, change in zip(["mouth", *eyes], changes, strict=True):
             _change(frame, own[name], change.float().numpy())
 
     def _precision(self) -> torch.autocast:
@@ -128,39 +115,17 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     return np.asarray(cv2.add(part, change, dtype=cv2.CV_8U), np.uint8)
 
 
-def _toned(colours: Map, answer: Map) -> tuple[Map, Map]:
-    """What is added to a mouth's colours (3, h, w), and the share of them that is added again, both (3, h, w).
-
-    A net that has learned where teeth and tongue are within a pixel or two answers with their mean: a veil. So in the
-    opening the drawn teeth, tongue and shadow stay, and are scaled to the light and hue that the net gives to what is
-    around each place. Beside the opening its answer (4, h, w), see `MouthNet`, is taken as it is.
-    """
-    import cv2
-
-    share = answer[3]
-    inside = np.minimum(share / np.float32(LEAST_CALM), 1.0)
-    both = np.concatenate([colours * (1.0 - share) + answer[:3], colours]) * inside
-    sigma = _TONE * share.shape[1]
-    around = [cv2.GaussianBlur(plane, (0, 0), sigma) for plane in (*both, inside)]
-    dark = _DARKEST * around[6] + np.float32(1e-5)
-    gain = np.clip((np.stack(around[:3]) + dark) / (np.stack(around[3:6]) + dark), *_TONES)
-    # Teeth are not as red as the mean of teeth, gums and tongue.
-    light = gain.mean(axis=0)
-    gain = light * (gain / light) ** np.float32(_HUE)
-    return (1.0 - inside) * answer[:3], inside * (gain - 1.0) - (1.0 - inside) * share
-
-
-def _change(frame: Picture, patch: Patch, added: Map, scaled: Map | None = None) -> None:
-    """Change a part of a frame, in place: `scaled` (3, h, w) times its colours is added, and `added` (3, h, w)."""
+def _change(frame: Picture, patch: Patch, answer: Map) -> None:
+    """Change a part of a frame, in place, by the answer (3 or 6, h, w) of its net, see `network.changed`."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
-    change, part = _spread(added * np.float32(255.0), patch, window), frame[window]
-    if scaled is not None:
-        more = cv2.multiply(_spread(scaled, patch, window), part, dtype=cv2.CV_32F)
-        change = np.asarray(cv2.add(change, more), np.float32)
+    change, part = _spread(answer[:3] * np.float32(255.0), patch, window), frame[window]
+    if len(answer) > 3:
+        scaled = cv2.multiply(_spread(answer[3:], patch, window), part, dtype=cv2.CV_32F)
+        change = np.asarray(cv2.add(change, scaled), np.float32)
     frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
 
 

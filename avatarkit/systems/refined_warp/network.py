@@ -3,10 +3,10 @@
 A face net sees the whole face and gives a smooth shift and how much of the detail that resampling took is to be given
 back. As both are smooth, the warp's own detail stays. It changes no colours: light that is laid over a face moves
 otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
-changes of colour under a mask of their own, in and near openings alone: teeth, tongue, lids, irises. Between the lips
-most of what was drawn is calmed first, and the mouth net says how much more: seams of drawn teeth are finer than its
-pixels, and no change of colour could take them away. All end in layers that start at zero: before any training the warp
-passes unchanged, but for a little of its detail, and calmer openings.
+changes of colour under a mask of their own, in and near openings alone: lids, irises, lips. Between the lips the mouth
+net gives a smooth tone: teeth that it knew within a pixel or two it could only draw as their mean, a veil, so the
+warp's teeth, tongue and shadow stay, in the person's own light and a little of their hue. All end in layers that start
+at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -37,10 +37,11 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
-LEAST_CALM = 0.75
-"""Share of openings that is calmed at least: losses that ask for detail would have the seams of drawn teeth stay."""
-_CALM_REACH = 4
-"""Colours are calmed over so many pixels around, twice."""
+MOST_LIGHT, MOST_HUE = 0.6, 0.15
+"""Between the lips light, and then each colour on its own, changes by at most this, in natural logarithms: to half or
+1.8 times, and by a seventh. The mean of teeth, gums and tongue is redder than any tooth, and must not lie over them."""
+_DARKEST = 8.0 / 255.0
+"""Added to colours before their tone changes: the black of a cavity has none."""
 _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 OPENINGS = 32
@@ -118,11 +119,11 @@ class _FineTrunk(_Trunk):
         self.higher = nn.Conv2d(two, one, 3, padding=1)
         self.fifth = nn.Conv2d(one, one, 3, padding=1)
 
-    def fine(self, x: Tensor, pose: Tensor) -> Tensor:
-        """Features at a half of the size."""
+    def fine(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at a half of the size, and those at a quarter."""
         b, a = self.forward(x, pose)
         a = a + F.interpolate(_bent(self.higher(b)), scale_factor=2.0, mode="nearest")
-        return a + _bent(self.fifth(a))
+        return a + _bent(self.fifth(a)), b
 
 
 def detail(picture: Tensor) -> Tensor:
@@ -168,10 +169,10 @@ class PartNet(nn.Module):
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
         """The answer, nothing at the patch's edges, nor far from the opening."""
-        answer = self._answer(x, self.trunk.fine(x, pose))
+        answer = self._answer(x, *self.trunk.fine(x, pose))
         return answer * _window(answer) * _around(x[:, 3:4], round(self._reach * answer.shape[-1]))
 
-    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
+    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
 
 
@@ -189,42 +190,47 @@ class EyeNet(PartNet):
         super().__init__(config, EYE[0])
         self.register_buffer("least_open", torch.zeros(()))
 
-    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
+    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         seen = x[:, 3:4].mean(dim=(1, 2, 3), keepdim=True)
         unknown = (self.least_open - seen) / (_LIDS_FADE * self.least_open + 1e-6)
-        return super()._answer(x, fine) * (1.0 - unknown.clamp(0.0, 1.0))
+        return super()._answer(x, fine, coarse) * (1.0 - unknown.clamp(0.0, 1.0))
 
 
 class MouthNet(PartNet):
-    """What is added to the colours of a mouth, and the share of them that goes first, B x 4 x h x w.
+    """What is added to the colours of a mouth, and the share of them that is added again, B x 6 x h x w.
 
     Nothing where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a net
     makes up a mush of teeth and tongue, and the warp's own drawing looks better.
     """
 
-    least_calm: Tensor
     openings: Tensor
     familiar: Tensor
 
     def __init__(self, config: RefinementConfig) -> None:
-        """Build it; it changes no colours, and calms a share of openings.
+        """Build it; its answer is zero.
 
         `openings`: width and height of some that were learned, see `extents`; they count where `familiar` is 1.
         """
         super().__init__(config, MOUTH[0])
-        self.calm = _zeroed(nn.Conv2d(config.widths[0], 4, 3, padding=1))
-        self.register_buffer("least_calm", torch.tensor(LEAST_CALM))
+        self.tone = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
         self.register_buffer("openings", torch.zeros(OPENINGS, 2))
         self.register_buffer("familiar", torch.zeros(()))
 
-    def _answer(self, x: Tensor, fine: Tensor) -> Tensor:
-        """The change and the share; no share outside the opening."""
+    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         opening = x[:, 3:4]
-        free = torch.sigmoid(F.pixel_shuffle(self.calm(fine), 2))
-        share = opening * (self.least_calm + (1.0 - self.least_calm) * free)
-        answer = torch.cat([super()._answer(x, fine) + share * _calmed(x[:, :3], opening), share], dim=1)
+        scaled = opening * (self._tone(coarse) - 1.0)
+        answer = torch.cat([(1.0 - opening) * super()._answer(x, fine, coarse) + _DARKEST * scaled, scaled], dim=1)
         strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
         return answer * (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
+
+    def _tone(self, coarse: Tensor) -> Tensor:
+        """The factors of colours B x 3 x h x w, smooth over a tooth or so."""
+        found = self.tone(coarse)
+        # Factors near 1 need more bits than bfloat16 has.
+        with torch.autocast(found.device.type, enabled=False):
+            found = torch.tanh(_smooth(found.float(), times=2))
+            tone = torch.exp(MOST_LIGHT * found[:, :1] + MOST_HUE * found[:, 1:])
+            return F.interpolate(tone, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -234,8 +240,8 @@ def extents(opening: Tensor) -> Tensor:
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
     """Colours B x 3 x h x w after the answer of a `PartNet` or `MouthNet` at the same places."""
-    kept = colours * (1.0 - answer[:, 3:]) if answer.shape[1] > 3 else colours
-    return kept + answer[:, :3]
+    scaled = colours * (1.0 + answer[:, 3:]) if answer.shape[1] > 3 else colours
+    return scaled + answer[:, :3]
 
 
 class Refinement(nn.Module):
@@ -262,16 +268,12 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        last = {"face": ("shift", "gain"), "mouth": ("colours", "calm"), "eye": ("colours",)}
+        last = {"face": ("shift", "gain"), "mouth": ("colours", "tone"), "eye": ("colours",)}
         for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()
-        # What a sigmoid follows.
         if part == "face":
             net.gain.bias.fill_(_NONE)
-        elif part == "mouth":
-            net.calm.bias.fill_(_NONE)
-            net.least_calm.zero_()
 
     def pose(self, pose: Tensor) -> Tensor:
         """Poses (B, 3), rotation vectors, in units of what was learned."""
@@ -298,22 +300,6 @@ def _smooth(x: Tensor, times: int = 1) -> Tensor:
         rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
         x = F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
     return x
-
-
-def _calmed(colours: Tensor, opening: Tensor) -> Tensor:
-    """Colours B x 3 x h x w blurred within an opening B x 1 x h x w, nothing of its surroundings among them."""
-    # Products of matrices take a tenth of the time of averaging windows. Colours need more bits than bfloat16 has.
-    with torch.autocast(colours.device.type, enabled=False):
-        both = torch.cat([colours * opening, opening], dim=1).float()
-        both = _averaging(both.shape[2], both) @ both @ _averaging(both.shape[3], both)
-    return both[:, :3] / (both[:, 3:] + 1e-3)
-
-
-def _averaging(length: int, like: Tensor) -> Tensor:
-    """The matrix (length, length) that averages `_CALM_REACH` values to either side, twice; 0 lies beyond the ends."""
-    place = torch.arange(length, device=like.device)
-    near = ((place[:, None] - place).abs() <= _CALM_REACH).to(like.dtype) / (2 * _CALM_REACH + 1)
-    return near @ near
 
 
 def _around(inside: Tensor, reach: int) -> Tensor:

@@ -60,9 +60,9 @@ class Learner:
             judge = Discriminator(DiscriminatorConfig(scales=1, widths=(32, 64, 128)))
         self._adversarial = AdversarialLoss(judge, OptimiserConfig(lr=DISCRIMINATOR_RATE))
 
-    def draw(self, count: int, size: int) -> Tensor:
-        """Numbers below `count` for the next batch, (size,)."""
-        return torch.randint(count, (size,), generator=self._generator)
+    def draw(self, weights: Tensor, size: int) -> Tensor:
+        """Numbers (size,) of the next batch, each as often as its weight (N,) says."""
+        return torch.multinomial(weights, size, replacement=True, generator=self._generator)
 
     def step(self, batch: Batch, share: float) -> dict[str, float]:
         """Learn from a batch of pairs of moments that follow each other, see `losses.calm_loss`; losses by name.
