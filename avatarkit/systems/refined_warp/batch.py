@@ -102,7 +102,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         # From patch coordinates to those of the stored part, which has a margin.
         margin = own.new_tensor([width / there[3], height / there[2], 1.0])
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
-        places = _places(inner[name] @ patch[:, number], (width, height))
+        places = _through(inner[name] @ patch[:, number], _grid((width, height), own))
         beside = places if errors is None else places + errors.guides[:, number, None, None]
         pictures, guides = stored[name][:, : CHANNELS["guide"].start], stored[name][:, CHANNELS["guide"]]
         views[name] = torch.cat([_sampled(pictures, places), _sampled(guides, beside)], dim=1)
@@ -111,27 +111,37 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         shift, gain = net.face(_inputs(seen, batch, "face"), pose)
     shift, gain = shift.float(), gain.float()
     face = patch[:, 0]
-    result: dict[str, Tensor] = {}
-    changes: dict[str, Tensor] = {}
-    for number, name in enumerate(NAMES):
-        at = _places(torch.linalg.inv(face) @ patch[:, number], sizes[name])
-        moved = at + _sampled(shift, at).permute(0, 2, 3, 1)
-        places = _through(inner[name] @ face, moved)
+
+    def drawn(name: str, at: Tensor) -> Tensor:
+        """A stored part at places (B, h, w, 2) of the face's patch, as the face net corrects it."""
+        places = _through(inner[name] @ face, _moved(at, shift))
         # By cubics, as frames are: what linear resampling blurs, the gain would be learned to give back.
         corrected = _sampled(stored[name][:, CHANNELS["warp"]], places, mode="bicubic")
-        corrected = corrected + _sampled(gain, at) * detail(corrected)
-        result[name] = corrected
-        if name in PARTS:
-            part: torch.nn.Module = getattr(net, _NET_OF[name])
-            x = torch.cat([corrected, views[name][:, CHANNELS["guide"]]], dim=1)
-            with brief:
-                changes[name] = part(_inputs(x, batch, name, ready=True), pose)
-            changes[name] = changes[name].float()
-            result[name] = changed(corrected, changes[name])
+        return corrected + _sampled(gain, at) * detail(corrected)
+
+    whole = _grid(sizes["face"], face)
+    result: dict[str, Tensor] = {}
+    changes: list[tuple[Tensor, Tensor]] = []
     for number, name in enumerate(NAMES):
-        if name in PARTS:
-            at = _places(torch.linalg.inv(patch[:, number]) @ face, sizes["face"])
-            result["face"] = changed(result["face"], _sampled(changes[name], at, padding="zeros"))
+        if name not in PARTS:
+            continue
+        out, own_grid = torch.linalg.inv(face) @ patch[:, number], _grid(sizes[name], face)
+        inside = _through(torch.linalg.inv(out), whole)
+        seen = drawn(name, _through(out, own_grid))
+        part: torch.nn.Module = getattr(net, _NET_OF[name])
+        x = torch.cat([seen, views[name][:, CHANNELS["guide"]]], dim=1)
+        with brief:
+            answer = part(_inputs(x, batch, name, ready=True), pose)
+        answer, ways = answer.float().tensor_split([4], dim=1)
+        if ways.shape[1]:
+            # Colours are changed first, then all of it is taken from elsewhere.
+            own_grid, inside = _moved(own_grid, ways), _moved(inside, ways, padding="zeros")
+            seen, whole = drawn(name, _through(out, own_grid)), _through(out, inside)
+        result[name] = changed(seen, _sampled(answer, own_grid) if ways.shape[1] else answer)
+        changes.append((answer, inside))
+    result["face"] = drawn("face", whole)
+    for answer, inside in changes:
+        result["face"] = changed(result["face"], _sampled(answer, inside, padding="zeros"))
     return Refined(
         {name: view[:, CHANNELS["warp"]] for name, view in views.items()},
         result,
@@ -153,17 +163,21 @@ def _square(matrices: Tensor) -> Tensor:
     return torch.cat([matrices, last], dim=-2)
 
 
-def _places(matrix: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where (B, h, w, 2) matrices (B, 3, 3) take the pixels of a patch of a size (width, height)."""
-    x = (torch.arange(size[0], dtype=torch.float32) + 0.5) * (2.0 / size[0]) - 1.0
-    y = (torch.arange(size[1], dtype=torch.float32) + 0.5) * (2.0 / size[1]) - 1.0
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(matrix.device)
-    return _through(matrix, grid.expand(len(matrix), -1, -1, -1))
+def _grid(size: tuple[int, int], like: Tensor) -> Tensor:
+    """The pixels (B, h, w, 2) of a patch of a size (width, height), in its own coordinates."""
+    x, y = ((torch.arange(side, dtype=torch.float32) + 0.5) * (2.0 / side) - 1.0 for side in size)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(like.device)
+    return grid.expand(len(like), -1, -1, -1)
 
 
 def _through(matrix: Tensor, points: Tensor) -> Tensor:
     """Points (B, h, w, 2) moved by matrices (B, 3, 3)."""
     return torch.einsum("bij,bhwj->bhwi", matrix[:, :2, :2], points) + matrix[:, None, None, :2, 2]
+
+
+def _moved(places: Tensor, ways: Tensor, *, padding: str = "border") -> Tensor:
+    """Places (B, h, w, 2) moved by what a map of ways (B, 2, h, w) says there."""
+    return places + _sampled(ways, places, padding=padding).permute(0, 2, 3, 1)
 
 
 def _sampled(picture: Tensor, places: Tensor, *, padding: str = "border", mode: str = "bilinear") -> Tensor:

@@ -97,17 +97,7 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     """The face's part of a frame, shifted, its detail strengthened; maps are (C, h, w)."""
     import cv2
 
-    part = frame[window]
-    # A shift of the place that is looked at, in pixels of the frame.
-    ways = np.einsum("ij,jhw->ihw", patch.matrix[:, :2].astype(np.float32), shift)
-    if float(np.abs(ways).max()) > _LEAST_SHIFT_PX:
-        rows, columns = part.shape[:2]
-        columns_at, rows_at = (_spread(way[None], patch, window, nodes=8) for way in ways)
-        columns_at += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
-        rows_at += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
-        # Linear resampling blurs most half-way between pixels, so that the skin would lose detail, and shimmer.
-        moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        part = np.asarray(moved, np.uint8)
+    part = _moved(frame, window, patch, shift, nodes=8)
     sigma = _DETAIL_SIGMA * max(patch.width_px / (PICTURE * side), 0.5)
     fine = cv2.subtract(part, cv2.GaussianBlur(part, (0, 0), sigma), dtype=cv2.CV_32F)
     # The gain three times over: a picture's products are fast where both have all channels.
@@ -115,18 +105,38 @@ def _face(frame: Picture, window: tuple[slice, slice], patch: Patch, shift: Map,
     return np.asarray(cv2.add(part, change, dtype=cv2.CV_8U), np.uint8)
 
 
+def _moved(frame: Picture, window: tuple[slice, slice], patch: Patch, ways: Map, nodes: int) -> Picture:
+    """A window of a frame, each pixel taken from as far beside it as `ways` (2, h, w) says, in halves of the patch."""
+    import cv2
+
+    # In pixels of the frame.
+    ways = np.einsum("ij,jhw->ihw", patch.matrix[:, :2].astype(np.float32), ways)
+    part = frame[window]
+    if float(np.abs(ways).max()) <= _LEAST_SHIFT_PX:
+        return part
+    rows, columns = part.shape[:2]
+    columns_at, rows_at = (_spread(way[None], patch, window, nodes) for way in ways)
+    columns_at += np.arange(window[1].start, window[1].start + columns, dtype=np.float32)
+    rows_at += np.arange(window[0].start, window[0].start + rows, dtype=np.float32)[:, None]
+    # Linear resampling blurs most half-way between pixels, so that the skin would lose detail, and shimmer.
+    moved = cv2.remap(frame, columns_at, rows_at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:
-    """Change a part of a frame, in place, by the answer (3 or 6, h, w) of its net, see `network.changed`."""
+    """Change a part of a frame, in place, by the answer of its net (3 or 6, h, w), see `MouthNet`."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
     change, part = _spread(answer[:3] * np.float32(255.0), patch, window), frame[window]
-    if len(answer) > 3:
-        scaled = cv2.multiply(_spread(answer[3:], patch, window), part, dtype=cv2.CV_32F)
-        change = np.asarray(cv2.add(change, scaled), np.float32)
-    frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
+    if len(answer) == 3:
+        frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
+        return
+    scaled = cv2.multiply(_spread(answer[[3, 3, 3]], patch, window), part, dtype=cv2.CV_32F)
+    frame[window] = cv2.add(part, cv2.add(change, scaled), dtype=cv2.CV_8U)
+    frame[window] = _moved(frame, window, patch, answer[4:], nodes=4)
 
 
 def _spread(values: Map, patch: Patch, window: tuple[slice, slice], nodes: int = 4) -> Map:

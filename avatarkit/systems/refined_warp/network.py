@@ -4,9 +4,9 @@ A face net sees the whole face and gives a smooth shift and how much of the deta
 back. As both are smooth, the warp's own detail stays. It changes no colours: light that is laid over a face moves
 otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
 changes of colour under a mask of their own, in and near openings alone: lids, irises, lips. Between the lips the mouth
-net gives a smooth tone: teeth that it knew within a pixel or two it could only draw as their mean, a veil, so the
-warp's teeth, tongue and shadow stay, in the person's own light and a little of their hue. All end in layers that start
-at zero: before any training the warp passes unchanged, but for a little of its detail.
+net changes the light alone, smoothly: teeth that it knew within a pixel or two it could only draw as their mean, a
+veil, so the warp's teeth, tongue and shadow stay. Then it moves lips and chin a little. All end in layers that start at
+zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -37,11 +37,13 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
-MOST_LIGHT, MOST_HUE = 0.6, 0.15
-"""Between the lips light, and then each colour on its own, changes by at most this, in natural logarithms: to half or
-1.8 times, and by a seventh. The mean of teeth, gums and tongue is redder than any tooth, and must not lie over them."""
+MOST_LIGHT = 0.6
+"""Between the lips light changes by at most this, in natural logarithms: to half, or 1.8 times. Hues stay: the mean of
+teeth, gums and tongue, which is what a net would find, is redder than any tooth."""
 _DARKEST = 8.0 / 255.0
-"""Added to colours before their tone changes: the black of a cavity has none."""
+"""Added to colours before their light changes: the black of a cavity has none."""
+MOST_MOVED = 0.08
+"""The mouth net moves no pixel farther than this, in halves of its patch (0.044 head units, 4 mm)."""
 _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 OPENINGS = 32
@@ -168,9 +170,10 @@ class PartNet(nn.Module):
         self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The answer, nothing at the patch's edges, nor far from the opening."""
+        """The answer, nothing at the patch's edges; changes of colour end near the opening."""
         answer = self._answer(x, *self.trunk.fine(x, pose))
-        return answer * _window(answer) * _around(x[:, 3:4], round(self._reach * answer.shape[-1]))
+        near = _around(x[:, 3:4], round(self._reach * answer.shape[-1]))
+        return torch.cat([answer[:, :4] * near, answer[:, 4:]], dim=1) * _window(answer)
 
     def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
@@ -197,7 +200,8 @@ class EyeNet(PartNet):
 
 
 class MouthNet(PartNet):
-    """What is added to the colours of a mouth, and the share of them that is added again, B x 6 x h x w.
+    """What a mouth is changed by, B x 6 x h x w: what is added to its colours (3), the share of them that is added
+    again (1), and from how far beside it each pixel is taken then (2, in halves of the patch).
 
     Nothing where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a net
     makes up a mush of teeth and tongue, and the warp's own drawing looks better.
@@ -212,25 +216,24 @@ class MouthNet(PartNet):
         `openings`: width and height of some that were learned, see `extents`; they count where `familiar` is 1.
         """
         super().__init__(config, MOUTH[0])
-        self.tone = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
+        self.light = _zeroed(nn.Conv2d(config.widths[1], 1, 3, padding=1))
+        self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
         self.register_buffer("openings", torch.zeros(OPENINGS, 2))
         self.register_buffer("familiar", torch.zeros(()))
 
     def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
         opening = x[:, 3:4]
-        scaled = opening * (self._tone(coarse) - 1.0)
-        answer = torch.cat([(1.0 - opening) * super()._answer(x, fine, coarse) + _DARKEST * scaled, scaled], dim=1)
+        added, light = (1.0 - opening) * super()._answer(x, fine, coarse), self.light(coarse)
+        # Factors near 1, and places, need more bits than bfloat16 has.
+        with torch.autocast(x.device.type, enabled=False):
+            light = torch.expm1(MOST_LIGHT * torch.tanh(_smooth(light.float(), times=2)))
+            shift = MOST_MOVED * torch.tanh(_smooth(self.shift(coarse.float()), times=2))
+            both = torch.cat([light, shift], dim=1)
+            both = F.interpolate(both, scale_factor=4.0, mode="bilinear", align_corners=False)
+            light, shift = both[:, :1], both[:, 1:]
+        answer = torch.cat([added + _DARKEST * opening * light, opening * light, shift], dim=1)
         strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
         return answer * (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
-
-    def _tone(self, coarse: Tensor) -> Tensor:
-        """The factors of colours B x 3 x h x w, smooth over a tooth or so."""
-        found = self.tone(coarse)
-        # Factors near 1 need more bits than bfloat16 has.
-        with torch.autocast(found.device.type, enabled=False):
-            found = torch.tanh(_smooth(found.float(), times=2))
-            tone = torch.exp(MOST_LIGHT * found[:, :1] + MOST_HUE * found[:, 1:])
-            return F.interpolate(tone, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -239,8 +242,8 @@ def extents(opening: Tensor) -> Tensor:
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
-    """Colours B x 3 x h x w after the answer of a `PartNet` or `MouthNet` at the same places."""
-    scaled = colours * (1.0 + answer[:, 3:]) if answer.shape[1] > 3 else colours
+    """Colours B x 3 x h x w after the answer of a `PartNet` or `MouthNet` at the same places, not moved."""
+    scaled = colours * (1.0 + answer[:, 3:4]) if answer.shape[1] > 3 else colours
     return scaled + answer[:, :3]
 
 
@@ -268,7 +271,7 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        last = {"face": ("shift", "gain"), "mouth": ("colours", "tone"), "eye": ("colours",)}
+        last = {"face": ("shift", "gain"), "mouth": ("colours", "light", "shift"), "eye": ("colours",)}
         for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()

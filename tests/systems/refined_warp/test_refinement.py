@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -22,6 +21,7 @@ from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.engine import RefinedEngine
 from avatarkit.systems.refined_warp.network import (
+    MOST_MOVED,
     MOST_SHIFT,
     START_GAIN,
     Refinement,
@@ -45,12 +45,12 @@ def test_untrained_it_only_gives_back_some_detail(samples: list[Sample]) -> None
     torch.testing.assert_close(refined.result["face"][middle], expected[middle], atol=2e-3, rtol=0)
 
 
-@pytest.mark.parametrize(("part", "least"), [("face", 0.03), ("mouth", 0.004)])
+@pytest.mark.parametrize(("part", "least"), [("face", 0.01), ("mouth", 0.004)])
 def test_frames_are_corrected_as_parts_are(
     part: str, least: float, warp: WarpEngine, move: Move, samples: list[Sample]
 ) -> None:
     net = random_net(strength=0.1)
-    net.mouth.tone.bias.data.copy_(torch.tensor([-0.9, 0.9, 0.0, -0.9]))
+    net.mouth.light.bias.data.fill_(-0.9)
     for other in {"face", "mouth", "eye"} - {part}:
         net.silence(other)
     shown = warp.eased(move(mouth=0.1))
@@ -165,14 +165,14 @@ def test_colours_change_near_openings_alone(part: str) -> None:
     x[:, 3] = 0.0
     x[:, 3, height // 2, width // 2] = 1.0
     with torch.no_grad():
-        answer = net(x, torch.zeros(1, 3))[0].abs().amax(dim=0)
+        answer = net(x, torch.zeros(1, 3))[0, :4].abs().amax(dim=0)
         reach = 0.033 * width / (0.72 if part == "eye" else 1.1)
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         away = torch.maximum((rows - height // 2).abs(), (columns - width // 2).abs())
         assert float(answer[away <= 1].max()) > 0.01
         assert not answer[away > 2.0 * reach + 2.0].any()
         x[:, 3] = 0.0
-        assert not net(x, torch.zeros(1, 3)).any()
+        assert not net(x, torch.zeros(1, 3))[:, :4].any()
 
 
 def _middle(patch: Patch) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -253,11 +253,11 @@ def test_mouths_like_none_learned_stay_as_drawn() -> None:
     torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
 
 
-def toned(colours: Tensor, tone: Sequence[float]) -> Tensor:
-    """Colours with an opening in their middle after a mouth net that answers one tone, and 0.1 more, everywhere."""
+def lit(colours: Tensor, light: float) -> Tensor:
+    """Colours with an opening in their middle after a mouth net that answers one light, and 0.1 more, everywhere."""
     net = Refinement(SMALL).mouth
-    for layer, bias in ((net.tone, torch.tensor(tone)), (net.colours, torch.full((12,), 0.1))):
-        layer.bias.data.copy_(bias)
+    net.light.bias.data.fill_(light)
+    net.colours.bias.data.fill_(0.1)
     net.mask.weight.data.zero_()
     net.mask.bias.data.fill_(20.0)  # all of what is added counts
     opening = torch.zeros(1, 1, 64, 64)
@@ -266,39 +266,85 @@ def toned(colours: Tensor, tone: Sequence[float]) -> Tensor:
         return changed(colours, net(torch.cat([colours, opening, torch.zeros(1, 2, 64, 64)], dim=1), torch.zeros(1, 3)))
 
 
-def test_an_opening_keeps_its_structure_and_takes_the_tone() -> None:
-    stripes = torch.where(torch.arange(64) % 4 < 2, 0.8, 0.4).expand(1, 3, 64, 64)
-    result = toned(stripes, [-0.5, 0.3, 0.0, -0.3])
-    # Lighter by exp(0.6 tanh(-0.5)), and each colour by exp(0.15 tanh(...)) of its own; black counts as 8 levels.
-    dark = 8.0 / 255.0
-    factors = torch.exp(0.6 * torch.tanh(torch.tensor(-0.5)) + 0.15 * torch.tanh(torch.tensor([0.3, 0.0, -0.3])))
+def test_an_opening_keeps_its_structure_and_hue_and_takes_the_light() -> None:
+    stripes = torch.where(torch.arange(64) % 4 < 2, 0.8, 0.4) * torch.tensor([1.0, 0.8, 0.6])[:, None, None]
+    stripes = stripes.expand(1, 3, 64, 64)
+    result = lit(stripes, -0.5)
+    # Black counts as 8 levels.
+    dark, factor = 8.0 / 255.0, math.exp(0.6 * math.tanh(-0.5))
     inside = (..., slice(26, 38), slice(20, 44))
-    expected = (stripes[inside] + dark) * factors[:, None, None] - dark
-    torch.testing.assert_close(result[inside], expected, atol=1e-5, rtol=0)
-    # Beside the opening the net adds to the skin, and changes no tone; farther away it does nothing.
+    torch.testing.assert_close(result[inside], (stripes[inside] + dark) * factor - dark, atol=1e-5, rtol=0)
+    # Beside the opening the net adds to the skin, and changes no light; farther away it does nothing.
     added = (result - stripes)[..., 23, 20:44]
     assert 0.08 < float(added.min()) <= float(added.max()) < float(added.min()) + 1e-5
     torch.testing.assert_close(result[..., :8, :], stripes[..., :8, :])
 
 
-@pytest.mark.parametrize(("sign", "brightest"), [(1.0, math.exp(0.75)), (-1.0, math.exp(-0.75))])
-def test_no_tone_changes_by_more(sign: float, brightest: float) -> None:
-    result = toned(torch.full((1, 3, 64, 64), 0.3), [99.0 * sign] * 4)
+@pytest.mark.parametrize(("light", "brightest"), [(99.0, math.exp(0.6)), (-99.0, math.exp(-0.6))])
+def test_no_light_changes_by_more(light: float, brightest: float) -> None:
+    result = lit(torch.full((1, 3, 64, 64), 0.3), light)
     dark = 8.0 / 255.0
-    expected = (0.3 + dark) * brightest - dark
-    assert float(result[0, 0, 32, 32]) == pytest.approx(expected, abs=1e-5)
+    assert float(result[0, 0, 32, 32]) == pytest.approx((0.3 + dark) * brightest - dark, abs=1e-5)
 
 
-def test_a_tone_is_smooth_over_a_tooth() -> None:
+def test_light_and_ways_of_mouths_are_smooth() -> None:
     net = Refinement(SMALL).mouth
-    coarse = torch.zeros(1, SMALL.widths[1], 16, 16)
+    coarse, x = torch.zeros(1, SMALL.widths[1], 16, 16), torch.zeros(1, 6, 64, 64)
     coarse[..., 8, 8] = 1.0
-    torch.nn.init.constant_(net.tone.weight, 0.1)
+    x[:, 3] = 1.0
+    for layer in (net.light, net.shift):
+        torch.nn.init.constant_(layer.weight, 0.1)
     with torch.no_grad():
-        tone = net._tone(coarse)[0, 0].log()
-    peak = float(tone.max())
-    assert peak > 0.01
-    assert float((tone[:, 1:] - tone[:, :-1]).abs().max()) < 0.15 * peak
+        answer = net._answer(x, torch.zeros(1, SMALL.widths[0], 32, 32), coarse)[0]
+    for found in answer[3:]:
+        peak = float(found.max())
+        assert peak > 0.005
+        assert float((found[:, 1:] - found[:, :-1]).abs().max()) < 0.15 * peak
+
+
+def test_a_mouth_is_moved_with_its_new_colours(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
+    shown = warp.eased(move(mouth=0.1))
+    place = patches(shown.landmarks, shown.pose)[NAMES.index("mouth")]
+    net = random_net()
+    for part in ("face", "eye", "mouth"):
+        net.silence(part)
+    net.mouth.light.bias.data.fill_(-2.0)
+
+    def views(shift: list[float]) -> list[NDArray[np.float64]]:
+        net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor(shift) / MOST_MOVED))
+        frame, alpha = warped(warp, shown, shown)
+        Corrector(net).correct(frame, alpha, shown)
+        refined = refine(net, batch_of(samples[:1]), jitter(1, None))
+        found = refined.result["mouth"][0].permute(1, 2, 0).numpy().astype(np.float64) * 255.0
+        return [place.cut(frame, (64, 64)).astype(np.float64), found]
+
+    for still, moved in zip(views([0.0, 0.0]), views([0.0, 2.0 / 32.0]), strict=True):
+        # Each row is the one two farther down, its darker teeth among them, but near the patch's edge.
+        middle, below = moved[16:48, 16:48], still[18:50, 16:48]
+        assert np.abs(middle - still[16:48, 16:48]).mean() > 3.0 * np.abs(middle - below).mean()
+    dark = views([0.0, 0.0])
+    net.mouth.light.bias.data.zero_()
+    assert all(float((light - own).max()) > 40.0 for light, own in zip(views([0.0, 0.0]), dark, strict=True))
+
+
+def test_a_moved_mouth_moves_in_the_face_too(samples: list[Sample]) -> None:
+    net = random_net()
+    for part in ("face", "eye", "mouth"):
+        net.silence(part)
+    net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.0, 0.06]) / MOST_MOVED))
+    still = refine(net, batch_of(samples[:1]), jitter(1, None)).warp["face"][0]
+    moved = refine(net, batch_of(samples[:1]), jitter(1, None)).result["face"][0]
+    # 0.06 of half a mouth's 1.1 head units, where a pixel of the face is 2.5 / 128.
+    rows = round(0.06 * 0.55 * 128 / 2.5)
+    assert rows == 2
+
+    def apart(top: int, step: int) -> float:
+        there = slice(top + step, top + step + 24)
+        return float((moved[:, top : top + 24, 48:80] - still[:, there, 48:80]).abs().mean())
+
+    forehead, mouth = 20, 72
+    assert apart(forehead, 0) < 0.3 * apart(forehead, rows)
+    assert apart(mouth, rows) < 0.5 * apart(mouth, 0)
 
 
 def test_poses_count_within_what_was_learned() -> None:
