@@ -308,23 +308,23 @@ def test_a_mouth_is_moved_with_its_new_colours(warp: WarpEngine, move: Move, sam
     net = random_net()
     for part in ("face", "eye", "mouth"):
         net.silence(part)
-    net.mouth.light.bias.data.fill_(-2.0)
 
-    def views(shift: list[float]) -> list[NDArray[np.float64]]:
-        net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor(shift) / MOST_MOVED))
+    def views(shift: float, light: float) -> list[NDArray[np.float64]]:
+        net.mouth.shift.bias.data[1], net.mouth.light.bias.data[0] = math.atanh(shift / MOST_MOVED), light
         frame, alpha = warped(warp, shown, shown)
         Corrector(net).correct(frame, alpha, shown)
         refined = refine(net, batch_of(samples[:1]), jitter(1, None))
         found = refined.result["mouth"][0].permute(1, 2, 0).numpy().astype(np.float64) * 255.0
         return [place.cut(frame, (64, 64)).astype(np.float64), found]
 
-    for still, moved in zip(views([0.0, 0.0]), views([0.0, 2.0 / 32.0]), strict=True):
-        # Each row is the one two farther down, its darker teeth among them, but near the patch's edge.
-        middle, below = moved[16:48, 16:48], still[18:50, 16:48]
-        assert np.abs(middle - still[16:48, 16:48]).mean() > 3.0 * np.abs(middle - below).mean()
-    dark = views([0.0, 0.0])
-    net.mouth.light.bias.data.zero_()
-    assert all(float((light - own).max()) > 40.0 for light, own in zip(views([0.0, 0.0]), dark, strict=True))
+    # Each row is the one two farther down: in the picture, and in what makes teeth darker.
+    still, moved = (views(shift, 0.0) for shift in (0.0, 2.0 / 32.0))
+    dark = [[plain - darker for plain, darker in zip(views(shift, 0.0), views(shift, -2.0), strict=True)]
+            for shift in (0.0, 2.0 / 32.0)]  # fmt: skip
+    for one, other in (*zip(still, moved, strict=True), *zip(*dark, strict=True)):
+        middle, below = other[16:48, 16:48], one[18:50, 16:48]
+        assert np.abs(middle - one[16:48, 16:48]).mean() > 3.0 * np.abs(middle - below).mean()
+    assert all(float(one.max()) > 40.0 for one in dark[0])
 
 
 def test_a_moved_mouth_moves_in_the_face_too(samples: list[Sample]) -> None:
