@@ -1,0 +1,141 @@
+"""What the mouth net may do: light between the lips, colours beside them, and lips that move with both."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.refined_warp.batch import jitter, refine
+from avatarkit.systems.refined_warp.correct import Corrector
+from avatarkit.systems.refined_warp.network import MOST_MOVED, Refinement, changed, extents
+from avatarkit.systems.refined_warp.patches import NAMES, patches
+from avatarkit.systems.refined_warp.samples import Sample, warped
+
+from ..conftest import Move
+from .conftest import SMALL, batch_of, random_net
+
+
+def test_extents_of_openings() -> None:
+    masks = torch.zeros(2, 1, 20, 10)
+    masks[0, 0, 4:9, 3:5] = 1.0
+    masks[1, 0, 0, :] = 1.0
+    torch.testing.assert_close(extents(masks), torch.tensor([[0.2, 0.25], [1.0, 0.05]]))
+
+
+def test_mouths_like_none_learned_stay_as_drawn() -> None:
+    net = Refinement(SMALL).mouth
+    net.colours.bias.data.fill_(0.5)
+    side = SMALL.mouth
+    x = torch.zeros(4, 6, side, side)
+    for row, height in enumerate((0.25, 0.375, 0.40625, 0.5)):  # all as wide as one that was learned, and higher
+        x[row, 3, : round(height * side), : side // 2] = 1.0
+    openings = torch.tensor([[0.5, 0.25], [0.25, 0.125]]).repeat(16, 1)
+    with torch.no_grad():
+        usual = net(x, torch.zeros(4, 3))
+        net.openings.copy_(openings)
+        torch.testing.assert_close(net(x, torch.zeros(4, 3)), usual)  # nothing was learned of one person: all counts
+        net.familiar.fill_(1.0)
+        shares = net(x, torch.zeros(4, 3)).abs().mean(dim=(1, 2, 3)) / usual.abs().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
+
+
+def lit(colours: Tensor, light: float) -> Tensor:
+    """Colours with an opening in their middle after a mouth net that answers one light, and 0.1 more, everywhere."""
+    net = Refinement(SMALL).mouth
+    net.light.bias.data.fill_(light)
+    net.colours.bias.data.fill_(0.1)
+    net.mask.weight.data.zero_()
+    net.mask.bias.data.fill_(20.0)  # all of what is added counts
+    opening = torch.zeros(1, 1, 64, 64)
+    opening[..., 24:40, 16:48] = 1.0
+    with torch.no_grad():
+        return changed(colours, net(torch.cat([colours, opening, torch.zeros(1, 2, 64, 64)], dim=1), torch.zeros(1, 3)))
+
+
+def test_an_opening_keeps_its_structure_and_hue_and_takes_the_light() -> None:
+    stripes = torch.where(torch.arange(64) % 4 < 2, 0.8, 0.4) * torch.tensor([1.0, 0.8, 0.6])[:, None, None]
+    stripes = stripes.expand(1, 3, 64, 64)
+    result = lit(stripes, -0.5)
+    # Black counts as 8 levels.
+    dark, factor = 8.0 / 255.0, math.exp(0.6 * math.tanh(-0.5))
+    inside = (..., slice(26, 38), slice(20, 44))
+    torch.testing.assert_close(result[inside], (stripes[inside] + dark) * factor - dark, atol=1e-5, rtol=0)
+    # Beside the opening the net adds to the skin, and changes no light; farther away it does nothing.
+    added = (result - stripes)[..., 23, 20:44]
+    assert 0.08 < float(added.min()) <= float(added.max()) < float(added.min()) + 1e-5
+    torch.testing.assert_close(result[..., :8, :], stripes[..., :8, :])
+
+
+@pytest.mark.parametrize(("light", "brightest"), [(99.0, math.exp(0.6)), (-99.0, math.exp(-0.6))])
+def test_no_light_changes_by_more(light: float, brightest: float) -> None:
+    result = lit(torch.full((1, 3, 64, 64), 0.3), light)
+    dark = 8.0 / 255.0
+    assert float(result[0, 0, 32, 32]) == pytest.approx((0.3 + dark) * brightest - dark, abs=1e-5)
+
+
+def test_light_and_ways_of_mouths_are_smooth() -> None:
+    net = Refinement(SMALL).mouth
+    coarse, x = torch.zeros(1, SMALL.widths[1], 16, 16), torch.zeros(1, 6, 64, 64)
+    coarse[..., 8, 8] = 1.0
+    x[:, 3] = 1.0
+    for layer in (net.light, net.shift):
+        torch.nn.init.constant_(layer.weight, 0.1)
+    with torch.no_grad():
+        answer = net._answer(x, torch.zeros(1, SMALL.widths[0], 32, 32), coarse)[0]
+    for found in answer[3:]:
+        peak = float(found.max())
+        assert peak > 0.005
+        assert float((found[:, 1:] - found[:, :-1]).abs().max()) < 0.15 * peak
+
+
+def test_a_mouth_is_moved_with_its_new_colours(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
+    shown = warp.eased(move(mouth=0.1))
+    place = patches(shown.landmarks, shown.pose)[NAMES.index("mouth")]
+    net = random_net()
+    for part in ("face", "eye", "mouth"):
+        net.silence(part)
+
+    def views(shift: float, light: float) -> list[NDArray[np.float64]]:
+        net.mouth.shift.bias.data[1], net.mouth.light.bias.data[0] = math.atanh(shift / MOST_MOVED), light
+        frame, alpha = warped(warp, shown, shown)
+        Corrector(net).correct(frame, alpha, shown)
+        refined = refine(net, batch_of(samples[:1]), jitter(1, None))
+        found = refined.result["mouth"][0].permute(1, 2, 0).numpy().astype(np.float64) * 255.0
+        return [place.cut(frame, (64, 64)).astype(np.float64), found]
+
+    # Each row is the one two farther down: in the picture, and in what makes teeth darker.
+    still, moved = (views(shift, 0.0) for shift in (0.0, 2.0 / 32.0))
+    dark = [[plain - darker for plain, darker in zip(views(shift, 0.0), views(shift, -2.0), strict=True)]
+            for shift in (0.0, 2.0 / 32.0)]  # fmt: skip
+    for one, other in (*zip(still, moved, strict=True), *zip(*dark, strict=True)):
+        middle, below = other[16:48, 16:48], one[18:50, 16:48]
+        assert np.abs(middle - one[16:48, 16:48]).mean() > 3.0 * np.abs(middle - below).mean()
+    assert all(float(one.max()) > 40.0 for one in dark[0])
+
+
+def test_a_moved_mouth_moves_in_the_face_too(samples: list[Sample]) -> None:
+    net = random_net()
+    for part in ("face", "eye", "mouth"):
+        net.silence(part)
+    net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.0, 0.06]) / MOST_MOVED))
+    still = refine(net, batch_of(samples[:1]), jitter(1, None)).warp["face"][0]
+    moved = refine(net, batch_of(samples[:1]), jitter(1, None)).result["face"][0]
+    # 0.06 of half a mouth's 1.1 head units, where a pixel of the face is 2.5 / 128.
+    rows = round(0.06 * 0.55 * 128 / 2.5)
+    assert rows == 2
+
+    def apart(top: int, step: int) -> float:
+        there = slice(top + step, top + step + 24)
+        return float((moved[:, top : top + 24, 48:80] - still[:, there, 48:80]).abs().mean())
+
+    forehead, mouth = 20, 72
+    assert apart(forehead, 0) < 0.3 * apart(forehead, rows)
+    assert apart(mouth, rows) < 0.5 * apart(mouth, 0)
+
+
