@@ -35,6 +35,7 @@ from avatarkit.motion.reshape import (
     with_lips_of,
     with_mouth_within,
 )
+from avatarkit.motion.round_lips import with_round_opening
 
 Array = NDArray[np.float64]
 
@@ -218,6 +219,7 @@ class Transfer:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
                 shape = with_mouth_within(shape, self._shape, self._mouth)
                 shape = with_lips_apart(self._around_lips.given_way(with_lips_of(shape, self._shape)))
+                shape = with_round_opening(shape, self._shape)
             if region != "mouth" and not self._covered.eyes:
                 openness = self._openness(index, reference, weight)
             shape = with_lids(shape, self._shape, openness)

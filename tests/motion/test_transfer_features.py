@@ -172,3 +172,16 @@ def test_the_same_persons_footage_needs_no_frame_like_the_still(posed: Posed, fr
     apart = [np.abs(frame.landmarks[others, :2] - landmarks_of(motion, 3)[others, :2]).max() for frame in frames]
     assert apart[0] < 2.0
     assert apart[1] > 5.0
+
+
+def test_the_opening_of_a_gaping_mouth_is_round(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    """Trackers outline it as a lens."""
+    gaping = with_mouth(frontal, 0.3)
+    upper, lower = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
+    tent = (1.0 - np.abs(np.linspace(-1.0, 1.0, len(lower))))[:, None]
+    gaping[lower] = frontal[lower] + tent * (gaping[14] - frontal[14])
+    motion = motion_of(posed([STILL] * 16, [frontal] * 8 + [gaping] * 8))
+    frame = Transfer(motion, source, MotionConfig(), IDENTITY).frame(12)
+    shape = frame.pose.apply_inverse(frame.landmarks)
+    gap = (shape[lower, 1] - shape[upper, 1]) / (shape[14, 1] - shape[13, 1])
+    assert (gap[[1, 2, -2, -3]] > 1.3 * tent[[1, 2, -2, -3], 0]).all()

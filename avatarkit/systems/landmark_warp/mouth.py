@@ -30,13 +30,18 @@ TEETH_BELOW_LINE = 0.03
 HIGHEST_SMILE = 0.1
 """An upper lip rises this far above the edge of the teeth: to a narrow strip of gum. Where landmarks say more, the
 whole head has moved in a way that its pose does not tell, and the teeth go with the lip."""
-LOWER_TEETH_SHOWN = 0.05
-"""The lower teeth stand this far above the lower lip of a mouth that is open and wide."""
+LOWER_TEETH_SHOWN, SPREAD_SHOWS = 0.02, 0.12
+"""The lower teeth stand this far above the lower lip, and farther by this share of how much a mouth is spread: a grin
+bares them as far as jaws that are together, and a round mouth hides them."""
+USUAL_WIDTH = 0.5
+"""Width of an opening from which on a mouth is spread, whatever the source's."""
+BITE_SHADE = (0.72, 0.05)
+"""The light right below the upper teeth, where lower ones are near, and how far their shadow reaches."""
 WIDENED = 1.03
 """Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
 BARED = 0.02
 """The same where the lips are this much farther apart than in the source."""
-LOWER_LIT = 0.67
+LOWER_LIT = 0.74
 """Light of the lower teeth over that of the upper ones."""
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
@@ -48,6 +53,8 @@ SQUEEZED = (0.7, 0.004)
 """How far the opening of a source whose mouth closes is covered beyond its rim, in pixels and in head units."""
 CREASE_SHOWN = (0.004, 0.04)
 """Lips so much farther apart than in the source begin to show what was the line between them, and show all of it."""
+BOUNCED, FLESH_GREY = 0.2, 0.5
+"""Light that flesh throws into the shade, over that outside, and what of its lightest channel adds no colour to it."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -79,11 +86,13 @@ class MouthLayer:
                 self._edge = max(self._edge, self._own.edge)
             if self._own.open or self._own.teeth is not None:
                 self._crease = np.zeros(len(bottom))
+        flesh = self._colours.cavity / max(float(self._colours.cavity.max()), 1.0)
+        self._bounce = np.float32(BOUNCED) * (flesh - np.float32(FLESH_GREY))
         self._scale = pose.scale
         self._grain = film_grain(picture, landmarks, (int(0.9 * pose.scale), int(1.2 * pose.scale)))
         self._floor = MouthFloor.of(self._colours)
         blur = blur_around_mouth(picture, landmarks)
-        self._upper, self._lower = upper_row(self._colours, blur), lower_row(self._colours, blur)
+        self._upper, self._lower = upper_row(self._colours, blur), lower_row(self._colours.lit(LOWER_LIT), blur)
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw what is seen between the lips into a frame (H, W, 3), in place."""
@@ -171,18 +180,11 @@ class MouthLayer:
         own = self._own
         if own is not None:
             own.lay_lower(colours, s, d, jaw)
-        # Lips that are drawn together hide the lower teeth.
-        open_jaw = float(np.clip((jaw[1] - 0.1) / 0.15, 0.0, 1.0) * np.clip((wide - 0.8) / 0.2, 0.0, 1.0))
-        if open_jaw > 0.0 and (own is None or not own.open):
-            # They rise from behind the lip, and do not fade in. Seen from above, their arch bends up as the lip does.
-            shown = LOWER_TEETH_SHOWN * (1.3 * open_jaw - 0.3)
-            bend = np.float32(0.75) * np.clip(low - np.float32(jaw[1]), np.float32(-0.16), np.float32(0.0))
-            part = _rows(low - d < LOWER_TEETH_SHOWN + 0.05)
-            a, b = skull.on_arch(s[part] - np.float32(jaw[0]), d[part])
-            row, cover = self._lower.at(a, bend[part] + np.float32(jaw[1] - shown) - b)
-            colours[part] += cover[..., None] * (np.float32(LOWER_LIT) * row - colours[part])
         share = 0.0 if own is None else own.share(float(gap.max()))
         lifted = (1.0 - share) * max(self._edge - HIGHEST_SMILE - lip, 0.0)
+        if own is None or not own.open:
+            spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
+            self._lay_lower(colours, skull, (s, d, low), jaw, LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread, lifted)
         if own is None or share <= 0.0:
             part = _rows(d < self._edge + 0.15)
             a, b = skull.on_arch(s[part], d[part])
@@ -202,6 +204,36 @@ class MouthLayer:
         own.lay_upper(colours, s, d, serves)
         return colours
 
+    def _lay_lower(
+        self, colours: Pixels, skull: ToothPlane, places: tuple[Pixels, ...], jaw: Array, shown: float, lifted: float
+    ) -> None:
+        """Lay the lower teeth over colours (h, w, 3), in place.
+
+        Args:
+            skull: the plane of the teeth. places: in it (h, w), and the height of the lower lip there. jaw: (2,) the
+                middle of that lip. shown: how far they stand above it. lifted: see `_drawn`.
+        """
+        s, d, low = places
+        upper = self._edge - lifted
+        # They rise from behind the lip, and do not fade in; between jaws that close they vanish behind the upper ones.
+        edge = float(jaw[1]) - shown
+        if shown <= 0.0:
+            return
+        # Seen from above, the arch of a jaw that is open bends up as the lip does.
+        bent = 0.75 * float(rise(np.array(edge - upper), 0.0, 0.1))
+        part = _rows(d > np.float32(edge - 0.16 * bent - 0.02))
+        a, b = skull.on_arch(s[part] - np.float32(jaw[0]), d[part])
+        beyond = np.float32(edge) - b
+        if bent > 0.0:
+            beyond += np.float32(bent) * np.clip(low[part] - np.float32(jaw[1]), np.float32(-0.16), np.float32(0.0))
+        row, cover = self._lower.at(a, beyond)
+        colours[part] += cover[..., None] * (row - colours[part])
+        apart = edge - upper
+        if apart < BITE_SHADE[1]:
+            near = _rows((d < np.float32(upper + BITE_SHADE[1])) & (d > np.float32(edge)))
+            dark = np.float32((1.0 - BITE_SHADE[0]) * min(2.0 - 2.0 * apart / BITE_SHADE[1], 1.0))
+            colours[near] *= (np.float32(1.0) - dark + dark * rise(d[near] - upper, 0.0, BITE_SHADE[1]))[..., None]
+
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
         """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place."""
         gap = np.maximum(above + below, 0.0)
@@ -211,7 +243,10 @@ class MouthLayer:
         if self._own is not None and (floor or self._own.teeth is not None):
             # Its own shadow is in the source's picture where the lip still is.
             light = 0.5 + 0.5 * light
-        colours *= light[..., None]
+        # What is in the shade is lit by the flesh around it.
+        shadow = np.float32(1.0) - light
+        for channel, flesh in enumerate(self._bounce):
+            colours[..., channel] *= light + shadow * flesh
         # The lower lip's turn lies in the source's picture too, where that shows what lies before it.
         turned = [(UPPER_ROLL, above, 0.6, self._colours.upper_lip), (LOWER_ROLL, below, 0.8, self._colours.lower_lip)]
         for length, inside, most, lip in turned[: 1 if floor else 2]:

@@ -29,8 +29,8 @@ LOWER_TEETH = (
 )  # fmt: skip
 UPPER_ARCH, LOWER_ARCH = 0.31, 0.27
 """Radius of the arch as seen from the front."""
-GAP_WIDTH, GAP_DEPTH = 0.0032, 0.34
-CORNER = 0.016
+GAP_WIDTH, GAP_DEPTH = 0.0024, 0.24
+CORNER = 0.02
 """Radius of a tooth's free corners."""
 PAPILLA = 0.04
 """How far the gum between two teeth reaches beyond that around their necks."""
@@ -87,6 +87,10 @@ class Palette:
         """The same with teeth of another colour."""
         return replace(self, teeth=teeth)
 
+    def lit(self, light: float) -> "Palette":
+        """The same with teeth and gums in that share of the light."""
+        return replace(self, teeth=np.float32(light) * self.teeth, gum=np.float32(light) * self.gum)
+
 
 def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     """Read the light from skin, lips and the whites of the eyes."""
@@ -103,13 +107,13 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     tint = skin / max(light, 1.0)
     bright = float(np.clip(EYE_WHITE_SHARE * _eye_white(picture, landmarks), 0.95 * light + 30.0, 1.2 * light + 55.0))
     # Teeth are nearly white, but keep a part of the light's colour.
-    teeth = min(bright, 225.0) * (0.75 + 0.25 * tint) * np.array([1.0, 0.975, 0.91])
+    teeth = min(1.05 * bright, 228.0) * (0.72 + 0.28 * tint) * np.array([1.0, 0.976, 0.935])
     flesh = 0.4 * skin + 0.6 * lips
     # Flesh lit from within is redder than the skin outside.
     colours = [
         teeth,
-        0.16 * flesh * [1.2, 0.9, 0.88],
-        0.8 * (0.65 * skin + 0.35 * lips) * [1.05, 0.76, 0.9],
+        flesh * [0.27, 0.145, 0.14],
+        0.86 * (0.65 * skin + 0.35 * lips) * [1.05, 0.76, 0.9],
         0.8 * flesh * [1.05, 0.82, 0.82],
         0.55 * usual(lm.UPPER_LIP_ROWS[2][3:8]),
         0.55 * usual(lm.LOWER_LIP_ROWS[2][3:8]),
@@ -162,7 +166,7 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
         across = (along - begin - width / 2.0) / (width / 2.0)
         inside, far = np.abs(across) <= 1.0, np.clip(np.abs(across), 0.0, 1.0)
         # The free edge is rounded at its corners, the more so the farther back the tooth.
-        edge = -behind + longer - CORNER * np.clip((far - 0.5) / 0.5, 0.0, 1.0) ** 2.5
+        edge = -behind + longer - CORNER * np.clip((far - 0.4) / 0.6, 0.0, 1.0) ** 2.5
         crown = np.clip((edge - d) / 0.005 + 0.5, 0.0, 1.0) * inside
         # Gum runs in arches around the necks, and to a point between them.
         neck = np.clip((d - longer + height - PAPILLA * far**3) / 0.008 + 0.5, 0.0, 1.0)
@@ -171,7 +175,7 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
         apart = GAP_WIDTH * (1.0 + 1.2 * np.clip(1.0 - up / 0.25, 0.0, 1.0))
         gap = 1.0 - GAP_DEPTH * np.exp(-(((1.0 - far) * width / 2.0 / apart) ** 2))
         # A rounded body in the light from the front, its neck deeper in colour, its edge a little transparent.
-        form = (1.0 - 0.2 * far**3) * (1.0 - 0.12 * rise(up, 0.45, 1.05)) * (1.0 - 0.1 * (1.0 - rise(up, 0.0, 0.16)))
+        form = (1.0 - 0.15 * far**4) * (1.0 - 0.12 * rise(up, 0.45, 1.05)) * (1.0 - 0.1 * (1.0 - rise(up, 0.0, 0.16)))
         gloss = GLOSS * np.exp(-(((across + 0.25) / 0.22) ** 2) - ((up - 0.5) / 0.2) ** 2)
         tone = 1.0 - rise(up, 0.3, 1.1)[..., None] * [0.0, 0.02, 0.07]
         tooth = colours.teeth * (tone * ((gap * form + gloss) * lighter)[..., None])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,53 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
         ends.append(lightest + int(np.argmax(column[lightest:] < 0.6 * column[lightest])))
         assert column[ends[-1] + 4] < 0.4 * column[lightest]
     assert max(ends) - min(ends) <= 2
+
+
+def spread(motion: DriveFrame, times: float) -> DriveFrame:
+    """The same with a mouth that many times as wide."""
+    points, lips = motion.landmarks.copy(), sorted({i for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for i in row})
+    points[lips, 0] = points[13, 0] + times * (points[lips, 0] - points[13, 0])
+    return replace(motion, landmarks=points)
+
+
+def middle_column(engine: WarpEngine, motion: DriveFrame) -> np.ndarray:
+    """Light between the lips, from the upper one to the lower one, beside the middle of the mouth."""
+    frame, _ = engine.draw(motion)
+    (x, top), bottom = motion.landmarks[13, :2], motion.landmarks[14, 1]
+    return frame[round(top) + 3 : round(bottom) - 2, round(x) + 3].astype(float).mean(1)
+
+
+def test_jaws_of_a_grin_are_together(engine: WarpEngine, act: Move) -> None:
+    """Lips that are drawn apart bare teeth from lip to lip; those of a round mouth, as far apart, a dark hole."""
+    grin, round_mouth = (middle_column(engine, spread(act(mouth=0.1), times)) for times in (1.35, 0.9))
+    assert grin.min() > 60
+    assert round_mouth.min() < 45
+
+
+def test_lower_teeth_go_with_the_jaw(engine: WarpEngine, act: Move) -> None:
+    """As far above the lip, whatever its distance from the upper teeth; the wider the mouth, the more of them."""
+
+    def seen_px(mouth: float, times: float) -> int:
+        column = middle_column(engine, spread(act(mouth=mouth), times))
+        dark = np.flatnonzero(column < 0.6 * column[len(column) // 2 :].max())
+        return len(column) - 1 - int(dark[dark < len(column) - 3].max())
+
+    wide = [seen_px(mouth, 1.3) for mouth in (0.2, 0.3, 0.4)]
+    assert max(wide) - min(wide) <= 2
+    assert min(wide) >= 1.5 * seen_px(0.3, 1.0)
+
+
+def test_shade_in_a_mouth_is_red_but_in_grey_pictures(picture: np.ndarray, landmarks: np.ndarray, act: Move) -> None:
+    """Teeth in the shadow of the lip are lit by the flesh around them."""
+    grey = np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    motion = spread(act(mouth=0.1), 1.35)
+    for source, least, most in ((picture, 1.03, 1.25), (grey, 0.99, 1.01)):
+        frame = source.copy()
+        MouthLayer(source, landmarks).draw(frame, motion)
+        x, top = motion.landmarks[13, :2].round().astype(int)
+        tooth = frame[top + 2 : top + 14, x + 5].astype(float)
+        red = tooth[:, 0] / tooth[:, 1]
+        assert least < red[0] / np.median(red[3:9]) < most
 
 
 def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
