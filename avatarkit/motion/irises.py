@@ -23,8 +23,11 @@ where irises are in the pictures of eight drivers, trackers err as much in the n
 degrees."""
 WHITE_BELOW, WHITE_ABOVE = 0.07, 0.04
 """In eye widths: how much more white than in the source an eye may show below and above its iris."""
-GAZE_LIMIT = 0.34
-"""Irises stay within this share of the eye's width from its middle."""
+GAZE_LIMIT, EASED_FROM = 0.34, 0.7
+"""Irises stay within this share of the eye's width from its middle. They come nearer to it ever slower from the second
+share of it on: the corners of no eye hide much of an iris that looks at them."""
+HIDDEN_MOST = 0.15
+"""Of an iris' radius, as much goes behind a corner."""
 
 
 class Irises:
@@ -49,7 +52,9 @@ class Irises:
         for eye, (centre, rim) in enumerate(zip(lm.IRIS_CENTRES, lm.IRIS_RIMS, strict=True)):
             middle, along, width = eye_axes(landmarks, eye)
             across = np.array([-along[1], along[0]])
-            look = np.clip(self.gaze[eye] + change[eye], -GAZE_LIMIT, GAZE_LIMIT)
+            wanted = self.gaze[eye] + change[eye]
+            along_eye = _within_corners(float(wanted[0]), float(self.gaze[eye, 0]), self._radius[eye])
+            look = np.array([along_eye, np.clip(wanted[1], -GAZE_LIMIT, GAZE_LIMIT)])
             most = np.maximum(self._white[eye], 0.0) + np.array([WHITE_ABOVE, WHITE_BELOW])
             more = _white(landmarks, eye, look, self._radius[eye]) - most
             # Where both sides show too much, the lids are wide open and the iris stays in the middle of it.
@@ -57,6 +62,14 @@ class Irises:
             place = middle + width * (look[0] * along + look[1] * across)
             landmarks[centre, :2] = place
             landmarks[list(rim), :2] = place + self._rims[eye] * (width / self._width[eye])
+
+
+def _within_corners(look: float, own: float, radius: float) -> float:
+    """A look along the eye that leaves the iris seen; one as in the source stays. All in eye widths."""
+    limit = min(GAZE_LIMIT, max(0.5 - (1.0 - HIDDEN_MOST) * radius, 0.2))
+    free = max(EASED_FROM * limit, abs(own))
+    room = max(limit - free, 0.05)
+    return float(np.copysign(min(abs(look), free) + room * np.tanh(max(abs(look) - free, 0.0) / room), look))
 
 
 def agreed(change: Array, turn: float) -> Array:

@@ -11,7 +11,7 @@ import pytest
 from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.landmark_warp.eyes import EyeLayer, _white
+from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.openings import Region, blend, fill, smooth_curve, soft_mask
 from avatarkit.systems.protocol import SourceLayers
 
@@ -45,17 +45,6 @@ def test_lid_margins_within_the_outline_stay(picture: np.ndarray, landmarks: np.
     drawn = lined_engine.draw(without_motion(landmarks))[0].mean(2)
     dark = lined.mean(2) < 60
     assert np.count_nonzero(dark & (drawn < 60)) > 0.9 * np.count_nonzero(dark)
-
-
-def test_white_that_comes_into_view_is_as_shaded_as_the_white_beside_it() -> None:
-    seen = np.zeros((60, 90), bool)
-    seen[25:35, 10:80] = True
-    shade = np.linspace(0.5, 1.0, 90, dtype=np.float32)
-    lit = np.broadcast_to(200.0 * shade[None, :, None], (60, 90, 3)).astype(np.float32)
-    white = _white(lit, seen, np.ones((60, 90), np.float32), np.array([200, 150, 120], np.float32))
-    above = white[5, 15:75].mean(1)
-    np.testing.assert_allclose(above, 200.0 * shade[15:75], atol=8.0)
-    assert (np.diff(above) > 0).all()
 
 
 @EYES

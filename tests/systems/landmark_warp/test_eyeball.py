@@ -1,0 +1,111 @@
+"""A source's eyeball, completed: a white that stays, and an iris that moves over it and takes nothing along."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from avatarkit.face import landmarks as lm
+from avatarkit.head.coordinates import head_frame
+from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch
+from avatarkit.systems.landmark_warp.eyeball import Eyeball, _white, eyeball, lid_shadow
+from avatarkit.systems.landmark_warp.openings import smooth_curve
+from avatarkit.systems.landmark_warp.wide_irises import Disc
+
+from .conftest import SKIN, WHITE, near
+
+RED, DARK = (205, 140, 130), (20, 15, 15)
+REST = Disc(np.array([0.0, -0.04]), 0.18)
+BESIDE = (-0.23, -0.04)
+"""Between the iris and its corner, in eye coordinates."""
+
+
+def with_spot(
+    picture: np.ndarray, landmarks: np.ndarray, colour: tuple[int, int, int], place: tuple[float, float] = BESIDE
+) -> np.ndarray:
+    """The face with a spot beside the right iris."""
+    axes = EyeFrame.of(landmarks, 0)
+    spot = axes.middle + axes.width * (place[0] * axes.along + place[1] * axes.across)
+    painted = picture.copy()
+    cv2.circle(painted, spot.round().astype(int).tolist(), 2, colour, -1)
+    return painted
+
+
+def right_eye(picture: np.ndarray, landmarks: np.ndarray) -> tuple[Eyeball, EyePatch]:
+    """The completed eyeball, and the patch that it is made of."""
+    patch = EyePatch.cut(picture, landmarks, 0, head_frame(landmarks).scale)
+    return eyeball(patch, landmarks, 0, REST, np.array(SKIN, np.float32)), patch
+
+
+def middle_of(ball: Eyeball, aside: float = 0.0, opened: float = 1.0) -> np.ndarray:
+    """What is seen (33, 81, 3) of the middle of an eye, its iris so many eye widths aside."""
+    a, b = np.meshgrid(np.linspace(-0.4, 0.4, 81), np.linspace(-0.12, 0.04, 33))
+    local = np.stack([a, b], axis=2).astype(np.float32)
+    return ball.look(local, ball.tracked + np.array([aside, 0.0]), opened)
+
+
+@pytest.mark.parametrize("colour", [WHITE, RED, DARK])
+def test_at_rest_the_eye_is_as_in_the_picture(
+    picture: np.ndarray, landmarks: np.ndarray, colour: tuple[int, int, int]
+) -> None:
+    ball, patch = right_eye(with_spot(picture, landmarks, colour), landmarks)
+    plain = EyePatch.cut(picture, landmarks, 0, head_frame(landmarks).scale)
+    local = patch.local.astype(np.float32)
+    upper = EyeFrame.of(landmarks, 0).local(smooth_curve(landmarks[list(lm.UPPER_LIDS[0]), :2]))
+    inside = (np.abs(local[..., 0]) < 0.35) & (np.abs(local[..., 1] + 0.02) < 0.06)
+    drawn = ball.look(local, ball.tracked, 1.0) * lid_shadow(local, upper)[..., None]
+    error = np.abs(drawn - patch.pixels)[inside]
+    assert error.mean() < 1.0
+    if colour != WHITE:  # the spot itself is there
+        assert error.mean() < 0.2 * np.abs(plain.pixels - patch.pixels)[inside].mean()
+
+
+def test_what_is_beside_an_iris_is_not_drawn_out_as_it_moves(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    ball, _ = right_eye(with_spot(picture, landmarks, RED, (-0.34, -0.02)), landmarks)
+    rest, aside = (np.count_nonzero(near(middle_of(ball, by)[:, :40], RED, 40.0)) for by in (0.0, 0.25))
+    assert rest > 40
+    assert 0.5 * rest < aside < 1.1 * rest
+
+
+def test_dark_lashes_beside_an_iris_neither_move_with_it_nor_stay_without_it(
+    picture: np.ndarray, landmarks: np.ndarray
+) -> None:
+    ball, _ = right_eye(with_spot(picture, landmarks, DARK), landmarks)
+    rest, aside, wide = (
+        np.count_nonzero(middle_of(ball, *how).max(2)[:, :50] < 90) for how in ((0.0, 1.0), (0.2, 1.0), (0.0, 1.4))
+    )
+    assert rest > 40
+    assert aside < 0.2 * rest
+    assert wide < 0.2 * rest
+
+
+def test_behind_the_iris_is_white(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    ball, _ = right_eye(picture, landmarks)
+    left = middle_of(ball, 0.2)[:, 5:30]
+    assert np.abs(left.mean((0, 1)) - WHITE).max() < 30
+    assert left.std(axis=(0, 1)).max() < 12
+
+
+def test_white_that_comes_into_view_is_as_shaded_as_the_white_beside_it() -> None:
+    seen = np.zeros((60, 90), bool)
+    seen[25:35, 10:80] = True
+    shade = np.linspace(0.5, 1.0, 90, dtype=np.float32)
+    lit = np.broadcast_to(200.0 * shade[None, :, None], (60, 90, 3)).astype(np.float32)
+    skin, beside = np.array([200, 150, 120], np.float32), np.ones_like(seen)
+    white, _ = _white(lit, seen, beside, np.ones((60, 90), np.float32), skin)
+    above = white[5, 15:75].mean(1)
+    np.testing.assert_allclose(above, 200.0 * shade[15:75], atol=8.0)
+    assert (np.diff(above) > 0).all()
+
+
+def test_lashes_at_a_corner_do_not_tell_the_light_of_the_white() -> None:
+    """Beside them the white is hidden; it is as light as where it is seen."""
+    seen = np.zeros((60, 90), bool)
+    seen[25:35, 10:80] = True
+    lit = np.full((60, 90, 3), 200.0, np.float32)
+    lit[:, :25] = 40.0
+    skin, beside = np.array([200, 150, 120], np.float32), np.ones_like(seen)
+    white, like = _white(lit, seen, beside, np.ones((60, 90), np.float32), skin)
+    assert white[5, 10:25].min() > 180.0
+    assert like[30, 15] < 0.1 < 0.9 < like[30, 60]
