@@ -19,6 +19,8 @@ Map = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 
+MOUTH = 2 * len(lm.INNER_LIP_UPPER) - 4
+"""So many triangles, the last ones, close the mouth."""
 TORN_PX = 5.0
 """Where what is shown jumps by more than this between pixels two apart, an edge hides what lies behind it."""
 
@@ -77,8 +79,13 @@ class FaceMesh:
         return np.asarray(self._finer.middles(values)[self._finer.triangles])
 
     def placed(self, landmarks: Array) -> Array:
-        """The triangles' corners (T, 3, 3) in a frame with these landmarks (468 or more, 3)."""
-        return np.asarray(self._finer.bent(landmarks)[self._finer.triangles], np.float64)
+        """The triangles' corners (T, 3, 3) in a frame with these landmarks (468 or more, 3).
+
+        What closes the mouth lies behind all else.
+        """
+        result = np.asarray(self._finer.bent(landmarks)[self._finer.triangles], np.float64)
+        result[-MOUTH:, :, 2] += np.ptp(landmarks[:, 2])
+        return result
 
     def draw(
         self, motion: DriveFrame, columns: Map, rows: Map, corner: tuple[float, float] = (0.0, 0.0)

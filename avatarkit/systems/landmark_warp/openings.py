@@ -81,9 +81,17 @@ def _spline(points: int, times: int) -> Array:
 
 
 def heights(curve: Array, along: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Second coordinates of a curve (N, 2) at first coordinates `along`; level beyond its ends."""
-    order = np.argsort(curve[:, 0])
-    return np.interp(along, curve[order, 0], curve[order, 1]).astype(np.float32)
+    """Second coordinates of a curve (N, 2) at first coordinates `along`; level beyond its ends.
+
+    A curve that turns back, as the far side of a mouth does that is seen from aside, ends where it does so.
+    """
+    curve = curve if curve[0, 0] < curve[-1, 0] else curve[::-1]
+    across, middle = curve[:, 0], len(curve) // 2
+    farthest = np.concatenate([
+        np.minimum.accumulate(across[middle::-1])[::-1], np.maximum.accumulate(across[middle:])[1:]
+    ])  # fmt: skip
+    ahead = across == farthest
+    return np.interp(along, across[ahead], curve[ahead, 1]).astype(np.float32)
 
 
 def rise(values: NDArray[np.floating[Any]], start: float = 0.0, stop: float = 1.0) -> NDArray[np.float32]:

@@ -13,6 +13,9 @@ from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
 FARTHEST = 0.9
 """The row of teeth bends back up to this share of its arch's radius."""
 
+VANISHES = 1.5
+"""How fast what lies beyond the outline of an arch seen aslant goes off its row."""
+
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
@@ -58,11 +61,18 @@ class ToothPlane:
         since: the plane of a picture that shows them, whose own shift is taken off; a frontal one where not given.
         """
         shift = self.behind - (0.0 if since is None else since.behind)
-        stands = s
-        for _ in range(2):  # how far back depends on where it stands
-            aside = np.minimum(np.abs(stands), np.float32(FARTHEST * UPPER_ARCH))
-            back = np.float32(UPPER_ARCH) - np.sqrt(np.float32(UPPER_ARCH**2) - aside**2)
-            stands = s - np.float32(shift[0]) * back
+        across, radius = np.float32(shift[0]), np.float32(UPPER_ARCH)
+        # A circle seen aslant: where a line of sight meets it first. Beyond its outline nothing stands.
+        middle, slant = s - across * radius, np.float32(1.0) + across * across
+        room = radius * radius * slant - middle * middle
+        stands = (middle + across * np.sqrt(np.maximum(room, np.float32(0.0)))) / slant
+        aside = np.minimum(np.abs(stands), np.float32(FARTHEST * UPPER_ARCH))
+        back = radius - np.sqrt(radius * radius - aside * aside)
+        stands = np.where(aside < np.abs(stands), s - across * back, stands)
+        if across != 0.0 and np.any(room < 0.0):
+            # Over a pixel or two it goes off the row's end: a hard edge would be jagged.
+            beyond = np.where(s * across < 0.0, np.sqrt(np.maximum(-room, np.float32(0.0))), np.float32(0.0))
+            stands += np.float32(VANISHES) * np.sign(s) * beyond
         return stands, d - np.float32(shift[1]) * back
 
     def pixels(self, s: NDArray[Any], d: NDArray[Any]) -> Pixels:

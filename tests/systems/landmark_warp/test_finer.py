@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import cv2
 import numpy as np
 
 from avatarkit.face import landmarks as lm
 from avatarkit.systems.landmark_warp.finer import Finer
-from avatarkit.systems.landmark_warp.mesh import FaceMesh
+from avatarkit.systems.landmark_warp.mesh import MOUTH, FaceMesh
+
+from ..conftest import Move, rasterised
 
 
 def test_every_inner_edge_has_two_triangles(landmarks: np.ndarray) -> None:
@@ -46,3 +49,19 @@ def test_what_moves_smoothly_is_bent(landmarks: np.ndarray) -> None:
     true = drawn(finer.middles(landmarks))[lm.MESH :, :2]
     straight, bent = (places[lm.MESH :, :2] - true for places in (finer.middles(moved), finer.bent(moved)))
     assert np.linalg.norm(bent, axis=1).mean() < 0.5 * np.linalg.norm(straight, axis=1).mean()
+
+
+def test_what_closes_the_mouth_is_seen_behind_all_else(landmarks: np.ndarray, act: Move) -> None:
+    """Of the averted side of an open mouth a tracker may say that a lip lies deeper than what it hides."""
+    points = act(mouth=0.4).landmarks
+    mesh = FaceMesh(landmarks)
+    beyond = len(mesh.corners) - MOUTH
+    lips = set(lm.INNER_LIP_UPPER) | set(lm.INNER_LIP_LOWER)
+    assert all(set(corners) <= lips for corners in Finer.of(landmarks).triangles[beyond:].tolist())
+    assert not set(Finer.of(landmarks).triangles[beyond - 1].tolist()) <= lips
+    inside = cv2.erode((rasterised(mesh.placed(points), (512, 512)) > beyond).astype(np.uint8), np.ones((3, 3)))
+    y, x = np.argwhere(inside)[0].tolist()
+    # A piece of the forehead, before the mouth.
+    piece = next(corners for corners in lm.surface_triangles() if 151 in corners)
+    points[piece] += [*([x, y] - points[piece, :2].mean(0)), 100.0]
+    assert 0 < rasterised(mesh.placed(points), (512, 512))[y, x] <= beyond

@@ -12,7 +12,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import EyeLayer
-from avatarkit.systems.landmark_warp.openings import Region, blend, fill, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, soft_mask
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -165,6 +165,14 @@ def test_smooth_curves_are_the_usual_cubic_splines(points: int) -> None:
     curve = np.random.default_rng(points).uniform(0.0, 100.0, (points, 2))
     dense = np.linspace(0.0, points - 1.0, 4 * (points - 1) + 1)
     np.testing.assert_allclose(smooth_curve(curve), CubicSpline(np.arange(points), curve)(dense), atol=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_heights_end_where_a_curve_turns_back(order: int) -> None:
+    """The averted side of a mouth seen from aside: behind its farthest point the lip is out of sight."""
+    curve = np.array([[-3.0, 1.0], [-2.0, 0.0], [0.0, -1.0], [2.0, 0.0], [1.5, 5.0], [1.0, 9.0]])[::order]
+    found = heights(curve, np.array([[-5.0, -2.5, -1.0, 1.0, 1.9, 2.0, 4.0]]))
+    np.testing.assert_allclose(found, [[1.0, 0.5, -0.5, -0.5, -0.05, 0.0, 0.0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("softness_px", [2.0, 7.3, 12.0])
