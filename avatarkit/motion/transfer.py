@@ -48,8 +48,13 @@ shut to as usual, then the share that is seen: where the driver's own pictures a
 drivers drawn from one of their frames each (mean difference of grey levels around the eyes)."""
 WIDEST_EYE = 1.5
 """An eye opens at most to this multiple of its opening in the source."""
-WINK_SHARE = 0.6
-"""How far one eye may differ from the other, as a share of what the tracker says, in a frontal view."""
+WINK_SHARE, WINK = 0.6, (0.35, 0.8)
+"""How far one eye may differ from the other, as a share of what the tracker says, in a frontal view, where it says that
+they differ by the second of these shares of their openings and more. Below the first it is the tracker's error: so much
+do eyes differ for it in the middle of blinks, which drivers' pictures show closing alike."""
+SHUTTING = 0.6
+"""Below this share both eyes go by the one that is reported as less open, the more the more it shuts: of a lid that is
+shut a tracker may say that it is open, hardly the other way round."""
 LONGEST_SHIFT = 0.6
 """Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
 not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
@@ -275,9 +280,12 @@ class Transfer:
         now = np.asarray(self._motion.eye_opening[index], np.float64) - CLOSED_EYE
         usual = np.maximum(reference.eye_opening - CLOSED_EYE, 0.05)
         turn = float(self._motion.rotation[index][0, 2])
-        both = float(self._better_seen(index) @ (now / usual))
-        own = WINK_SHARE * max(0.0, 1.0 - abs(turn) / 0.4)
-        seen = np.maximum(both + own * (now / usual - both), 0.0)
+        shares = now / usual
+        both, least = float(self._better_seen(index) @ shares), float(shares.min())
+        apart = float(np.clip((abs(shares[0] - shares[1]) - WINK[0]) / (WINK[1] - WINK[0]), 0.0, 1.0))
+        frontal = max(0.0, 1.0 - abs(turn) / 0.4)
+        both += frontal * (1.0 - apart) * float(np.clip(1.0 - least / SHUTTING, 0.0, 1.0)) * (least - both)
+        seen = np.maximum(both + WINK_SHARE * apart * frontal * (shares - both), 0.0)
         opened = np.where(seen < 1.0, np.interp(seen, *NARROW_EYES), seen)
         return np.asarray(np.clip(1.0 + weight * (opened - 1.0), 0.0, WIDEST_EYE), np.float64)
 

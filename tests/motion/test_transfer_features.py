@@ -185,3 +185,19 @@ def test_the_opening_of_a_gaping_mouth_is_round(posed: Posed, frontal: np.ndarra
     shape = frame.pose.apply_inverse(frame.landmarks)
     gap = (shape[lower, 1] - shape[upper, 1]) / (shape[14, 1] - shape[13, 1])
     assert (gap[[1, 2, -2, -3]] > 1.3 * tent[[1, 2, -2, -3], 0]).all()
+
+
+@pytest.mark.parametrize("eye", [0, 1])
+@pytest.mark.parametrize(("left_open", "apart"), [(0.45, False), (0.9, True)])
+def test_eyes_close_alike_unless_one_of_them_winks(
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, eye: int, left_open: float, apart: bool
+) -> None:
+    """A tracker that reports one lid as shut and the other as a little open is wrong; one that sees it open is not."""
+    uneven, other = with_eyes(frontal, 0.0), with_eyes(frontal, left_open)
+    ring = [*lm.UPPER_LIDS[eye], *lm.LOWER_LIDS[eye]]
+    uneven[ring] = other[ring]
+    frames = driven(motion_of(posed([STILL] * 16, [frontal] * 8 + [uneven] * 8)), source)
+    openness = frames[ASIDE].eye_openness
+    assert openness[1 - eye] < 0.5
+    assert bool(openness[eye] > openness[1 - eye] + 0.3) == apart
+    assert bool(abs(openness[0] - openness[1]) < 0.02) != apart

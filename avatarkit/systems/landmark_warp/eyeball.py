@@ -125,7 +125,7 @@ def _completed(
     rounding = 1.0 - np.float32(CORNER_SHADE) * np.clip(np.abs(local[..., 0]) / 0.5, 0.0, 1.0) ** 2
     white, like = _white(lit, seen, distance > 1.15, rounding, skin)
     iris = _rings(lit, inside if np.count_nonzero(inside & (distance < 1.0)) > 12 else seen, distance)
-    share = np.clip((distance - LIMBUS[0]) / (LIMBUS[1] - LIMBUS[0]), 0.0, 1.0)[..., None]
+    share = rise(distance, *LIMBUS)[..., None]
     whole = (iris + share * (white - iris)).astype(np.float32)
     whole += _softly(inside) * (lit - whole)
     still = rise(distance, *MOVES)[..., None]

@@ -29,6 +29,9 @@ LASHES_ABOVE, LASHES_BELOW = 0.18, 0.08
 LINE_THICKNESS, LINE_STRENGTH = 0.026, 0.9
 LASH_LENGTH, LASHES, LASH_STRENGTH = 0.14, 36, 0.9
 """Of a shut eye, hanging down; how many there are; how dense they look at their roots."""
+LASH_LIGHT = (0.22, 0.6)
+"""Lashes have at least the first share of the lid's colour: what is darkest beside an open lid is a pupil or paint, and
+the line in which shut lids meet was ink. They have at most the second of the skin's: pale ones cast a shadow on it."""
 LASHES_OUTWARDS = 1.0
 """By how much more than their mean length lashes are longer, an eye width away from its middle outwards."""
 LASHES_FROM = 0.7
@@ -212,8 +215,8 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     strip = patch.pixels[(np.abs(b - top) < 0.035) & (np.abs(a) < 0.4)]
     lightness = strip.mean(1)
     dark = strip[lightness <= np.percentile(lightness, 20)].mean(0)
-    # Pale lashes still cast a shadow on the cheek.
-    lashes = np.minimum(dark, 0.6 * skin_colour(picture, landmarks))
+    least, most = LASH_LIGHT[0] * np.median(skin[hidden], axis=0), LASH_LIGHT[1] * skin_colour(picture, landmarks)
+    lashes = np.minimum(np.maximum(dark, least), most)
     before = None if frame is None else patch.with_pixels(frame)
     # In deep shadow, and beside paint, open skin would be a light spot.
     around = float(np.median(light[(corners < 0.0) & (corners > -1.0)])) / max(float(skin[corners > 0.3].mean()), 1.0)

@@ -98,3 +98,15 @@ def test_skin_over_the_corners_of_a_shutting_eye_leaves_what_is_open(source: Sou
         layer.draw(frames[-1], motion)
     assert not np.array_equal(*frames)  # around the eye they are covered
     assert np.array_equal(frames[0][inside > 0], frames[1][inside > 0])
+
+
+def test_the_line_of_a_shut_eye_is_no_ink(source: SourceLayers) -> None:
+    """What is darkest beside an open lid, a pupil or paint, is darker than lashes that lie on skin."""
+    painted = source.picture.copy()
+    for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
+        ring = source.landmarks[list(lm.ring(upper, lower)), :2].round().astype(np.int32)
+        cv2.polylines(painted, [ring], True, (0, 0, 0), 3)
+    for lid in LidLayer(painted, source.landmarks)._lids:
+        skin = np.median(lid.skin.pixels, axis=(0, 1))
+        assert (lid.lashes > 0.15 * skin).all()
+        assert (lid.lashes < 0.65 * skin).all()
