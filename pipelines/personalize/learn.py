@@ -51,6 +51,8 @@ UNUSUAL = 0.01
 has not been learned."""
 LEVELS = 10
 """Openings of lids and of mouths are told apart in so many steps, to tell which are seldom."""
+MOST_OFTEN = 5.0
+"""No moment is drawn so many times more often than a usual one."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -115,7 +117,9 @@ class _Run:
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
         lids, mouths = _openings(pairs, self._learned_from, part_sizes(config))
-        self._weights = seldom(lids.mean(dim=0)) * seldom(mouths[:, 1])
+        weights = torch.maximum(seldom(lids.mean(dim=0)), seldom(mouths[:, 1]))
+        # One grimace, or one frame where the tracker errs, must not fill the batches.
+        self._weights = weights.clamp(max=MOST_OFTEN * float(weights.median()))
         _remember_openings(net, lids.ravel(), mouths)
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}

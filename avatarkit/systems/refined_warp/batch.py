@@ -120,6 +120,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         return corrected + _sampled(gain, at) * detail(corrected)
 
     whole = _grid(sizes["face"], face)
+    taken = whole
     result: dict[str, Tensor] = {}
     changes: list[tuple[Tensor, Tensor]] = []
     for number, name in enumerate(NAMES):
@@ -136,10 +137,10 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         if ways.shape[1]:
             # Colours are changed first, then all of it is taken from elsewhere.
             own_grid, inside = _moved(own_grid, ways), _moved(inside, ways, padding="zeros")
-            seen, whole = drawn(name, _through(out, own_grid)), _through(out, inside)
+            seen, taken = drawn(name, _through(out, own_grid)), _through(out, inside)
         result[name] = changed(seen, _sampled(answer, own_grid) if ways.shape[1] else answer)
         changes.append((answer, inside))
-    result["face"] = drawn("face", whole)
+    result["face"] = drawn("face", taken)
     for answer, inside in changes:
         result["face"] = changed(result["face"], _sampled(answer, inside, padding="zeros"))
     return Refined(

@@ -44,6 +44,9 @@ _DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
 MOST_MOVED = 0.08
 """The mouth net moves no pixel farther than this, in halves of its patch (0.044 head units, 4 mm)."""
+_STILL, _FREE = -0.6, -0.3
+"""Rows of a mouth's patch, in halves of it, above which it moves nothing, and below which all it answers: around the
+nose's tip, and the upper lip. Farther up are the eyes of a head that nods."""
 _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 OPENINGS = 32
@@ -203,8 +206,8 @@ class MouthNet(PartNet):
     """What a mouth is changed by, B x 6 x h x w: what is added to its colours (3), the share of them that is added
     again (1), and from how far beside it each pixel is taken then (2, in halves of the patch).
 
-    Nothing where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a net
-    makes up a mush of teeth and tongue, and the warp's own drawing looks better.
+    Colours stay where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a
+    net makes up a mush of teeth and tongue, and the warp's own drawing looks better.
     """
 
     openings: Tensor
@@ -231,9 +234,10 @@ class MouthNet(PartNet):
             both = torch.cat([light, shift], dim=1)
             both = F.interpolate(both, scale_factor=4.0, mode="bilinear", align_corners=False)
             light, shift = both[:, :1], both[:, 1:]
-        answer = torch.cat([added + _DARKEST * opening * light, opening * light, shift], dim=1)
+        answer = torch.cat([added + _DARKEST * opening * light, opening * light], dim=1)
         strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
-        return answer * (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
+        known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
+        return torch.cat([known * answer, shift * _lower_part(shift)], dim=1)
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -312,6 +316,13 @@ def _around(inside: Tensor, reach: int) -> Tensor:
     for _ in range(2):
         near = F.avg_pool2d(near, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
     return near
+
+
+def _lower_part(x: Tensor) -> Tensor:
+    """0 above, 1 below the nose in B x C x h x w of a mouth's patch: 1 x 1 x h x 1."""
+    place = (torch.arange(x.shape[-2], device=x.device, dtype=x.dtype) + 0.5) * (2.0 / x.shape[-2]) - 1.0
+    rise = ((place - _STILL) / (_FREE - _STILL)).clamp(0.0, 1.0)
+    return (rise * rise * (3.0 - 2.0 * rise))[None, None, :, None]
 
 
 def _window(x: Tensor) -> Tensor:
