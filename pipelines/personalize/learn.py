@@ -52,7 +52,8 @@ has not been learned."""
 LEVELS = 10
 """Openings of lids and of mouths are told apart in so many steps, to tell which are seldom."""
 MOST_OFTEN = 5.0
-"""No moment is drawn so many times more often than a usual one."""
+"""No moment is drawn more than so many times as often as a usual one: one grimace, or one frame where the tracker errs,
+must not fill the batches."""
 LEAST_SPREAD = 0.06
 """Poses whose spread is less than this (radians) count as if they had it."""
 
@@ -117,9 +118,7 @@ class _Run:
         net.pose_mean.copy_(poses.mean(0))
         net.pose_spread.copy_(poses.std(0).clamp(min=LEAST_SPREAD))
         lids, mouths = _openings(pairs, self._learned_from, part_sizes(config))
-        weights = torch.maximum(seldom(lids.mean(dim=0)), seldom(mouths[:, 1]))
-        # One grimace, or one frame where the tracker errs, must not fill the batches.
-        self._weights = weights.clamp(max=MOST_OFTEN * float(weights.median()))
+        self._weights = how_often(lids.mean(dim=0), mouths[:, 1])
         _remember_openings(net, lids.ravel(), mouths)
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}
@@ -200,15 +199,21 @@ def _openings(
     return torch.stack(lids), torch.cat([extents(mask) for mask in masks(*CORRECTED["mouth"])])
 
 
-def seldom(values: torch.Tensor) -> torch.Tensor:
-    """Weights of values (N,): those like which there are few are to be drawn more often, by the root of how few.
+def how_often(*openings: torch.Tensor) -> torch.Tensor:
+    """Weights (N,) by which moments are drawn, of any of whose openings (N,) there are few like it more often.
 
     Of a minute of footage two seconds are blinks, and lids half shut are fewer still: a net that saw them as seldom
-    would draw them as the mean of open ones.
+    would draw them as the mean of open ones. A moment counts by the root of how few are like it.
     """
+    weights = torch.stack([_alike(values).to(values.dtype).rsqrt() for values in openings]).amax(dim=0)
+    return weights.clamp(max=MOST_OFTEN * float(weights.median()))
+
+
+def _alike(values: torch.Tensor) -> torch.Tensor:
+    """How many of values (N,) lie in the same one of `LEVELS` parts of their range as each of them."""
     low, high = values.min(), values.max()
-    bins = ((values - low) / (high - low).clamp(min=1e-6) * LEVELS).long().clamp(max=LEVELS - 1)
-    return torch.bincount(bins, minlength=LEVELS)[bins].to(values.dtype).rsqrt()
+    levels = ((values - low) / (high - low).clamp(min=1e-6) * LEVELS).long().clamp(max=LEVELS - 1)
+    return torch.bincount(levels, minlength=LEVELS)[levels]
 
 
 def _remember_openings(net: Refinement, lids: torch.Tensor, mouths: torch.Tensor) -> None:

@@ -113,27 +113,39 @@ def test_moments_are_learned_with_those_that_follow_them(made: tuple[Path, Notic
 def test_seldom_openings_are_drawn_more_often() -> None:
     lids = torch.tensor([1.0] * 16 + [0.96] * 9 + [0.5] * 4 + [0.0])
     # 25 within a tenth of one another, four, and a single one.
-    torch.testing.assert_close(learn.seldom(lids), torch.tensor([0.2] * 25 + [0.5] * 4 + [1.0]))
-    torch.testing.assert_close(learn.seldom(torch.full((4,), 0.3)), torch.full((4,), 0.5))
+    torch.testing.assert_close(learn.how_often(lids), torch.tensor([0.2] * 25 + [0.5] * 4 + [1.0]))
+    # What is seldom in one way counts; and equal ones count alike.
+    mouths = torch.tensor([0.0] + [1.0] * 29)
+    torch.testing.assert_close(learn.how_often(lids, mouths)[[0, 1, 25, 29]], torch.tensor([1.0, 0.2, 0.5, 1.0]))
+    torch.testing.assert_close(learn.how_often(torch.full((4,), 0.3)), torch.full((4,), 0.5))
+
+
+def test_a_grimace_does_not_fill_the_batches() -> None:
+    usual = torch.full((400,), 0.5)
+    usual[7] = 9.0
+    weights = learn.how_often(usual, usual)
+    assert float(weights[7] / weights[0]) == pytest.approx(5.0)
 
 
 def test_moments_are_drawn_by_lids_and_mouths(made: tuple[Path, Notices], tmp_path: Path) -> None:
     pairs, _ = read_pairs(made[0].parent / "kept", SMALL) or pytest.fail("nothing was kept")
     rows, edge = np.flatnonzero(~pairs.held_out), (pairs.parts["mouth"].shape[1] - SMALL.mouth) // 2
     eyes = np.mean([pairs.parts[name][rows, 2:-2, 3:-3, 6].mean((1, 2)) for name in ("right_eye", "left_eye")], axis=0)
-    mouths = pairs.parts["mouth"][rows, edge:-edge, edge:-edge, 6].mean(2).max(1)
-    weights = np.max([learn.seldom(torch.tensor(v / 255.0)).numpy() for v in (eyes, mouths)], axis=0)
-    weights = np.minimum(weights, 5.0 * np.sort(weights)[(len(weights) - 1) // 2])
+    mouths = pairs.parts["mouth"][rows, edge:-edge, edge:-edge, 6].mean(1).max(1)
+    weights = learn.how_often(torch.tensor(eyes / 255.0), torch.tensor(mouths / 255.0)).numpy()
     drawn: list[np.ndarray] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn.Pairs, "batch", lambda self, some: drawn.append(some[::2]))
         patch.setattr(learn.Learner, "step", lambda self, batch, share: {})
         learning = learn._Run(pairs, SMALL, tmp_path, pyramid_loss, 0, lambda: 0.0)
-        for _ in range(2000):
+        for _ in range(4000):
             learning.step(0.0)
     counts = np.bincount(np.concatenate(drawn), minlength=len(pairs.held_out))[rows]
-    assert np.corrcoef(counts, weights)[0, 1] > 0.9
-    assert 2.0 < counts.max() / np.median(counts) < 8.0
+    order, fifth = np.argsort(weights), len(weights) // 5
+    seldom, usual = order[-fifth:], order[:fifth]
+    expected = weights[seldom].sum() / weights[usual].sum()
+    assert expected > 1.5
+    assert counts[seldom].sum() / counts[usual].sum() == pytest.approx(expected, rel=0.15)
 
 
 def test_long_footage_is_taken_in_twos() -> None:
