@@ -30,7 +30,8 @@ def test_extents_of_openings() -> None:
 
 def test_mouths_like_none_learned_stay_as_drawn() -> None:
     net = Refinement(SMALL).mouth
-    net.colours.bias.data.fill_(0.5)
+    for layer in (net.colours, net.light, net.shift):
+        layer.bias.data.fill_(0.5)
     side = SMALL.mouth
     x = torch.zeros(4, 6, side, side)
     for row, height in enumerate((0.25, 0.375, 0.40625, 0.5)):  # all as wide as one that was learned, and higher
@@ -41,8 +42,24 @@ def test_mouths_like_none_learned_stay_as_drawn() -> None:
         net.openings.copy_(openings)
         torch.testing.assert_close(net(x, torch.zeros(4, 3)), usual)  # nothing was learned of one person: all counts
         net.familiar.fill_(1.0)
-        shares = net(x, torch.zeros(4, 3)).abs().mean(dim=(1, 2, 3)) / usual.abs().mean(dim=(1, 2, 3))
-    torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
+        answer = net(x, torch.zeros(4, 3))
+    for channels in (slice(0, 3), slice(3, 4)):
+        shares = answer[:, channels].abs().mean(dim=(1, 2, 3)) / usual[:, channels].abs().mean(dim=(1, 2, 3))
+        torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
+    # Lips are moved as before: a way that came and went would be seen.
+    torch.testing.assert_close(answer[:, 4:], usual[:, 4:])
+
+
+def test_lips_move_below_the_nose_and_nothing_at_the_edges() -> None:
+    net = Refinement(SMALL).mouth
+    net.shift.bias.data.fill_(1.0)
+    with torch.no_grad():
+        ways = net(torch.zeros(1, 6, 64, 64), torch.zeros(1, 3))[0, 4:] / (MOST_MOVED * math.tanh(1.0))
+    # Rows at -0.6 and -0.3 of half a patch are 13 and 22.
+    assert not ways[:, :12].any()
+    torch.testing.assert_close(ways[:, 23:50, 16:48], torch.ones(2, 27, 32))
+    assert float(ways[:, -1].max()) < 0.05
+    assert float(ways[:, :, [0, -1]].max()) < 0.05
 
 
 def lit(colours: Tensor, light: float) -> Tensor:

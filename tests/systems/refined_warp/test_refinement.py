@@ -14,11 +14,12 @@ from avatarkit.errors import UsageError
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.motion.transfer import Posture
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.engine import RefinedEngine
 from avatarkit.systems.refined_warp.network import (
+    MOST_MOVED,
     MOST_SHIFT,
     START_GAIN,
     Refinement,
@@ -26,7 +27,7 @@ from avatarkit.systems.refined_warp.network import (
     detail,
 )  # fmt: skip
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
-from avatarkit.systems.refined_warp.samples import Sample, warped
+from avatarkit.systems.refined_warp.samples import Sample, part_sizes, sample, warped
 
 from ..conftest import Move
 from .conftest import SMALL, batch_of, random_net
@@ -62,6 +63,35 @@ def test_frames_are_corrected_as_parts_are(
     assert expected.abs().mean() > least
     # Two ways of resampling differ by less than a fifth of what is changed.
     assert (change - expected).abs().mean() < 0.2 * expected.abs().mean()
+
+
+@pytest.mark.parametrize("pitch_deg", [0.0, -20.0])
+def test_frames_are_corrected_as_what_was_learned(pitch_deg: float, warp: WarpEngine, move: Move) -> None:
+    shown = warp.eased(move(mouth=0.15, pitch_deg=pitch_deg, yaw_deg=6.0))
+    frame, alpha = warped(warp, shown, shown)
+    before, own = frame.copy(), dict(zip(NAMES, patches(shown.landmarks, shown.pose), strict=True))
+    moment = sample(SMALL, Drawn(before, alpha), shown, before, tuple(own.values()))
+    net = random_net(strength=0.1)
+    net.mouth.light.bias.data.fill_(-0.9)
+    net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.02, 0.05]) / MOST_MOVED))
+    refined = refine(net, batch_of([moment]), jitter(1, None))
+    Corrector(net).correct(frame, alpha, shown)
+    for name, size in part_sizes(SMALL).items():
+        drawn, warped_part = (
+            torch.from_numpy(own[name].cut(picture, size)).permute(2, 0, 1) / 255.0 for picture in (frame, before)
+        )
+        change, learned = drawn - warped_part, refined.result[name][0] - refined.warp[name][0]
+        places = [slice(None)]
+        if name == "face":
+            # What mouth and eyes do in it, on their own: it is a small part of a face.
+            columns, rows = np.meshgrid(*((np.arange(side) + 0.5) * 2.0 / side - 1.0 for side in size))
+            pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)], axis=1) @ own["face"].matrix.T
+            near = [np.abs(own[part].local(pixels)).max(axis=1) < 0.6 for part in NAMES[1:]]
+            places = [torch.from_numpy(one.reshape(size)) for one in near]
+        for place in places:
+            one, other = (picture[:, place] if name == "face" else picture for picture in (change, learned))
+            assert other.abs().mean() > 0.008, name
+            assert (one - other).abs().mean() < 0.25 * other.abs().mean(), name
 
 
 def test_a_shifted_face_keeps_its_detail(warp: WarpEngine, move: Move) -> None:
