@@ -30,6 +30,8 @@ TEETH_BELOW_LINE = 0.03
 HIGHEST_SMILE = 0.1
 """An upper lip rises this far above the edge of the teeth: to a narrow strip of gum. Where landmarks say more, the
 whole head has moved in a way that its pose does not tell, and the teeth go with the lip."""
+GUM_BARED = 0.015
+"""It rises by this over where a photo shows it, of whose teeth all is seen."""
 LOWER_TEETH_SHOWN, SPREAD_SHOWS = 0.02, 0.12
 """The lower teeth stand this far above the lower lip, and farther by this share of how much a mouth is spread: a grin
 bares them as far as jaws that are together, and a round mouth hides them."""
@@ -77,7 +79,7 @@ class MouthLayer:
         self._crease = crease(picture, landmarks, pose)
         self._parted = max(float((bottom[:, 1] - top[:, 1]).max()), 0.0)
         if self._parted > PARTED_GAP:
-            self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.gum)
+            self._own = OwnMouth(picture, self._plane, top, bottom)
             if self._own.teeth is not None:
                 teeth = self._own.teeth
                 if not self._own.row:
@@ -181,7 +183,10 @@ class MouthLayer:
         if own is not None:
             own.lay_lower(colours, s, d, jaw)
         share = 0.0 if own is None else own.share(float(gap.max()))
-        lifted = (1.0 - share) * max(self._edge - HIGHEST_SMILE - lip, 0.0)
+        highest, moves = HIGHEST_SMILE, 1.0 - share
+        if own is not None and own.stays:
+            highest, moves = max(highest, own.height + GUM_BARED), 1.0
+        lifted = moves * max(self._edge - highest - lip, 0.0)
         if own is None or not own.open:
             spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
             self._lay_lower(colours, skull, (s, d, low), jaw, LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread, lifted)
@@ -193,13 +198,14 @@ class MouthLayer:
             return colours
         a, b = skull.on_arch(s, d)
         row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
-        s, d = skull.on_arch(s, d, since=self._plane)
+        s, d = skull.on_arch(s, d + np.float32(lifted) if own.stays else d, since=self._plane)
         serves: float | Pixels = share
         if share >= 1.0:
-            # In a mouth that is wider, or more open at its sides, more teeth are seen than the lips left free.
-            beyond = rise(np.maximum(own.ends[0] - s, s - own.ends[1]), -0.03, 0.01)
-            bared = np.float32(1.0) if wide > WIDENED else rise(gap - own.gap(s), 0.0, BARED)
-            cover, serves = cover * beyond * bared, 1.0 - beyond * bared
+            # In a mouth that is wider, or more open at its sides or above, more is seen than the lips left free.
+            beyond = own.unknown(s, d)
+            if wide <= WIDENED:
+                beyond *= rise(gap - own.gap(s), 0.0, BARED)
+            cover, serves = cover * beyond, 1.0 - beyond
         colours += cover[..., None] * (row - colours)
         own.lay_upper(colours, s, d, serves)
         return colours

@@ -19,16 +19,18 @@ OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
 """Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
+BROAD = 0.34
+"""A row that is seen over this width, that of a smile, serves however wide the mouth opens."""
 ROW_SERVES, STRIP_SERVES = (1.35, 1.55), (1.15, 1.35)
-"""The source's own teeth give way to drawn ones where the lips are this many times as far apart as in the source: soon,
-since two rows that show through one another look like broken teeth."""
+"""What is less gives way to drawn teeth where the lips are this many times as far apart as in the source: soon, since
+two rows that show through one another look like broken teeth, and a piece of a row among others like a bad tooth."""
 LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.35, 1.55)
 """All of the source's mouth serves up to so many times its own opening, and none of it from the second on: without
 teeth it may be drawn out, and teeth that it does not show come late."""
 LEAST_WITH_TEETH = (0.45, 0.65)
 """With teeth it serves from so much of its own opening on: closing lips slide over teeth and do not press them."""
-GUM_FROM = 0.02
-"""An upper lip that is raised by more than this above where the source shows teeth bares gum."""
+KNOWN_ABOVE = (0.004, 0.02)
+"""Above where the source's lip cut its teeth off they go on as they begin, and have given way to drawn ones and gum."""
 DARK = 0.6
 """Inside a mouth, what is darker than this share of its light parts is no tooth."""
 SHADED = 0.72
@@ -47,16 +49,16 @@ class OwnMouth:
 
     Args:
         picture: RGB uint8 (H, W, 3). plane: of its teeth. top, bottom: inner edges (N, 2) of its lips in that plane.
-        gum: (3,) colour of what a raised lip bares.
 
     Attributes:
         teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
         ends: how far the row is seen to either side, in the plane of the teeth.
         open: whether the floor of the mouth is seen too. row: whether the teeth are seen over most of their height.
+        stays: whether they serve however wide the mouth opens.
     """
 
-    def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array, gum: Pixels) -> None:
-        self._top, self._bottom, self._gum = top, bottom, gum
+    def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array) -> None:
+        self._top, self._bottom = top, bottom
         self._jaw = np.array([bottom[len(bottom) // 2, 0], bottom[len(bottom) // 2, 1]])
         self._gap = float((bottom[:, 1] - top[:, 1]).max())
         self.open = self._gap > OPEN_GAP
@@ -74,6 +76,7 @@ class OwnMouth:
         light = np.where(cover > 0.5, self._inside.mean(2), 0.0).max(0)
         columns_seen = np.flatnonzero(light > SHADED * light.max(initial=0.0))
         self.ends = (float(a[0, columns_seen[0]]), float(a[0, columns_seen[-1]])) if len(columns_seen) else (0.0, 0.0)
+        self.stays = self.row and self.ends[1] - self.ends[0] > BROAD
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
     def _find_teeth(self, a: Array, height: Pixels, gap: Pixels) -> Pixels:
@@ -148,8 +151,20 @@ class OwnMouth:
         """How far the source's own upper teeth serve a mouth that is open by `gap`."""
         if self.teeth is None:
             return 0.0
+        if self.stays:
+            return 1.0
         # Where lips cut the row short and hide its ends, a wider mouth would show a piece of it.
         return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self.row else STRIP_SERVES)))
+
+    @property
+    def height(self) -> float:
+        """How far above the edge of the teeth the lip is, in the middle."""
+        return self.edge - float(self._top[len(self._top) // 2, 1])
+
+    def unknown(self, s: Pixels, d: Pixels) -> Pixels:
+        """How far places (h, w) in the plane of the teeth lie above or beside what the source shows of them."""
+        aside = rise(np.maximum(self.ends[0] - s, s - self.ends[1]), -0.03, 0.01)
+        return np.maximum(aside, rise(heights(self._top, s) - d, *KNOWN_ABOVE))
 
     def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float | Pixels) -> None:
         """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place.
@@ -159,9 +174,8 @@ class OwnMouth:
         """
         top = heights(self._top, s)
         result = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
-        own, cover = result[..., :3], result[..., 3] * np.asarray(share, np.float32) / np.float32(255.0)
-        own += rise(top - d, GUM_FROM, GUM_FROM + 0.02)[..., None] * (self._gum - own)
-        colours += cover[..., None] * (own - colours)
+        cover = result[..., 3] * np.asarray(share, np.float32) / np.float32(255.0)
+        colours += cover[..., None] * (result[..., :3] - colours)
 
     def lay_lower(self, colours: Pixels, s: Pixels, d: Pixels, jaw: Array) -> None:
         """Lay what lies below the upper teeth, of a mouth that is open, over colours (h, w, 3), in place.

@@ -40,6 +40,8 @@ LONGER = ((0.0, 0.002), (0.001, -0.003), (0.003, -0.001), (-0.002, 0.002), (0.0,
 """From the middle outwards: length of a tooth over the usual one, left and right in the picture, in head units."""
 LIGHTER = ((1.0, 0.985), (0.965, 0.985), (0.93, 0.94), (0.96, 0.95), (0.93, 0.95), (0.9, 0.9))
 """Its light, likewise. Canines are darker than their neighbours."""
+THROWN_BACK = 0.5
+"""Light of flesh in the shade over that in the light."""
 EYE_WHITE_SHARE = 0.95
 """Teeth over the white of the eyes, in light; both are nearly white and lit alike."""
 
@@ -88,8 +90,9 @@ class Palette:
         return replace(self, teeth=teeth)
 
     def lit(self, light: float) -> "Palette":
-        """The same with teeth and gums in that share of the light."""
-        return replace(self, teeth=np.float32(light) * self.teeth, gum=np.float32(light) * self.gum)
+        """The same with teeth and gums in that share of the light, and in what flesh throws back of the rest."""
+        back = np.float32((1.0 - light) * THROWN_BACK) * self.gum
+        return replace(self, teeth=np.float32(light) * self.teeth + back, gum=np.float32(light) * self.gum + back)
 
 
 def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:

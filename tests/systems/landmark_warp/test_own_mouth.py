@@ -39,17 +39,34 @@ def smile(teeth: float, gap: float = 0.12, gum: float = 0.0, half: float = 0.5) 
     picture[split:last] = (60, 25, 25)
     aside = np.abs(np.arange(300) - 150) > half * SCALE
     picture[first:last, aside] = (60, 25, 25)
-    return OwnMouth(picture, plane, top, bottom, np.float32([180, 90, 90]))
+    return OwnMouth(picture, plane, top, bottom)
 
 
-def test_a_row_serves_until_lips_would_show_where_it_is_cut() -> None:
-    own = smile(0.7)
+def test_the_row_of_a_smile_serves_however_wide_the_mouth() -> None:
+    own = smile(0.7, half=0.2)
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
-    shares = [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.3, 1.45, 1.6, 3.0)]
-    assert shares[:3] == [1.0, 1.0, 1.0]
-    assert 0.0 < shares[3] < 1.0
-    assert shares[4:] == [0.0, 0.0]
+    assert [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.5, 3.0)] == [1.0] * 4
+
+
+@pytest.mark.parametrize(("teeth", "half", "until"), [(0.7, 0.12, 1.35), (0.35, 0.2, 1.15)], ids=["narrow", "strip"])
+def test_less_serves_until_lips_would_show_where_it_is_cut(teeth: float, half: float, until: float) -> None:
+    own = smile(teeth, half=half)
+    assert own.teeth is not None
+    shares = [own.share(0.12 * (until + more)) for more in (-0.6, -0.01, 0.1, 0.21, 1.5)]
+    assert shares[:2] == [1.0, 1.0]
+    assert 0.0 < shares[2] < 1.0
+    assert shares[3:] == [0.0, 0.0]
+
+
+def test_what_lips_and_cheeks_hid_of_a_row_is_unknown() -> None:
+    own = smile(0.7, half=0.12)
+    s, d = np.meshgrid(np.float32([0.0, 0.05, 0.16]), np.float32([-0.06, -0.036, 0.0, 0.03]))
+    known = 1.0 - own.unknown(s, d)
+    # The lip's edge runs 0.036 above in the middle, and lower aside.
+    np.testing.assert_allclose(known[:, 0], [0.0, 1.0, 1.0, 1.0], atol=0.02)
+    np.testing.assert_allclose(known[2:, 1], 1.0, atol=0.02)
+    assert not known[:, 2].any()
 
 
 def test_gaps_between_teeth_are_no_holes() -> None:
