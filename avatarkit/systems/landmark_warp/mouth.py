@@ -14,7 +14,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.corners import clear_corners
 from avatarkit.systems.landmark_warp.crease import crease
-from avatarkit.systems.landmark_warp.mouth_floor import MouthFloor
+from avatarkit.systems.landmark_warp.mouth_floor import DIM, MouthFloor
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.skin import blur_around_mouth, film_grain
@@ -37,6 +37,8 @@ LOWER_TEETH_SHOWN, SPREAD_SHOWS = 0.02, 0.12
 bares them as far as jaws that are together, and a round mouth hides them."""
 USUAL_WIDTH = 0.5
 """Width of an opening from which on a mouth is spread, whatever the source's."""
+JAWS_PART = (0.02, 0.05)
+"""Between rows of teeth less far apart all is dusk, between those farther apart than the second lie tongue and throat."""
 BITE_SHADE = (0.72, 0.05)
 """The light right below the upper teeth, where lower ones are near, and how far their shadow reaches."""
 WIDENED = 1.03
@@ -178,23 +180,33 @@ class MouthLayer:
         lip, jaw = float(top[len(top) // 2, 1]), bottom[len(bottom) // 2]
         wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
         gap = np.maximum(low - high, 1e-4)
-        colours = self._floor.at(s - np.float32(jaw[0]), (low - d) / gap, gap)
         own = self._own
-        if own is not None:
-            own.lay_lower(colours, s, d, jaw)
         share = 0.0 if own is None else own.share(float(gap.max()))
         highest, moves = HIGHEST_SMILE, 1.0 - share
         if own is not None and own.stays:
             highest, moves = max(highest, own.height + GUM_BARED), 1.0
         lifted = moves * max(self._edge - highest - lip, 0.0)
-        if own is None or not own.open:
-            spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
-            self._lay_lower(colours, skull, (s, d, low), jaw, LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread, lifted)
+        spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
+        shown = LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread
+        drawn_jaw = own is None or not own.open
+        lit = float(rise(np.array(float(jaw[1]) - shown - self._edge + lifted), *JAWS_PART)) if drawn_jaw else 1.0
+        dark = np.float32(DIM) * (np.float32(0.2) * self._colours.cavity + np.float32(0.8) * self._colours.tongue)
+        if lit > 0.0:
+            colours = self._floor.at(s - np.float32(jaw[0]), (low - d) / gap, gap)
+            if lit < 1.0:
+                colours = dark + np.float32(lit) * (colours - dark)
+        else:
+            colours = np.empty((*s.shape, 3), np.float32)
+            colours[:] = dark
+        if drawn_jaw:
+            self._lay_lower(colours, skull, (s, d, low), jaw, shown, lifted)
+        elif own is not None:
+            own.lay_lower(colours, s, d, jaw)
         if own is None or share <= 0.0:
             part = _rows(d < self._edge + 0.15)
             a, b = skull.on_arch(s[part], d[part])
             row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
-            colours[part] += cover[..., None] * (row - colours[part])
+            _lay(colours[part], row, cover)
             return colours
         a, b = skull.on_arch(s, d)
         row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
@@ -206,7 +218,7 @@ class MouthLayer:
             if wide <= WIDENED:
                 beyond *= rise(gap - own.gap(s), 0.0, BARED)
             cover, serves = cover * beyond, 1.0 - beyond
-        colours += cover[..., None] * (row - colours)
+        _lay(colours, row, cover)
         own.lay_upper(colours, s, d, serves)
         return colours
 
@@ -233,12 +245,14 @@ class MouthLayer:
         if bent > 0.0:
             beyond += np.float32(bent) * np.clip(low[part] - np.float32(jaw[1]), np.float32(-0.16), np.float32(0.0))
         row, cover = self._lower.at(a, beyond)
-        colours[part] += cover[..., None] * (row - colours[part])
+        _lay(colours[part], row, cover)
         apart = edge - upper
         if apart < BITE_SHADE[1]:
             near = _rows((d < np.float32(upper + BITE_SHADE[1])) & (d > np.float32(edge)))
             dark = np.float32((1.0 - BITE_SHADE[0]) * min(2.0 - 2.0 * apart / BITE_SHADE[1], 1.0))
-            colours[near] *= (np.float32(1.0) - dark + dark * rise(d[near] - upper, 0.0, BITE_SHADE[1]))[..., None]
+            shade = np.float32(1.0) - dark + dark * rise(d[near] - upper, 0.0, BITE_SHADE[1])
+            for channel in range(3):
+                colours[near, :, channel] *= shade
 
     def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
         """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place."""
@@ -258,7 +272,14 @@ class MouthLayer:
         for length, inside, most, lip in turned[: 1 if floor else 2]:
             near = _rows(inside < length)
             roll = np.float32(most) * rise(length - inside[near], 0.0, length) * rise(gap[near], 0.05, 0.15)
-            colours[near] += roll[..., None] * (lip - colours[near])
+            _lay(colours[near], lip, roll)
+
+
+def _lay(colours: Pixels, over: Pixels, cover: Pixels) -> None:
+    """Lay colours (h, w, 3) or one (3,) over others by a cover (h, w), in place: by channels, which is quicker."""
+    for channel in range(3):
+        part = colours[..., channel]
+        part += cover * (over[..., channel] - part)
 
 
 def _rows(wanted: NDArray[np.bool_]) -> slice:
