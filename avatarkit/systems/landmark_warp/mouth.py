@@ -38,7 +38,7 @@ bares them as far as jaws that are together, and a round mouth hides them."""
 USUAL_WIDTH = 0.5
 """Width of an opening from which on a mouth is spread, whatever the source's."""
 JAWS_PART = (0.02, 0.05)
-"""Between rows of teeth less far apart all is dusk, between those farther apart than the second lie tongue and throat."""
+"""Between rows of teeth less far apart all is dusk, between those farther apart than the second is a tongue."""
 BITE_SHADE = (0.72, 0.05)
 """The light right below the upper teeth, where lower ones are near, and how far their shadow reaches."""
 WIDENED = 1.03
