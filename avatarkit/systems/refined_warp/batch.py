@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, changed, detail
+from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, changed, detail, grid
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
 
@@ -102,7 +102,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         # From patch coordinates to those of the stored part, which has a margin.
         margin = own.new_tensor([width / there[3], height / there[2], 1.0])
         inner[name] = torch.diag(margin) @ torch.linalg.inv(own[:, number])
-        places = _through(inner[name] @ patch[:, number], _grid((width, height), own))
+        places = _through(inner[name] @ patch[:, number], grid((width, height), own))
         beside = places if errors is None else places + errors.guides[:, number, None, None]
         pictures, guides = stored[name][:, : CHANNELS["guide"].start], stored[name][:, CHANNELS["guide"]]
         views[name] = torch.cat([_sampled(pictures, places), _sampled(guides, beside)], dim=1)
@@ -119,30 +119,28 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         corrected = _sampled(stored[name][:, CHANNELS["warp"]], places, mode="bicubic")
         return corrected + _sampled(gain, at) * detail(corrected)
 
-    whole = _grid(sizes["face"], face)
-    taken = whole
-    result: dict[str, Tensor] = {}
-    changes: list[tuple[Tensor, Tensor]] = []
+    whole = grid(sizes["face"], face)
+    result = {"face": drawn("face", whole)}
     for number, name in enumerate(NAMES):
         if name not in PARTS:
             continue
-        out, own_grid = torch.linalg.inv(face) @ patch[:, number], _grid(sizes[name], face)
+        out, own_grid = torch.linalg.inv(face) @ patch[:, number], grid(sizes[name], face)
         inside = _through(torch.linalg.inv(out), whole)
         seen = drawn(name, _through(out, own_grid))
         part: torch.nn.Module = getattr(net, _NET_OF[name])
         x = torch.cat([seen, views[name][:, CHANNELS["guide"]]], dim=1)
         with brief:
             answer = part(_inputs(x, batch, name, ready=True), pose)
-        answer, ways = answer.float().tensor_split([4], dim=1)
-        if ways.shape[1]:
-            # Colours are changed first, then all of it is taken from elsewhere.
-            own_grid, inside = _moved(own_grid, ways), _moved(inside, ways, padding="zeros")
-            seen, taken = drawn(name, _through(out, own_grid)), _through(out, inside)
-        result[name] = changed(seen, _sampled(answer, own_grid) if ways.shape[1] else answer)
-        changes.append((answer, inside))
-    result["face"] = drawn("face", taken)
-    for answer, inside in changes:
+        answer, ways, stays = answer.float().tensor_split([4, 6], dim=1)
+        result[name] = changed(seen, answer)
         result["face"] = changed(result["face"], _sampled(answer, inside, padding="zeros"))
+        if stays.shape[1]:
+            # With their new colours lips are taken from elsewhere, over what stays between them.
+            for picture, at in ((name, own_grid), ("face", inside)):
+                taken = _moved(at, ways, padding="zeros")
+                lips = changed(drawn(picture, _through(out, taken)), _sampled(answer, taken, padding="zeros"))
+                still = result[picture]
+                result[picture] = lips + _sampled(stays, at, padding="zeros") * (still - lips)
     return Refined(
         {name: view[:, CHANNELS["warp"]] for name, view in views.items()},
         result,
@@ -162,13 +160,6 @@ def _inputs(view: Tensor, batch: Batch, name: str, *, ready: bool = False) -> Te
 def _square(matrices: Tensor) -> Tensor:
     last = matrices.new_tensor([0.0, 0.0, 1.0]).expand(*matrices.shape[:-2], 1, 3)
     return torch.cat([matrices, last], dim=-2)
-
-
-def _grid(size: tuple[int, int], like: Tensor) -> Tensor:
-    """The pixels (B, h, w, 2) of a patch of a size (width, height), in its own coordinates."""
-    x, y = ((torch.arange(side, dtype=torch.float32) + 0.5) * (2.0 / side) - 1.0 for side in size)
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(like.device)
-    return grid.expand(len(like), -1, -1, -1)
 
 
 def _through(matrix: Tensor, points: Tensor) -> Tensor:

@@ -5,8 +5,9 @@ back. As both are smooth, the warp's own detail stays. It changes no colours: li
 otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
 changes of colour under a mask of their own, in and near openings alone: lids, irises, lips. Between the lips the mouth
 net changes the light alone, smoothly: teeth that it knew within a pixel or two it could only draw as their mean, a
-veil, so the warp's teeth, tongue and shadow stay. Then it moves lips and chin a little. All end in layers that start at
-zero: before any training the warp passes unchanged, but for a little of its detail.
+veil, so the warp's teeth, tongue and shadow stay. Then it moves lips and chin a little, over teeth that stay where the
+skull and the jaw have them. All end in layers that start at zero: before any training the warp passes unchanged, but
+for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -25,7 +26,7 @@ from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
     "CORRECTED", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed",
-    "detail", "extents",
+    "detail", "extents", "grid",
 ]  # fmt: skip
 
 CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
@@ -37,9 +38,9 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
-MOST_LIGHT = 0.6
-"""Between the lips light changes by at most this, in natural logarithms: to half, or 1.8 times. Hues stay: the mean of
-teeth, gums and tongue, which is what a net would find, is redder than any tooth."""
+DARKER, LIGHTER = 0.3, 0.6
+"""Between the lips light changes by at most this, in natural logarithms: to three quarters, or 1.8 times. The mean of
+teeth, gums and shadow, which is what a net would find, is darker and redder than any tooth: hues stay."""
 _DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
 MOST_MOVED = 0.08
@@ -203,8 +204,9 @@ class EyeNet(PartNet):
 
 
 class MouthNet(PartNet):
-    """What a mouth is changed by, B x 6 x h x w: what is added to its colours (3), the share of them that is added
-    again (1), and from how far beside it each pixel is taken then (2, in halves of the patch).
+    """What a mouth is changed by, B x 7 x h x w: what is added to its colours (3), the share of them that is added
+    again (1), from how far beside it each pixel is taken then (2, in halves of the patch), and the share of it that
+    stays in its place: what lies between the lips before and after (1).
 
     Colours stay where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a
     net makes up a mush of teeth and tongue, and the warp's own drawing looks better.
@@ -229,20 +231,35 @@ class MouthNet(PartNet):
         added, light = (1.0 - opening) * super()._answer(x, fine, coarse), self.light(coarse)
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
-            light = torch.expm1(MOST_LIGHT * torch.tanh(_smooth(light.float(), times=2)))
+            light = torch.tanh(_smooth(light.float(), times=2))
+            light = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0))
             shift = MOST_MOVED * torch.tanh(_smooth(self.shift(coarse.float()), times=2))
             both = torch.cat([light, shift], dim=1)
             both = F.interpolate(both, scale_factor=4.0, mode="bilinear", align_corners=False)
-            light, shift = both[:, :1], both[:, 1:]
+            light, shift = both[:, :1], both[:, 1:] * _lower_part(both)
+            stays = opening.float() * moved(opening.float(), shift)
         answer = torch.cat([added + _DARKEST * opening * light, opening * light], dim=1)
         strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
         known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
-        return torch.cat([known * answer, shift * _lower_part(shift)], dim=1)
+        return torch.cat([known * answer, shift, stays], dim=1)
 
 
 def extents(opening: Tensor) -> Tensor:
     """Width and height (B, 2) of masks B x 1 x h x w, in shares of the patch: the longest row, the longest column."""
     return torch.cat([opening.mean(dim=3).amax(dim=2), opening.mean(dim=2).amax(dim=2)], dim=1)
+
+
+def grid(size: tuple[int, int], like: Tensor) -> Tensor:
+    """The pixels (B, h, w, 2) of a patch of a size (width, height), in its own coordinates."""
+    x, y = ((torch.arange(side, dtype=torch.float32) + 0.5) * (2.0 / side) - 1.0 for side in size)
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(like.device)
+    return points.expand(len(like), -1, -1, -1)
+
+
+def moved(picture: Tensor, ways: Tensor) -> Tensor:
+    """A picture of a patch (B, C, h, w), each pixel taken from as far beside it as `ways` (B, 2, h, w) says."""
+    places = grid((picture.shape[3], picture.shape[2]), picture) + ways.permute(0, 2, 3, 1)
+    return F.grid_sample(picture, places, padding_mode="border", align_corners=False)
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
