@@ -131,7 +131,7 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         x = torch.cat([seen, views[name][:, CHANNELS["guide"]]], dim=1)
         with brief:
             answer = part(_inputs(x, batch, name, ready=True), pose)
-        answer, ways, stays = answer.float().tensor_split([4, 6], dim=1)
+        answer, ways, stays = answer.float().tensor_split([6, 8], dim=1)
         result[name] = changed(seen, answer)
         result["face"] = changed(result["face"], _sampled(answer, inside, padding="zeros"))
         if stays.shape[1]:

@@ -124,7 +124,7 @@ def _moved(frame: Picture, window: tuple[slice, slice], patch: Patch, ways: Map,
 
 
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:
-    """Change a part of a frame, in place, by the answer of its net (3 or 7, h, w), see `MouthNet`."""
+    """Change a part of a frame, in place, by the answer of its net (3 or 9, h, w), see `MouthNet`."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
@@ -134,9 +134,9 @@ def _change(frame: Picture, patch: Patch, answer: Map) -> None:
     if len(answer) == 3:
         frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
         return
-    scaled = cv2.multiply(_spread(answer[[3, 3, 3]], patch, window), part, dtype=cv2.CV_32F)
+    scaled = cv2.multiply(_spread(answer[3:6], patch, window), part, dtype=cv2.CV_32F)
     frame[window] = cv2.add(part, cv2.add(change, scaled), dtype=cv2.CV_8U)
-    lips, stays = _moved(frame, window, patch, answer[4:6], nodes=4), _spread(answer[6:], patch, window)
+    lips, stays = _moved(frame, window, patch, answer[6:8], nodes=4), _spread(answer[8:], patch, window)
     frame[window] = cv2.blendLinear(frame[window], lips, stays, 1.0 - stays)
 
 

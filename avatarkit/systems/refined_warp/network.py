@@ -2,12 +2,11 @@
 
 A face net sees the whole face and gives a smooth shift and how much of the detail that resampling took is to be given
 back. As both are smooth, the warp's own detail stays. It changes no colours: light that is laid over a face moves
-otherwise than its skin, and is seen to. Then a mouth net and an eye net, each at its part's own resolution, give
-changes of colour under a mask of their own, in and near openings alone: lids, irises, lips. Between the lips the mouth
-net changes the light alone, smoothly: teeth that it knew within a pixel or two it could only draw as their mean, a
-veil, so the warp's teeth, tongue and shadow stay. Then it moves lips and chin a little, over teeth that stay where the
-skull and the jaw have them. All end in layers that start at zero: before any training the warp passes unchanged, but
-for a little of its detail.
+otherwise than its skin, and is seen to. An eye net, at the eyes' own resolution, gives changes of colour under a mask
+of their own, in and near openings alone: lids, irises. A mouth net gives smooth changes of light in and near the mouth:
+teeth that it knew within a pixel or two it could only draw as their mean, a veil, so the warp's teeth, tongue and
+shadow stay. Then it moves lips and chin a little, over teeth that stay where the skull and the jaw have them. All end
+in layers that start at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -25,7 +24,7 @@ from avatarkit.errors import UsageError
 from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
-    "CORRECTED", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "PartNet", "Refinement", "RefinementConfig", "changed",
+    "CORRECTED", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "Refinement", "RefinementConfig", "changed",
     "detail", "extents", "grid",
 ]  # fmt: skip
 
@@ -39,8 +38,11 @@ weakened: blur is the cheapest answer to detail that lies a little beside the tr
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
 DARKER, LIGHTER = 0.3, 0.6
-"""Between the lips light changes by at most this, in natural logarithms: to three quarters, or 1.8 times. The mean of
-teeth, gums and shadow, which is what a net would find, is darker and redder than any tooth: hues stay."""
+"""Light of a mouth changes by at most this, in natural logarithms: to three quarters, or 1.8 times. The mean of teeth,
+gums and shadow, which is what a net would find, is darker than any tooth."""
+MOST_HUE = 0.05
+"""And each of its colours, on its own, by this: that mean is redder than any tooth, and lips under another light, laid
+over skin, look bruised."""
 _DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
 MOST_MOVED = 0.08
@@ -125,11 +127,11 @@ class _FineTrunk(_Trunk):
         self.higher = nn.Conv2d(two, one, 3, padding=1)
         self.fifth = nn.Conv2d(one, one, 3, padding=1)
 
-    def fine(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at a half of the size, and those at a quarter."""
+    def fine(self, x: Tensor, pose: Tensor) -> Tensor:
+        """Features at a half of the size."""
         b, a = self.forward(x, pose)
         a = a + F.interpolate(_bent(self.higher(b)), scale_factor=2.0, mode="nearest")
-        return a + _bent(self.fifth(a)), b
+        return a + _bent(self.fifth(a))
 
 
 def detail(picture: Tensor) -> Tensor:
@@ -162,28 +164,7 @@ class FaceNet(nn.Module):
         return shift * window, gain * window
 
 
-class PartNet(nn.Module):
-    """What is added to the colours of a part, B x 3 x h x w."""
-
-    def __init__(self, config: RefinementConfig, width: float) -> None:
-        """Build it; its answer is zero. `width` of its patch in head units."""
-        super().__init__()
-        self._reach = _REACH / width
-        self.trunk = _FineTrunk(6 + config.extra, config.widths)
-        self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
-        self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
-
-    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
-        """The answer, nothing at the patch's edges; changes of colour end near the opening."""
-        answer = self._answer(x, *self.trunk.fine(x, pose))
-        near = _around(x[:, 3:4], round(self._reach * answer.shape[-1]))
-        return torch.cat([answer[:, :4] * near, answer[:, 4:]], dim=1) * _window(answer)
-
-    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
-
-
-class EyeNet(PartNet):
+class EyeNet(nn.Module):
     """What is added to the colours of an eye, B x 3 x h x w: nothing where lids are closer than any that were learned.
 
     Of a person who never blinks in the footage a net learns that what lies between the lids is an eye, and would open
@@ -194,22 +175,28 @@ class EyeNet(PartNet):
 
     def __init__(self, config: RefinementConfig) -> None:
         """Build it; its answer is zero. `least_open`: share of the patch that lies between the most closed lids."""
-        super().__init__(config, EYE[0])
+        super().__init__()
+        self.trunk = _FineTrunk(6 + config.extra, config.widths)
+        self.colours = _zeroed(nn.Conv2d(config.widths[0], 12, 3, padding=1))
+        self.mask = nn.Conv2d(config.widths[0], 4, 3, padding=1)
         self.register_buffer("least_open", torch.zeros(()))
 
-    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
+        """The answer, nothing at the patch's edges, nor far from the opening."""
+        fine = self.trunk.fine(x, pose)
+        answer = F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
         seen = x[:, 3:4].mean(dim=(1, 2, 3), keepdim=True)
         unknown = (self.least_open - seen) / (_LIDS_FADE * self.least_open + 1e-6)
-        return super()._answer(x, fine, coarse) * (1.0 - unknown.clamp(0.0, 1.0))
+        return answer * (1.0 - unknown.clamp(0.0, 1.0)) * _window(answer) * _around(x[:, 3:4], EYE[0])
 
 
-class MouthNet(PartNet):
-    """What a mouth is changed by, B x 7 x h x w: what is added to its colours (3), the share of them that is added
-    again (1), from how far beside it each pixel is taken then (2, in halves of the patch), and the share of it that
+class MouthNet(nn.Module):
+    """What a mouth is changed by, B x 9 x h x w: what is added to its colours (3), the share of them that is added
+    again (3), from how far beside it each pixel is taken then (2, in halves of the patch), and the share of it that
     stays in its place: what lies between the lips before and after (1).
 
     Colours stay where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a
-    net makes up a mush of teeth and tongue, and the warp's own drawing looks better.
+    net would make up a light for it.
     """
 
     openings: Tensor
@@ -220,28 +207,30 @@ class MouthNet(PartNet):
 
         `openings`: width and height of some that were learned, see `extents`; they count where `familiar` is 1.
         """
-        super().__init__(config, MOUTH[0])
-        self.light = _zeroed(nn.Conv2d(config.widths[1], 1, 3, padding=1))
+        super().__init__()
+        self.trunk = _Trunk(6 + config.extra, config.widths)
+        self.tone = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
         self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
         self.register_buffer("openings", torch.zeros(OPENINGS, 2))
         self.register_buffer("familiar", torch.zeros(()))
 
-    def _answer(self, x: Tensor, fine: Tensor, coarse: Tensor) -> Tensor:
-        opening = x[:, 3:4]
-        added, light = (1.0 - opening) * super()._answer(x, fine, coarse), self.light(coarse)
+    def forward(self, x: Tensor, pose: Tensor) -> Tensor:
+        """The answer, nothing at the patch's edges; changes of colour end near the opening."""
+        coarse, _ = self.trunk(x, pose)
+        tone, shift = self.tone(coarse), self.shift(coarse)
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
-            light = torch.tanh(_smooth(light.float(), times=2))
-            light = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0))
-            shift = MOST_MOVED * torch.tanh(_smooth(self.shift(coarse.float()), times=2))
-            both = torch.cat([light, shift], dim=1)
-            both = F.interpolate(both, scale_factor=4.0, mode="bilinear", align_corners=False)
-            light, shift = both[:, :1], both[:, 1:] * _lower_part(both)
-            stays = opening.float() * moved(opening.float(), shift)
-        answer = torch.cat([added + _DARKEST * opening * light, opening * light], dim=1)
-        strange = torch.cdist(extents(opening).to(self.openings.dtype), self.openings).amin(dim=1) / _STRANGE - 1.0
-        known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
-        return torch.cat([known * answer, shift, stays], dim=1)
+            opening = x[:, 3:4].float()
+            found = torch.tanh(_smooth(torch.cat([tone, shift], dim=1).float(), times=2))
+            found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
+            light, hue, ways = found[:, :1], found[:, 1:4], found[:, 4:]
+            scaled = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0) + MOST_HUE * hue)
+            strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
+            known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
+            window = _window(scaled)
+            scaled = known * window * _around(opening, MOUTH[0]) * scaled
+            ways = MOST_MOVED * window * _lower_part(ways) * ways
+            return torch.cat([_DARKEST * scaled, scaled, ways, opening * moved(opening, ways)], dim=1)
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -263,8 +252,8 @@ def moved(picture: Tensor, ways: Tensor) -> Tensor:
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
-    """Colours B x 3 x h x w after the answer of a `PartNet` or `MouthNet` at the same places, not moved."""
-    scaled = colours * (1.0 + answer[:, 3:4]) if answer.shape[1] > 3 else colours
+    """Colours B x 3 x h x w after the answer of an `EyeNet` or `MouthNet` at the same places, not moved."""
+    scaled = colours * (1.0 + answer[:, 3:6]) if answer.shape[1] > 3 else colours
     return scaled + answer[:, :3]
 
 
@@ -292,7 +281,7 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        last = {"face": ("shift", "gain"), "mouth": ("colours", "light", "shift"), "eye": ("colours",)}
+        last = {"face": ("shift", "gain"), "mouth": ("tone", "shift"), "eye": ("colours",)}
         for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()
@@ -326,8 +315,9 @@ def _smooth(x: Tensor, times: int = 1) -> Tensor:
     return x
 
 
-def _around(inside: Tensor, reach: int) -> Tensor:
-    """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `reach` pixels from it."""
+def _around(inside: Tensor, units: float) -> Tensor:
+    """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `_REACH` from it; it is `units` wide."""
+    reach = round(_REACH / units * inside.shape[-1])
     near = F.max_pool2d(inside, 2 * reach + 1, stride=1, padding=reach)
     half = reach // 2
     for _ in range(2):

@@ -30,7 +30,7 @@ def test_extents_of_openings() -> None:
 
 def test_mouths_like_none_learned_stay_as_drawn() -> None:
     net = Refinement(SMALL).mouth
-    for layer in (net.colours, net.light, net.shift):
+    for layer in (net.tone, net.shift):
         layer.bias.data.fill_(0.5)
     side = SMALL.mouth
     x = torch.zeros(4, 6, side, side)
@@ -43,18 +43,18 @@ def test_mouths_like_none_learned_stay_as_drawn() -> None:
         torch.testing.assert_close(net(x, torch.zeros(4, 3)), usual)  # nothing was learned of one person: all counts
         net.familiar.fill_(1.0)
         answer = net(x, torch.zeros(4, 3))
-    for channels in (slice(0, 3), slice(3, 4)):
+    for channels in (slice(0, 3), slice(3, 6)):
         shares = answer[:, channels].abs().mean(dim=(1, 2, 3)) / usual[:, channels].abs().mean(dim=(1, 2, 3))
         torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
     # Lips are moved as before: a way that came and went would be seen.
-    torch.testing.assert_close(answer[:, 4:], usual[:, 4:])
+    torch.testing.assert_close(answer[:, 6:8], usual[:, 6:8])
 
 
 def test_lips_move_below_the_nose_and_nothing_at_the_edges() -> None:
     net = Refinement(SMALL).mouth
     net.shift.bias.data.fill_(1.0)
     with torch.no_grad():
-        ways = net(torch.zeros(1, 6, 64, 64), torch.zeros(1, 3))[0, 4:] / (MOST_MOVED * math.tanh(1.0))
+        ways = net(torch.zeros(1, 6, 64, 64), torch.zeros(1, 3))[0, 6:8] / (MOST_MOVED * math.tanh(1.0))
     # Rows at -0.6 and -0.3 of half a patch are 13 and 22.
     assert not ways[:, :12].any()
     torch.testing.assert_close(ways[:, 23:50, 16:48], torch.ones(2, 27, 32))
@@ -62,36 +62,31 @@ def test_lips_move_below_the_nose_and_nothing_at_the_edges() -> None:
     assert float(ways[:, :, [0, -1]].max()) < 0.05
 
 
-def lit(colours: Tensor, light: float) -> Tensor:
-    """Colours with an opening in their middle after a mouth net that answers one light, and 0.1 more, everywhere."""
+def lit(colours: Tensor, tone: list[float]) -> Tensor:
+    """Colours with an opening in their middle after a mouth net that answers one tone everywhere: light, and hues."""
     net = Refinement(SMALL).mouth
-    net.light.bias.data.fill_(light)
-    net.colours.bias.data.fill_(0.1)
-    net.mask.weight.data.zero_()
-    net.mask.bias.data.fill_(20.0)  # all of what is added counts
+    net.tone.bias.data.copy_(torch.tensor(tone))
     opening = torch.zeros(1, 1, 64, 64)
     opening[..., 24:40, 16:48] = 1.0
     with torch.no_grad():
         return changed(colours, net(torch.cat([colours, opening, torch.zeros(1, 2, 64, 64)], dim=1), torch.zeros(1, 3)))
 
 
-def test_an_opening_keeps_its_structure_and_hue_and_takes_the_light() -> None:
+def test_a_mouth_keeps_its_structure_and_takes_the_light() -> None:
     stripes = torch.where(torch.arange(64) % 4 < 2, 0.8, 0.4) * torch.tensor([1.0, 0.8, 0.6])[:, None, None]
     stripes = stripes.expand(1, 3, 64, 64)
-    result = lit(stripes, -0.5)
+    result = lit(stripes, [-0.5, 0.4, 0.0, -0.4])
     # Black counts as 8 levels.
-    dark, factor = 8.0 / 255.0, math.exp(0.6 * math.tanh(-0.5))
-    inside = (..., slice(26, 38), slice(20, 44))
-    torch.testing.assert_close(result[inside], (stripes[inside] + dark) * factor - dark, atol=1e-5, rtol=0)
-    # Beside the opening the net adds to the skin, and changes no light; farther away it does nothing.
-    added = (result - stripes)[..., 23, 20:44]
-    assert 0.08 < float(added.min()) <= float(added.max()) < float(added.min()) + 1e-5
+    dark, hue = 8.0 / 255.0, torch.tanh(torch.tensor([0.4, 0.0, -0.4]))[:, None, None]
+    factors = torch.exp(0.3 * math.tanh(-0.5) + 0.05 * hue)
+    inside = (..., slice(24, 40), slice(18, 46))
+    torch.testing.assert_close(result[inside], (stripes[inside] + dark) * factors - dark, atol=1e-5, rtol=0)
     torch.testing.assert_close(result[..., :8, :], stripes[..., :8, :])
 
 
-@pytest.mark.parametrize(("light", "brightest"), [(99.0, math.exp(0.6)), (-99.0, math.exp(-0.6))])
+@pytest.mark.parametrize(("light", "brightest"), [(99.0, math.exp(0.65)), (-99.0, math.exp(-0.35))])
 def test_no_light_changes_by_more(light: float, brightest: float) -> None:
-    result = lit(torch.full((1, 3, 64, 64), 0.3), light)
+    result = lit(torch.full((1, 3, 64, 64), 0.3), [light] * 4)
     dark = 8.0 / 255.0
     assert float(result[0, 0, 32, 32]) == pytest.approx((0.3 + dark) * brightest - dark, abs=1e-5)
 
@@ -101,58 +96,82 @@ def test_light_and_ways_of_mouths_are_smooth() -> None:
     coarse, x = torch.zeros(1, SMALL.widths[1], 16, 16), torch.zeros(1, 6, 64, 64)
     coarse[..., 8, 8] = 1.0
     x[:, 3] = 1.0
-    for layer in (net.light, net.shift):
+    net.trunk.forward = lambda seen, pose: (coarse, coarse)  # type: ignore[method-assign]
+    for layer in (net.tone, net.shift):
         torch.nn.init.constant_(layer.weight, 0.1)
     with torch.no_grad():
-        answer = net._answer(x, torch.zeros(1, SMALL.widths[0], 32, 32), coarse)[0]
-    for found in answer[3:]:
+        answer = net(x, torch.zeros(1, 3))[0]
+    for found in answer[3:8]:
         peak = float(found.max())
         assert peak > 0.005
         assert float((found[:, 1:] - found[:, :-1]).abs().max()) < 0.15 * peak
 
 
-def test_a_mouth_is_moved_with_its_new_colours(warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
+@pytest.mark.parametrize("light", [0.0, -2.0])
+def test_lips_move_over_teeth_that_stay(light: float, warp: WarpEngine, move: Move, samples: list[Sample]) -> None:
     shown = warp.eased(move(mouth=0.1))
     place = patches(shown.landmarks, shown.pose)[NAMES.index("mouth")]
     net = random_net()
     for part in ("face", "eye", "mouth"):
         net.silence(part)
+    net.mouth.tone.bias.data[0] = light
 
-    def views(shift: float, light: float) -> list[NDArray[np.float64]]:
-        net.mouth.shift.bias.data[1], net.mouth.light.bias.data[0] = math.atanh(shift / MOST_MOVED), light
+    def views(rows: int) -> list[NDArray[np.float64]]:
+        net.mouth.shift.bias.data[1] = math.atanh(rows / 32.0 / MOST_MOVED)
         frame, alpha = warped(warp, shown, shown)
         Corrector(net).correct(frame, alpha, shown)
         refined = refine(net, batch_of(samples[:1]), jitter(1, None))
         found = refined.result["mouth"][0].permute(1, 2, 0).numpy().astype(np.float64) * 255.0
         return [place.cut(frame, (64, 64)).astype(np.float64), found]
 
-    # Each row is the one two farther down: in the picture, and in what makes teeth darker.
-    still, moved = (views(shift, 0.0) for shift in (0.0, 2.0 / 32.0))
-    dark = [[plain - darker for plain, darker in zip(views(shift, 0.0), views(shift, -2.0), strict=True)]
-            for shift in (0.0, 2.0 / 32.0)]  # fmt: skip
-    for one, other in (*zip(still, moved, strict=True), *zip(*dark, strict=True)):
-        middle, below = other[16:48, 16:48], one[18:50, 16:48]
-        assert np.abs(middle - one[16:48, 16:48]).mean() > 3.0 * np.abs(middle - below).mean()
-    assert all(float(one.max()) > 40.0 for one in dark[0])
+    opening = refine(net, batch_of(samples[:1]), jitter(1, None)).guides["mouth"][0, 0].numpy()
+    middle, below = (slice(20, 48), slice(16, 48)), (slice(22, 50), slice(16, 48))
+    lips, teeth = np.maximum(opening[middle], opening[below]) == 0.0, np.minimum(opening[middle], opening[below]) == 1.0
+    assert teeth.sum() > 30
+    for still, moved in zip(views(0), views(2), strict=True):
+        # Each row of skin is the one two farther down; teeth are where they were.
+        ways = np.abs(moved[middle] - still[below]).mean(axis=2), np.abs(moved[middle] - still[middle]).mean(axis=2)
+        assert ways[0][lips].mean() < 0.4 * ways[1][lips].mean()
+        assert ways[1][teeth].mean() < 0.1 * ways[0][teeth].mean()
+
+
+def test_light_of_lips_moves_with_them(samples: list[Sample]) -> None:
+    net = random_net()
+    for part in ("face", "eye", "mouth"):
+        net.silence(part)
+
+    def lighter(rows: int) -> list[Tensor]:
+        net.mouth.shift.bias.data[1] = math.atanh(rows / 32.0 / MOST_MOVED)
+        pictures = []
+        for light in (0.0, 2.0):
+            net.mouth.tone.bias.data[0] = light
+            refined = refine(net, batch_of(samples[:1]), jitter(1, None))
+            pictures.append((refined.result["mouth"][0, 0], refined.result["face"][0, 0]))
+        return [other - one for one, other in zip(*pictures, strict=True)]
+
+    # Two rows of the mouth's patch are 0.06 of half of it, 1.76 rows of the face.
+    for still, moved, rows in zip(lighter(0), lighter(2), (2.0, 1.76), strict=True):
+        # Where the light's upper edge lies in each column.
+        edges = [(one > 0.1).float().argmax(dim=0)[(one > 0.1).any(dim=0)].float().mean() for one in (still, moved)]
+        assert float(edges[0] - edges[1]) == pytest.approx(rows, abs=0.4)
 
 
 def test_a_moved_mouth_moves_in_the_face_too(samples: list[Sample]) -> None:
     net = random_net()
     for part in ("face", "eye", "mouth"):
         net.silence(part)
-    net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.0, 0.06]) / MOST_MOVED))
-    still = refine(net, batch_of(samples[:1]), jitter(1, None)).warp["face"][0]
-    moved = refine(net, batch_of(samples[:1]), jitter(1, None)).result["face"][0]
+    net.mouth.shift.bias.data[1] = math.atanh(0.06 / MOST_MOVED)
+    refined = refine(net, batch_of(samples[:1]), jitter(1, None))
+    still, moved = refined.warp["face"][0], refined.result["face"][0]
     # 0.06 of half a mouth's 1.1 head units, where a pixel of the face is 2.5 / 128.
     rows = round(0.06 * 0.55 * 128 / 2.5)
     assert rows == 2
 
     def apart(top: int, step: int) -> float:
-        there = slice(top + step, top + step + 24)
-        return float((moved[:, top : top + 24, 48:80] - still[:, there, 48:80]).abs().mean())
+        there = slice(top + step, top + step + 12)
+        return float((moved[:, top : top + 12, 48:80] - still[:, there, 48:80]).abs().mean())
 
-    forehead, mouth = 20, 72
+    forehead, chin = 20, 92
+    assert not refined.guides["face"][0, 0, chin : chin + 14, 48:80].any()
     assert apart(forehead, 0) < 0.3 * apart(forehead, rows)
-    assert apart(mouth, rows) < 0.5 * apart(mouth, 0)
-
-
+    assert apart(chin, rows) < 0.5 * apart(chin, 0)

@@ -46,7 +46,7 @@ def test_frames_are_corrected_as_parts_are(
     part: str, least: float, warp: WarpEngine, move: Move, samples: list[Sample]
 ) -> None:
     net = random_net(strength=0.1)
-    net.mouth.light.bias.data.fill_(-0.9)
+    net.mouth.tone.bias.data.copy_(torch.tensor([-0.9, 0.9, 0.0, -0.9]))
     for other in {"face", "mouth", "eye"} - {part}:
         net.silence(other)
     shown = warp.eased(move(mouth=0.1))
@@ -72,7 +72,7 @@ def test_frames_are_corrected_as_what_was_learned(pitch_deg: float, warp: WarpEn
     before, own = frame.copy(), dict(zip(NAMES, patches(shown.landmarks, shown.pose), strict=True))
     moment = sample(SMALL, Drawn(before, alpha), shown, before, tuple(own.values()))
     net = random_net(strength=0.1)
-    net.mouth.light.bias.data.fill_(-0.9)
+    net.mouth.tone.bias.data.copy_(torch.tensor([-0.9, 0.9, 0.0, -0.9]))
     net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.02, 0.05]) / MOST_MOVED))
     refined = refine(net, batch_of([moment]), jitter(1, None))
     Corrector(net).correct(frame, alpha, shown)
@@ -190,14 +190,14 @@ def test_colours_change_near_openings_alone(part: str) -> None:
     x[:, 3] = 0.0
     x[:, 3, height // 2, width // 2] = 1.0
     with torch.no_grad():
-        answer = net(x, torch.zeros(1, 3))[0, :4].abs().amax(dim=0)
+        answer = net(x, torch.zeros(1, 3))[0, :6].abs().amax(dim=0)
         reach = 0.033 * width / (0.72 if part == "eye" else 1.1)
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         away = torch.maximum((rows - height // 2).abs(), (columns - width // 2).abs())
         assert float(answer[away <= 1].max()) > 0.01
         assert not answer[away > 2.0 * reach + 2.0].any()
         x[:, 3] = 0.0
-        assert not net(x, torch.zeros(1, 3))[:, :4].any()
+        assert not net(x, torch.zeros(1, 3))[:, :6].any()
 
 
 def _middle(patch: Patch) -> tuple[tuple[float, float], tuple[float, float]]:
