@@ -281,7 +281,7 @@ def _judged(spoils: bool, eye: float) -> Callable[[Refinement], dict[str, float]
     """Errors of a net whose face net mends the face and spoils the mouth, which the mouth net mends if it may."""
 
     def errors_of(net: Refinement) -> dict[str, float]:
-        face, mouth = (bool(layer.weight.any()) for layer in (net.face.shift, net.mouth.colours))
+        face, mouth = (bool(layer.weight.any()) for layer in (net.face.shift, net.mouth.tone))
         values = {"face": 0.7 if face else 1.0, "mouth": 1.0 + 0.2 * face - (-0.1 if spoils else 0.4) * mouth}
         values |= {"right_eye": eye if net.eye.colours.weight.any() else 1.0, "left_eye": 1.0}
         errors = {f"warp/{name}/{kind}": 1.0 for name in values for kind in ("l1", "perceptual")}
@@ -299,10 +299,10 @@ def test_nothing_is_worse_than_the_warp_and_nets_of_little_use_are_left_out(
     spoils: bool, eye: float, expected: list[bool]
 ) -> None:
     net = Refinement(SMALL)
-    for layer in (net.face.shift, net.mouth.colours, net.eye.colours):
+    for layer in (net.face.shift, net.mouth.tone, net.eye.colours):
         layer.weight.data.fill_(0.1)
     best, errors = best_parts(net, _judged(spoils, eye))
-    last = (best.face.shift, best.mouth.colours, best.eye.colours)
+    last = (best.face.shift, best.mouth.tone, best.eye.colours)
     assert [bool(layer.weight.any()) for layer in last] == expected
     assert max(errors.values()) <= 1.0
     rounded = {name: value * (1.0 + 1e-4 * name.startswith("warp")) for name, value in errors.items()}

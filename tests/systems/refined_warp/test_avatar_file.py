@@ -68,11 +68,11 @@ def changed(data: bytes, change: Callable[[dict[str, torch.Tensor], dict[str, ob
 
 
 def no_number(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
-    tensors["net.mouth.colours.bias"][0] = float("nan")
+    tensors["net.eye.colours.bias"][0] = float("nan")
 
 
 def other_shape(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
-    tensors["net.mouth.colours.bias"] = torch.zeros(3)
+    tensors["net.eye.colours.bias"] = torch.zeros(3)
 
 
 def other_layers(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
@@ -108,7 +108,7 @@ def large_sizes(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> N
 
 
 def other_type(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
-    tensors["net.mouth.colours.bias"] = tensors["net.mouth.colours.bias"].int()
+    tensors["net.eye.colours.bias"] = tensors["net.eye.colours.bias"].int()
 
 
 def other_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:

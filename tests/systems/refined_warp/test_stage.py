@@ -62,7 +62,9 @@ def test_it_trains_and_its_checkpoint_draws(
         optimiser.step()
     assert set(outcome["fakes"]) == {"", "eye_"}
     errors = stage.measure(pairs, stage.nets)
-    assert float(errors["mouth_l1"].detach().mean()) < 0.97 * float(errors["warp_mouth_l1"].mean())
+    # A mouth's light changes in and near it alone, and most of its patch is skin.
+    for part, most in (("mouth", 0.99), ("right_eye", 0.96), ("left_eye", 0.96)):
+        assert float(errors[f"{part}_l1"].detach().mean()) < most * float(errors[f"warp_{part}_l1"].mean())
 
     nets = {NET: {"config": to_plain(NETS["tiny-64"]), "parameters": 1}}
     meta = Meta(STAGE, "tiny-64", 1, 8, {}, nets, {}, {}, {})
