@@ -36,10 +36,11 @@ LEAST_WHITE, MOST_GLOSS, GLOSS = 8.0, 4.0, (0.75, 0.95)
 these radii ever less and then at most 1: what is brighter at its rim is white."""
 ALL_AROUND = 0.85
 """Beside an iris nothing moves with it that is darker than this share of what is usual all around it."""
-REMAINS, REMAINS_FADE, LIDS_FADE = (1.4, 1.8), (0.15, 0.6), (0.05, 0.3)
+REMAINS, REMAINS_FADE, BRIGHT_FADE, LIDS_FADE = (1.4, 1.8), (0.15, 0.6), (0.02, 0.15), (0.05, 0.3)
 """What is seen beside an iris between the first radii and is no white, lashes and an iris wider than told, belongs to
-the picture of the eye at rest: it goes while the iris moves by the second, in radii, or the opening by the third share
-of what it is."""
+the picture of the eye at rest: it goes while the iris moves by the second, in radii, or the opening by the last share
+of what it is. What is lighter than the eyeball goes by the third: a lid's margin over a dark iris would shine on the
+white that comes there."""
 WHITE_LIGHT, WHITE_HUE = (0.65, 0.8), (0.2, 0.4)
 """White is at least this share as light as is usual there, and its channels, over their mean, differ by no more from
 the usual white's: below the first and beyond the last of all it is none."""
@@ -70,10 +71,14 @@ class Eyeball:
         """
         shift = (centre - self.tracked).astype(np.float32)
         colours = self.white.at(local) * self.iris_light.at(local - shift)
-        moved = rise(np.array(np.linalg.norm(shift) / self.radius), *REMAINS_FADE)
-        left = float((1.0 - moved) * (1.0 - rise(np.array(abs(opened - 1.0)), *LIDS_FADE)))
-        if left > 0.0:
-            colours *= 1.0 - np.float32(left) * (1.0 - self.remains.at(local))
+        moved, lids = np.array(np.linalg.norm(shift) / self.radius), np.array(abs(opened - 1.0))
+        dark, bright = (
+            np.float32((1.0 - rise(moved, *fade)) * (1.0 - rise(lids, *LIDS_FADE)))
+            for fade in (REMAINS_FADE, BRIGHT_FADE)
+        )
+        if dark > 0.0:
+            remains = self.remains.at(local)
+            colours *= 1.0 + dark * (np.minimum(remains, 1.0) - 1.0) + bright * (np.maximum(remains, 1.0) - 1.0)
         return colours
 
 

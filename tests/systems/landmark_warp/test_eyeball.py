@@ -80,6 +80,21 @@ def test_dark_lashes_beside_an_iris_neither_move_with_it_nor_stay_without_it(
     assert wide < 0.2 * rest
 
 
+def test_what_is_light_on_a_dark_iris_does_not_shine_on_the_white_behind_it(
+    picture: np.ndarray, landmarks: np.ndarray
+) -> None:
+    _, patch = right_eye(picture, landmarks)
+    dark = np.where(np.linalg.norm(patch.local - REST.middle, axis=2) < REST.radius, 0.1, 1.0)
+    margin = np.where(patch.local[..., 1] < REST.middle[1] - 0.7 * REST.radius, 3.0, 1.0)
+    layers = (patch.with_pixels(np.float32(value)[..., None] * np.ones(3, np.float32)) for value in (dark, margin))
+    ball = Eyeball(patch.with_pixels(np.full_like(patch.pixels, 200.0)), *layers, REST.middle, REST.radius, 0.2)
+    above = np.array([[0.0, -0.8 * REST.radius]], np.float32)[None] + REST.middle.astype(np.float32)
+    lower = REST.middle + np.array([0.0, 0.35 * REST.radius])
+    rest, moved = (float(ball.look(above, centre, 1.0).max()) for centre in (REST.middle, lower))
+    assert rest == pytest.approx(60.0, abs=2.0)
+    assert moved < 204.0
+
+
 def test_behind_the_iris_is_white(picture: np.ndarray, landmarks: np.ndarray) -> None:
     ball, _ = right_eye(picture, landmarks)
     left = middle_of(ball, 0.2)[:, 5:30]
