@@ -121,10 +121,8 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
 
     whole = grid(sizes["face"], face)
     result = {"face": drawn("face", whole)}
-    for number, name in enumerate(NAMES):
-        if name not in PARTS:
-            continue
-        out, own_grid = torch.linalg.inv(face) @ patch[:, number], grid(sizes[name], face)
+    for name in PARTS:
+        out, own_grid = torch.linalg.inv(face) @ patch[:, NAMES.index(name)], grid(sizes[name], face)
         inside = _through(torch.linalg.inv(out), whole)
         seen = drawn(name, _through(out, own_grid))
         part: torch.nn.Module = getattr(net, _NET_OF[name])

@@ -325,11 +325,16 @@ def _around(inside: Tensor, units: float) -> Tensor:
     return near
 
 
+def _eased(share: Tensor) -> Tensor:
+    """0 below 0, 1 above 1, smooth between."""
+    share = share.clamp(0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
 def _lower_part(x: Tensor) -> Tensor:
     """0 above, 1 below the nose in B x C x h x w of a mouth's patch: 1 x 1 x h x 1."""
     place = (torch.arange(x.shape[-2], device=x.device, dtype=x.dtype) + 0.5) * (2.0 / x.shape[-2]) - 1.0
-    rise = ((place - _STILL) / (_FREE - _STILL)).clamp(0.0, 1.0)
-    return (rise * rise * (3.0 - 2.0 * rise))[None, None, :, None]
+    return _eased((place - _STILL) / (_FREE - _STILL))[None, None, :, None]
 
 
 def _window(x: Tensor) -> Tensor:
@@ -337,7 +342,6 @@ def _window(x: Tensor) -> Tensor:
 
     def side(length: int) -> Tensor:
         place = (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) / length
-        rise = (torch.minimum(place, 1.0 - place) / 0.14).clamp(0.0, 1.0)
-        return rise * rise * (3.0 - 2.0 * rise)
+        return _eased(torch.minimum(place, 1.0 - place) / 0.14)
 
     return (side(x.shape[-2])[:, None] * side(x.shape[-1])[None])[None, None]
