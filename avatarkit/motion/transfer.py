@@ -17,6 +17,7 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_opening, head_frame
 from avatarkit.head.square import Square
 from avatarkit.motion.around_lips import AroundLips
+from avatarkit.motion.averted import with_near_half
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.irises import Irises, agreed
@@ -218,7 +219,9 @@ class Transfer:
         openness = np.ones(2)
         if region != "pose":
             change = np.asarray(motion.expression[index], np.float64) - reference.expression
-            offsets = weight * reference.offsets(change) * self._stretch[shot]
+            turn = float(motion.rotation[index][0, 2])
+            offsets = with_near_half(reference.offsets(change), self._shape, self._mouth, turn)
+            offsets *= weight * self._stretch[shot]
             shape += offsets * self._weights(region)[:, None]
             if region != "eyes" and not self._covered.mouth:
                 shape += min(weight, 1.0) * self._lips_closing[shot]
