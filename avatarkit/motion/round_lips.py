@@ -49,13 +49,18 @@ def _missing(shape: Array, rows: Indices, sign: float) -> Array:
     along = (inner[:, 0] - begin[0]) / way[0] if abs(way[0]) > 1e-6 else np.zeros(len(inner))
     height = sign * (inner[:, 1] - begin[1] - along * way[1])
     full = height[len(height) // 2] * np.clip(4.0 * along * (1.0 - along), 0.0, 1.0) ** FULLNESS
-    lip = sign * (shape[rows[0], 1] - inner[:, 1])
-    return np.asarray(np.clip(full - height, 0.0, (1.0 - LEAST_LIP) * np.maximum(lip, 0.0)), np.float64)
+    # Beside the opening the lip lies aside of it, and not above or below.
+    lip = np.linalg.norm(shape[rows[0], :2] - inner[:, :2], axis=1)
+    lip[[0, -1]] = 0.0
+    return np.asarray(np.clip(full - height, 0.0, (1.0 - LEAST_LIP) * lip), np.float64)
 
 
 def _roundness(shape: Array) -> float:
     """0 of an opening whose corners are points, 1 of a round one."""
-    upper, lower = shape[list(lm.INNER_LIP_UPPER), 1], shape[list(lm.INNER_LIP_LOWER), 1]
-    ends = shape[[lm.INNER_LIP_UPPER[0], lm.INNER_LIP_UPPER[-1]], :2]
-    width = max(float(np.linalg.norm(ends[1] - ends[0])), 1e-6)
-    return 1.0 - float(fall(np.array(float((lower - upper).max()) / width), POINTED, ROUND))
+    upper, lower = shape[list(lm.INNER_LIP_UPPER), :2], shape[list(lm.INNER_LIP_LOWER), :2]
+    return roundness(float((lower[:, 1] - upper[:, 1]).max()), float(np.linalg.norm(upper[-1] - upper[0])))
+
+
+def roundness(gap: float, width: float) -> float:
+    """0 of an opening whose corners are points, 1 of a round one, by its height and width in any unit."""
+    return 1.0 - float(fall(np.array(gap / max(width, 1e-6)), POINTED, ROUND))

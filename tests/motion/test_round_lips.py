@@ -84,3 +84,16 @@ def test_middle_corners_and_outline_stay(face: np.ndarray) -> None:
     np.testing.assert_array_equal(result[stay], shape[stay])
     np.testing.assert_array_equal(result[[13, 14]], shape[[13, 14]])
     np.testing.assert_array_equal(result[:, [0, 2]], shape[:, [0, 2]])
+
+
+def test_a_lip_that_lies_beside_the_opening_gives_way_too(face: np.ndarray) -> None:
+    """It is thick there, but not from above to below: a side that stays straight makes a hexagon of the opening."""
+    shape = lens(face, 0.3)
+    thin, outer = shape.copy(), LOWER[0, [1, 9]]
+    thin[outer, 1] = shape[LOWER[-1, [1, 9]], 1] + 0.001
+    beside = thin.copy()
+    beside[outer, 0] += [-0.06, 0.06]
+    inner = LOWER[-1, 1]
+    stays, gives = (with_round_opening(s, face)[inner, 1] - s[inner, 1] for s in (thin, beside))
+    assert stays < 0.001
+    assert gives > 0.02

@@ -11,11 +11,12 @@ from avatarkit.face.visibility import mouth_covered
 from avatarkit.geometry.sampling import sample
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.round_lips import roundness
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.corners import clear_corners
 from avatarkit.systems.landmark_warp.crease import crease
 from avatarkit.systems.landmark_warp.mouth_floor import DIM, MouthFloor
-from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, smooth_ring, soft_mask
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.skin import blur_around_mouth, film_grain
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
@@ -59,6 +60,10 @@ CREASE_SHOWN = (0.004, 0.04)
 """Lips so much farther apart than in the source begin to show what was the line between them, and show all of it."""
 BOUNCED, FLESH_GREY = 0.2, 0.5
 """Light that flesh throws into the shade, over that outside, and what of its lightest channel adds no colour to it."""
+CHEEK_SHADE, CHEEK_REACH = 0.58, 0.22
+"""Light at the corners of the mouth, and how far from them cheeks shade what is inside, in widths of the mouth."""
+ROLLS = (0.06, 0.26)
+"""So far from the corners, in widths of the mouth, lips begin to turn inwards, and do so wholly."""
 LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 """Lips turn inwards over this length."""
 
@@ -113,7 +118,9 @@ class MouthLayer:
             # The frame holds the source's wider opening below, squeezed into steps: its rim is covered as well.
             squeezed = max(1.0 - gap / self._parted, 0.0) * (SQUEEZED[0] + SQUEEZED[1] * scale)
             upper, lower = upper - squeezed * down, lower + squeezed * down
-        outline = np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]])
+        round_by = roundness(gap * scale, float(np.linalg.norm(upper[-1] - upper[0])))
+        upper, lower = _edges(upper, lower, round_by)
+        outline = np.concatenate([upper, lower[::-1]])
         region = Region.around(outline, 3.0, frame.shape[1], frame.shape[0])
         if region is None:
             return
@@ -122,13 +129,14 @@ class MouthLayer:
         s, d = skull.places(region)
         top, bottom = self._lips_in_skull(motion.landmarks, motion.pose)
         bottom[:, 1] += self._crease_shown(motion)[:, 0]
+        top, bottom = _edges(top, bottom, round_by)
         high, low = heights(top, s), heights(bottom, s)
         above, below = d - high, low - d
         apart = float((bottom[:, 1] - top[:, 1]).max())
         alike = 0.0 if self._own is None else self._own.likeness(apart)
         if alike < 1.0:
             colours = self._drawn(skull, s, d, (top, high), (bottom, low))
-            self._shade(colours, above, below)
+            self._shade(colours, above, below, _from_corners(s, top), round_by)
             if self._grain is not None:
                 # It goes with the head as that of the skin beside it does.
                 rows, columns = self._grain.shape
@@ -254,11 +262,19 @@ class MouthLayer:
             for channel in range(3):
                 colours[near, :, channel] *= shade
 
-    def _shade(self, colours: Pixels, above: Pixels, below: Pixels) -> None:
-        """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place."""
+    def _shade(self, colours: Pixels, above: Pixels, below: Pixels, inwards: Pixels, round_by: float) -> None:
+        """Lay the shadow of the lips on what is inside, and turn the lips inwards, in place.
+
+        Args:
+            above, below, inwards: (h, w) how far from the upper lip, the lower one, and the nearer corner of the
+                mouth in widths of it. round_by: how round the opening is, 0 to 1.
+        """
         gap = np.maximum(above + below, 0.0)
         light = 0.55 + 0.45 * rise(above, -0.01, 0.06)
         light *= 0.75 + 0.25 * rise(gap, 0.02, 0.1)
+        # The sides of a round opening are no corners: black there would be a rim around the tongue.
+        shaded = (1.0 - CHEEK_SHADE) * (1.0 - round_by)
+        light *= np.float32(1.0 - shaded) + np.float32(shaded) * rise(inwards, 0.0, CHEEK_REACH)
         floor = self._own is not None and self._own.open
         if self._own is not None and (floor or self._own.teeth is not None):
             # Its own shadow is in the source's picture where the lip still is.
@@ -272,7 +288,26 @@ class MouthLayer:
         for length, inside, most, lip in turned[: 1 if floor else 2]:
             near = _rows(inside < length)
             roll = np.float32(most) * rise(length - inside[near], 0.0, length) * rise(gap[near], 0.05, 0.15)
+            # Beside a high opening the lip's edge is upright: what turns in there would be a thread.
+            roll *= rise(inwards[near], *ROLLS)
             _lay(colours[near], lip, roll)
+
+
+def _from_corners(s: Pixels, top: Array) -> Pixels:
+    """How far places (h, w) along the mouth are from its nearer corner, in widths of the mouth; see `_shade`."""
+    width = np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
+    return np.asarray(np.minimum(s - np.float32(top[0, 0]), np.float32(top[-1, 0]) - s) / width, np.float32)
+
+
+def _edges(upper: Array, lower: Array, share: float) -> tuple[Array, Array]:
+    """An opening's edges (N, 2), smooth, through its points (11, 2): one curve where it is round (a share of 1)."""
+    above, below = smooth_curve(upper), smooth_curve(lower)
+    if share > 0.0:
+        ring = smooth_ring(np.concatenate([upper[:-1], lower[:0:-1]]))
+        ring = np.concatenate([ring, ring[:1]])
+        above = above + share * (ring[: len(above)] - above)
+        below = below + share * (ring[: len(above) - 2 : -1] - below)
+    return above, below
 
 
 def _lay(colours: Pixels, over: Pixels, cover: Pixels) -> None:

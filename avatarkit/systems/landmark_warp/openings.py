@@ -64,6 +64,25 @@ def smooth_curve(points: Array, times: int = 4) -> Array:
     return np.asarray(_spline(len(points), times) @ points, np.float64)
 
 
+def smooth_ring(points: Array, times: int = 4) -> Array:
+    """A closed curve (N * times, 2) through points (N, 2), rounded by a cubic spline all around."""
+    return np.asarray(_closed_spline(len(points), times) @ points, np.float64)
+
+
+@lru_cache(maxsize=8)
+def _closed_spline(points: int, times: int) -> Array:
+    """Matrix that evaluates the closed cubic spline through `points` evenly spaced values, `times` as densely."""
+    # Slopes at the points from their neighbours' values, then cubics between.
+    one = np.eye(points)
+    ahead, behind = np.roll(one, -1, axis=0), np.roll(one, 1, axis=0)
+    slopes = np.linalg.solve(4.0 * one + np.roll(one, 1, axis=1) + np.roll(one, -1, axis=1), 3.0 * (ahead - behind))
+    t = np.arange(times)[None, :, None] / times
+    begin, end, first, last = (m[:, None, :] for m in (one, ahead, slopes, np.roll(slopes, -1, axis=0)))
+    curve = begin * (1.0 + 2.0 * t) * (1.0 - t) ** 2 + end * t**2 * (3.0 - 2.0 * t)
+    curve = curve + first * t * (1.0 - t) ** 2 - last * t**2 * (1.0 - t)
+    return np.asarray(curve.reshape(points * times, points), np.float64)
+
+
 @lru_cache(maxsize=8)
 def _spline(points: int, times: int) -> Array:
     """Matrix that evaluates the cubic spline through `points` evenly spaced values, `times` as densely.

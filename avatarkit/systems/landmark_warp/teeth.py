@@ -40,6 +40,8 @@ LONGER = ((0.0, 0.002), (0.001, -0.003), (0.003, -0.001), (-0.002, 0.002), (0.0,
 """From the middle outwards: length of a tooth over the usual one, left and right in the picture, in head units."""
 LIGHTER = ((1.0, 0.985), (0.965, 0.985), (0.93, 0.94), (0.96, 0.95), (0.93, 0.95), (0.9, 0.9))
 """Its light, likewise. Canines are darker than their neighbours."""
+BLUEST_TONGUE = 1.08
+"""Blue over green of a tongue, at most."""
 THROWN_BACK = 0.5
 """Light of flesh in the shade over that in the light."""
 EYE_WHITE_SHARE = 0.95
@@ -112,14 +114,16 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     # Teeth are nearly white, but keep a part of the light's colour.
     teeth = min(1.05 * bright, 228.0) * (0.72 + 0.28 * tint) * np.array([1.0, 0.976, 0.935])
     flesh = 0.4 * skin + 0.6 * lips
-    # Flesh lit from within is redder than the skin outside.
+    # Flesh lit from within is redder than the skin outside, and bluer than green in blue light alone.
+    tongue = 0.86 * (0.65 * skin + 0.35 * lips) * [1.02, 0.74, 0.82]
+    tongue[2] = min(tongue[2], BLUEST_TONGUE * tongue[1] * max(skin[2] / max(skin[1], 1.0), 1.0))
     colours = [
         teeth,
         flesh * [0.27, 0.145, 0.14],
-        0.86 * (0.65 * skin + 0.35 * lips) * [1.05, 0.76, 0.9],
+        tongue,
         0.8 * flesh * [1.05, 0.82, 0.82],
         0.55 * usual(lm.UPPER_LIP_ROWS[2][3:8]),
-        0.55 * usual(lm.LOWER_LIP_ROWS[2][3:8]),
+        0.7 * usual(lm.LOWER_LIP_ROWS[1][3:8]),
     ]
     if float(np.ptp(skin) + np.ptp(lips)) < 12.0:
         colours = [colour.mean() * np.ones(3) for colour in colours]

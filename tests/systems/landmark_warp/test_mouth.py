@@ -12,6 +12,7 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.mouth import GUM_BARED, MouthLayer
+from avatarkit.systems.landmark_warp.teeth import palette
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -197,6 +198,29 @@ def test_a_wide_mouth_shows_a_tongue(engine: WarpEngine, act: Move) -> None:
     assert middle > 0.52 * np.mean(SKIN)
     for place in ((0.36, 0.45), (-0.36, 0.45), (0.1, 0.3)):
         assert light(*place) < 0.7 * middle
+
+
+def test_a_round_opening_has_no_corners(picture: np.ndarray, landmarks: np.ndarray, act: Move) -> None:
+    """Where the lips meet at its sides its edge is upright, and reaches beyond straight ones from point to point."""
+    motion = act(mouth=0.45)
+    middle, half = motion.landmarks[[78, 308], :2].mean(0), 0.5 * motion.pose.scale
+    along = np.linspace(-1.0, 1.0, 11)
+    for row, sign in ((lm.INNER_LIP_UPPER, -1.0), (lm.INNER_LIP_LOWER, 1.0)):
+        motion.landmarks[list(row), :2] = middle + half * np.stack([along, sign * np.sqrt(1.0 - along**2)], axis=1)
+    frame = np.full_like(picture, 255)
+    MouthLayer(picture, landmarks).draw(frame, motion)
+    angles = np.deg2rad([-16.0, -10.0, 10.0, 16.0, 164.0, 170.0, 190.0, 196.0])
+    x, y = (middle + (half - 2.0) * np.stack([np.cos(angles), np.sin(angles)], axis=1)).round().astype(int).T
+    assert frame[y, x].mean(1).max() < 75.0
+
+
+def test_tongues_of_pale_faces_are_not_purple(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Pale skin is nearly as blue as it is green; a tongue that keeps that is purple."""
+    pale = picture.copy()
+    pale[near(picture, SKIN, 30.0)] = (236, 214, 210)
+    red, green, blue = palette(pale, landmarks).tongue
+    assert red > 1.3 * green
+    assert blue < 1.09 * green
 
 
 def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray) -> None:

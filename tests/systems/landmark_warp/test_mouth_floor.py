@@ -22,11 +22,13 @@ def light(floor: MouthFloor, aside: float, up: float | np.ndarray, gap: float = 
     return floor.at(np.full_like(heights, aside), heights, np.full_like(heights, gap))[:, 0].mean(1)
 
 
-def test_light_falls_on_its_front_and_it_is_dark_beside_it(floor: MouthFloor) -> None:
+def test_light_falls_on_its_front_and_beside_it_lies_flesh_in_the_shade(floor: MouthFloor) -> None:
+    """Black all around makes a disc of it."""
     middle = light(floor, 0.0, 0.35)[0]
     assert middle > 0.8 * FLESH
-    for aside, up in ((1.1 * TONGUE, 0.4), (-1.1 * TONGUE, 0.4), (3.0 * TONGUE, 0.4), (0.0, 0.02), (0.0, 0.98)):
-        assert light(floor, aside, up)[0] < 0.45 * middle, (aside, up)
+    for aside, up in ((1.2 * TONGUE, 0.2), (-1.2 * TONGUE, 0.2), (1.4 * TONGUE, 0.4), (0.0, 0.0)):
+        assert 2.0 * CAVITY < light(floor, aside, up)[0] < 0.72 * middle, (aside, up)
+    assert light(floor, 0.0, 0.98)[0] < 0.3 * middle
 
 
 def test_nothing_outlines_it_towards_the_throat(floor: MouthFloor) -> None:

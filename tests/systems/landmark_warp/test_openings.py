@@ -12,7 +12,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import EyeLayer
-from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, smooth_ring, soft_mask
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, moves_of
@@ -198,3 +198,11 @@ def test_a_large_part_is_blended_where_its_mask_is() -> None:
     blend(image, colours, mask)
     assert np.abs(image - expected).max() <= 0.51
     assert np.array_equal(image[mask == 0.0], before[mask == 0.0])
+
+
+def test_a_closed_curve_is_round_at_all_of_its_points() -> None:
+    angles = np.linspace(0.0, 2.0 * np.pi, 20, endpoint=False)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    ring = smooth_ring(points, 4)
+    np.testing.assert_allclose(ring[::4], points, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(ring, axis=1), 1.0, atol=1e-4)
