@@ -96,8 +96,13 @@ class EyePatch:
         return sample(self.pixels, (local + corner) * np.float32(self.per_width))
 
 
-def turned_away(landmarks: Array, eye: int) -> bool:
-    """Whether the eye's opening shows its back, or the bridge of the nose hides its inner corner."""
-    outer, inner = landmarks[lm.UPPER_LIDS[eye][0], 0], landmarks[lm.UPPER_LIDS[eye][-1], 0]
-    bridge = landmarks[168, 0]
+def turned_away(landmarks: Array, eye: int, rotation: Array) -> bool:
+    """Whether the eye's opening shows its back, or the bridge of the nose hides its inner corner.
+
+    Args:
+        rotation: (3, 3) of the head, which may lie on its side.
+    """
+    down = rotation[:2, 1]
+    # Aside of the line that runs down the face; towards the person's left, as (1, 0) where the head is upright.
+    outer, inner, bridge = landmarks[[lm.UPPER_LIDS[eye][0], lm.UPPER_LIDS[eye][-1], 168], :2] @ [down[1], -down[0]]
     return bool(inner <= outer or bridge < inner) if eye == 0 else bool(inner >= outer or bridge > inner)

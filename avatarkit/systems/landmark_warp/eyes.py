@@ -47,9 +47,9 @@ class EyeLayer:
         for eye, ball in enumerate(self._eyes):
             upper = motion.landmarks[list(lm.UPPER_LIDS[eye]), :2]
             lower = motion.landmarks[list(lm.LOWER_LIDS[eye]), :2]
-            gap = (lower - upper)[:, 1]
             eye_frame = EyeFrame.of(motion.landmarks, eye, ball.white.drop * motion.pose.scale)
-            if gap.max() < 0.6 or eye_frame.width < 3.0 or turned_away(motion.landmarks, eye):
+            gap = (lower - upper) @ eye_frame.across
+            if gap.max() < 0.6 or eye_frame.width < 3.0 or turned_away(motion.landmarks, eye, motion.pose.rotation):
                 continue
             opened = np.array(gap.max() / eye_frame.height / ball.opening)
             # Lid margins and lashes lie inside the outline, and are the lids': stretched, but not squashed ones.

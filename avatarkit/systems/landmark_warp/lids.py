@@ -86,7 +86,7 @@ class LidLayer:
         """Draw what the lids hide into a frame (H, W, 3), in place; open eyes are left alone."""
         for eye, lid in enumerate(self._lids):
             share = float(np.clip((FADE_IN - motion.eye_openness[eye]) / (FADE_IN - FADE_FULL), 0.0, 1.0))
-            if share > 0.0 and not turned_away(motion.landmarks, eye):
+            if share > 0.0 and not turned_away(motion.landmarks, eye, motion.pose.rotation):
                 self._draw_one(frame, motion, eye, lid, share * share * (3.0 - 2.0 * share))
 
     def _draw_one(self, frame: NDArray[np.uint8], motion: DriveFrame, eye: int, lid: Lid, share: float) -> None:
@@ -168,9 +168,8 @@ def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Arr
     upper = points[list(lm.UPPER_LIDS[eye])]
     crease = points[[lm.UPPER_LIDS[eye][0], *lm.UPPER_CREASES[eye], lm.UPPER_LIDS[eye][-1]]]
     top = smooth_curve(0.35 * crease + 0.65 * upper - 0.04 * frame.width * frame.across)
-    if abs(frame.along[1]) < 0.5:
-        # In an eye that lies level the crease itself is the limit wherever it is higher.
-        top = np.minimum(top, smooth_curve(crease))
+    # The crease itself is the limit wherever it is higher.
+    top += np.minimum((smooth_curve(crease) - top) @ frame.across, 0.0)[:, None] * frame.across
     return smooth_curve(upper), smooth_curve(points[list(lm.LOWER_LIDS[eye])]), top
 
 
