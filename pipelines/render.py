@@ -70,6 +70,7 @@ def rendered(
     finishing = engine.needs.finishing
     # What looks at frames before and after one may need it again.
     spent = not render.stabilize and finishing is None
+    planes = source.to_planes() if render.planes and spent else None
 
     def draw(batch: list[int]) -> list[tuple[DriveFrame, Drawn]]:
         frames = [moves.frame(index) for index in batch]
@@ -89,6 +90,8 @@ def rendered(
             assert alpha is not None
             frame = foreground_colors(frame, alpha.astype(np.float32) / np.float32(255.0))
         apart = laid_over(frame, alpha, None, source.layer_size, True) if render.apart else None
+        if planes is not None:
+            return Finished(planes(frame, alpha), apart)
         done = source.finish(frame, alpha, spent=spent)
         return Finished(yuv420(done) if render.planes else done, apart)
 

@@ -1,5 +1,6 @@
 """Everything that is done once for a source portrait: face, crop, layers, plate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.composite import composite, to_rgba, with_rim
 from avatarkit.background.spec import BackgroundSpec, load_background
+from avatarkit.background.still import StillPicture, seams
 from avatarkit.errors import InputError
 from avatarkit.face.select import choose
 from avatarkit.face.tracker import FaceTracker
@@ -18,6 +20,7 @@ from avatarkit.face.visibility import Covered, covered
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.head.square import Square
 from avatarkit.media.image import over_white, read_image, read_image_rgba
+from avatarkit.media.yuv import yuv420
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
@@ -26,8 +29,6 @@ Picture = NDArray[np.uint8]
 SMALLEST_FACE_PX = 40
 SOFT_FACE_PX = 200
 """Below this face height in the source the result looks soft at 1024 px; the summary says so."""
-JOIN_BAND = 0.03
-"""With paste-back the drawn part runs into the full frame over this share of the crop's longer side."""
 WIDER = 0.16
 """The layers reach beyond the drawn part by this share of its sides, as far as the picture does."""
 PLATE_MARGIN = 0.02
@@ -167,7 +168,7 @@ class Source:
         self._frame = self._full_frame(picture, foreground, alpha, behind, whole)
         self.background = behind if behind is None or wide else behind[inside]
         self.advice = tuple(tools.advice)
-        self._seams = _seams(crop, portrait.size) if paste_back else []
+        self._seams = seams(crop, portrait.size) if paste_back else []
         self.layers = SourceLayers(
             picture if self._covers else cut(picture, crop),
             foreground[inside],
@@ -227,6 +228,27 @@ class Source:
         for strip, weight in self._seams:
             inner[strip] = composite(done[strip], weight, around[strip])
         return full
+
+    def to_planes(self) -> Callable[[Picture, Picture | None], Picture]:
+        """What makes finished frames that are not transparent as `media.yuv.yuv420` gives them; it writes over what the
+        engine drew.
+        """
+        behind, corner = self.background, (0, 0)
+        if behind is None:
+            return lambda frame, alpha: yuv420(self.finish(frame, alpha, spent=True))
+        around = empty = behind
+        if self._paste_back and self._frame is not None and not self._covers:
+            rows, columns = self.crop.window
+            around, corner = self._frame, (rows.start, columns.start)
+            empty = self.finish(behind, None)
+        still = StillPicture(yuv420(empty), around, behind, corner, self._seams)
+
+        def planes(frame: Picture, alpha: Picture | None) -> Picture:
+            if alpha is None:
+                return yuv420(self.finish(frame, alpha, spent=True))
+            return still.under(fitted(frame, self.crop.shown), fitted(alpha, self.crop.shown))
+
+        return planes
 
     def _matte(
         self, part: Picture, marks: NDArray[np.float64], crop: Crop | None, tools: LayerTools
@@ -289,6 +311,10 @@ class Unseen:
         """The finished frame; see `Source.finish`."""
         return laid_over(frame, alpha, self.background, self.frame_size, self.transparent, spent=spent)
 
+    def to_planes(self) -> Callable[[Picture, Picture | None], Picture]:
+        """What makes finished frames as planes; see `Source.to_planes`."""
+        return lambda frame, alpha: yuv420(self.finish(frame, alpha, spent=True))
+
 
 def laid_over(
     frame: Picture,
@@ -320,23 +346,3 @@ def fitted(picture: Picture, size: tuple[int, int]) -> Picture:
         return picture
     method = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
-
-
-def _seams(crop: Crop, size: tuple[int, int]) -> list[tuple[tuple[slice, slice], NDArray[np.float32]]]:
-    """Strips along those edges of an unscaled crop that lie inside the picture, with the drawn part's weight there.
-
-    The subject hardly moves at these edges; the little that it does must not show as a line.
-    """
-    columns, rows = crop.shown
-    width, height = size
-    band = max(2, round(JOIN_BAND * max(rows, columns)))
-    rise = ((np.arange(band) + 0.5) / band).astype(np.float32)
-    whole, first, last = slice(None), slice(0, band), slice(-band, None)
-    across, down = np.ones((1, columns), np.float32), np.ones((rows, 1), np.float32)
-    edges = (
-        (crop.left > 0, (whole, first), down * rise),
-        (crop.left + crop.width < width, (whole, last), down * rise[::-1]),
-        (crop.top > 0, (first, whole), rise[:, None] * across),
-        (crop.top + crop.height < height, (last, whole), rise[::-1, None] * across),
-    )
-    return [(strip, np.ascontiguousarray(weight)) for inner, strip, weight in edges if inner]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from avatarkit.atomic import begun, left_over_of
 from avatarkit.errors import AvatarkitError, OutputError, UsageError
-from avatarkit.media.containers import CONTAINERS, choose_codec, encoder_options
+from avatarkit.media.containers import CONTAINERS, Container, choose_codec, encoder_options
 from avatarkit.media.ffmpeg import Child, command, enlarge_pipe, file_url, write_problem
 from avatarkit.media.mux import add_sound, metadata_options
 from avatarkit.media.probe import MediaInfo, probe
@@ -195,24 +196,35 @@ class FrameWriter:
                 raise self._failed(child)
             if self.frames == 0:
                 raise OutputError(f"{self.path}: no frame was written")
-            self._check(child)
-            if self._sound is not None and self._container is not None:
+            if self._sound is None or self._container is None:
+                self._check(child)
+            else:
+                self._add_sound(child, self._sound, self._container)
+        except BaseException:
+            self.abort()
+            raise
+        self._silent.close()
+        self._child = None
+
+    def _add_sound(self, child: Child, sound: MediaInfo, container: Container) -> None:
+        """Add the sound while what it is added to is read back: both are one thread's work."""
+        with ThreadPoolExecutor(1) as pool:
+            checked = pool.submit(self._check, child)
+            try:
                 self.audio = add_sound(
                     self._target,
-                    self._sound,
+                    sound,
                     self.path,
-                    container=self._container,
+                    container=container,
                     frames=self.frames,
                     rate=self.rate,
                     metadata=self._metadata,
                     timeout_s=self._timeout_s,
                     start=self._audio_start,
                 )
-        except BaseException:
-            self.abort()
-            raise
-        self._silent.close()
-        self._child = None
+            finally:
+                # Its error comes first: a picture that lacks something is why sound cannot be added to it.
+                checked.result()
 
     def _check(self, child: Child) -> None:
         if self._container is None:

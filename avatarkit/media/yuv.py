@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["even_side", "planes420", "yuv420"]
+__all__ = ["even_side", "fill420", "planes420", "yuv420"]
 
 Plane = NDArray[np.uint8]
 _BAND = 64
@@ -36,23 +36,39 @@ def yuv420(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
     rows, columns = even_side(height), even_side(width)
     packed = np.empty(rows * columns * 3 // 2, np.uint8)
-    luma, *chroma = planes420(packed, columns, rows)
+    planes = planes420(packed, columns, rows)
     # A band at a time: what is between the frame and the planes stays within the processor.
-    for top in range(0, rows, _BAND):
-        # Three channels to three, and means of pairs: what OpenCV has fast ways for.
-        yuv = cv2.transform(frame[top : top + _BAND], _TO_YUV)
-        below = min(top + _BAND, rows) - top - len(yuv)
-        if below or columns > width:
-            yuv = cv2.copyMakeBorder(yuv, 0, below, 0, columns - width, cv2.BORDER_REPLICATE)
-        half = cv2.resize(yuv, (columns // 2, len(yuv) // 2), interpolation=cv2.INTER_AREA)
-        if columns > 2:
-            # Chroma samples lie at the left one of each pair of columns: the mean of the pairs to its left and right.
-            left = cv2.resize(yuv[:, 1:-1], (columns // 2 - 1, len(yuv) // 2), interpolation=cv2.INTER_AREA)
-            half[:, 1:] = cv2.addWeighted(half[:, 1:], 0.5, left, 0.5, 0.0)
-        cv2.extractChannel(yuv, 0, luma[top : top + len(yuv)])
-        for channel, plane in enumerate(chroma, 1):
-            cv2.extractChannel(half, channel, plane[top // 2 : (top + len(yuv)) // 2])
+    for top in range(0, height, _BAND):
+        fill420(planes, frame[top : top + _BAND], 0, top)
     return packed
+
+
+def fill420(planes: tuple[Plane, Plane, Plane], pixels: NDArray[np.uint8], left: int, top: int) -> None:
+    """Convert a part of a picture into its planes, to what `yuv420` of all of it has there.
+
+    Args:
+        planes: of the picture, see `planes420`.
+        pixels: RGB (h, w, 3) uint8, at an even column and row of the picture, with even sides unless they end with it.
+            Where they do not begin with it, their first two columns lend the chroma beside them their colours alone.
+        left, top: where they lie in it.
+    """
+    luma, *chroma = planes
+    # Three channels to three, and means of pairs: what OpenCV has fast ways for.
+    yuv = cv2.transform(pixels, _TO_YUV)
+    below, aside = (side % 2 for side in yuv.shape[:2])
+    if below or aside:
+        yuv = cv2.copyMakeBorder(yuv, 0, below, 0, aside, cv2.BORDER_REPLICATE)
+    rows, columns = yuv.shape[:2]
+    half = cv2.resize(yuv, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    if columns > 2:
+        # Chroma samples lie at the left one of each pair of columns: the mean of the pairs to its left and right.
+        between = cv2.resize(yuv[:, 1:-1], (columns // 2 - 1, rows // 2), interpolation=cv2.INTER_AREA)
+        half[:, 1:] = cv2.addWeighted(half[:, 1:], 0.5, between, 0.5, 0.0)
+    lent = 1 if left else 0
+    cv2.extractChannel(yuv[:, 2 * lent :], 0, luma[top : top + rows, left + 2 * lent : left + columns])
+    for channel, plane in enumerate(chroma, 1):
+        part = plane[top // 2 : (top + rows) // 2, left // 2 + lent : (left + columns) // 2]
+        cv2.extractChannel(half[:, lent:], channel, part)
 
 
 def planes420(packed: NDArray[np.uint8], width: int, height: int) -> tuple[Plane, Plane, Plane]:

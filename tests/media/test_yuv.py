@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avatarkit.media.binary import ffmpeg_binary
-from avatarkit.media.yuv import planes420, yuv420
+from avatarkit.media.yuv import fill420, planes420, yuv420
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,23 @@ def test_bands_join() -> None:
         for plane, part, step in zip(whole, own, (2, 1, 1), strict=True):
             first = row * step // 2
             assert np.array_equal(plane[first : first + step], part)
+
+
+@pytest.mark.parametrize("part", [(0, 0, 64, 67), (2, 10, 40, 60), (64, 6, 131, 67), (0, 0, 2, 2), (8, 4, 12, 66)])
+def test_a_part_is_converted_as_in_the_whole(part: tuple[int, int, int, int]) -> None:
+    top, left, bottom, right = part
+    before, after = (np.random.default_rng(seed).integers(0, 256, (131, 67, 3)).astype(np.uint8) for seed in (2, 3))
+    packed, wanted = yuv420(before), (yuv420(before), yuv420(after))
+    fill420(planes420(packed, 68, 132), after[top:bottom, left:right], left, top)
+    found = planes420(packed, 68, 132)
+    old, new = (planes420(item, 68, 132) for item in wanted)
+    lent = 2 if left else 0
+    for plane, mine, theirs, step in zip(found, old, new, (1, 2, 2), strict=True):
+        rows, columns = slice(top // step, -(-bottom // step)), slice((left + lent) // step, -(-right // step))
+        if step == 1 and right == 67:
+            columns = slice(columns.start, 68)
+        if step == 1 and bottom == 131:
+            rows = slice(rows.start, 132)
+        expected = mine.copy()
+        expected[rows, columns] = theirs[rows, columns]
+        assert np.array_equal(plane, expected)

@@ -140,14 +140,17 @@ def determinant(derivative: Map) -> Map:
 
 def corner_share(displacement: Map, step: float) -> Map:
     """For each node (rows, columns) the least area of the cells' corners around it, in shares of an undisturbed one."""
-    across = np.diff(displacement, axis=1) / step + np.array([1.0, 0.0], np.float32)
-    along = np.diff(displacement, axis=0) / step + np.array([0.0, 1.0], np.float32)
-    least = np.full(displacement.shape[:2], np.inf, np.float32)
+    # Planes of x and y: they are gone through in one piece.
+    x, y = np.ascontiguousarray(np.moveaxis(displacement, 2, 0))
+    size = np.float32(step)
+    right_x, right_y = (x[:, 1:] - x[:, :-1]) / size + np.float32(1.0), (y[:, 1:] - y[:, :-1]) / size
+    down_x, down_y = (x[1:] - x[:-1]) / size, (y[1:] - y[:-1]) / size + np.float32(1.0)
+    least = np.full(x.shape, np.inf, np.float32)
     for rows in (slice(0, -1), slice(1, None)):
         for columns in (slice(0, -1), slice(1, None)):
-            x, y = across[rows], along[:, columns]
-            area = x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]
-            least[rows, columns] = np.minimum(least[rows, columns], area)
+            area = right_x[rows] * down_y[:, columns]
+            area -= right_y[rows] * down_x[:, columns]
+            np.minimum(least[rows, columns], area, out=least[rows, columns])
     return least
 
 

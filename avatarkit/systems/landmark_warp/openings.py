@@ -158,5 +158,14 @@ def blend(image: NDArray[np.uint8], colours: NDArray[np.float32], mask: NDArray[
             return
         inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         image, colours, mask = image[inside], colours[inside], mask[inside]
+    import cv2
+
     under = image.astype(np.float32)
-    np.copyto(image, np.clip(under + mask[..., None] * (colours - under) + 0.5, 0, 255).astype(np.uint8))
+    over = colours - under
+    # As many channels as the picture has: a mask that is repeated on the way takes several times as long.
+    over *= cv2.merge([mask] * image.shape[2])
+    over += under
+    over += np.float32(0.5)
+    np.maximum(over, np.float32(0.0), out=over)
+    np.minimum(over, np.float32(255.0), out=over)
+    np.copyto(image, over, casting="unsafe")
