@@ -122,12 +122,15 @@ class FrameWriter:
 
     def _command(self, options: dict[str, Any]) -> list[str]:
         height, width, channels = self._shape
+        # Where frames are drawn faster than encoded, ffmpeg holds as many as it may: of large ones for 0.8 GB in all.
+        few = {"thread_queue_size": 1} if width * height > LARGE_PX else {}
         source = ffmpeg.input(
             "pipe:0",
             format="rawvideo",
             pix_fmt="yuv420p" if self._planar else "rgba" if channels == 4 else "rgb24",
             s=f"{width}x{height}",
             framerate=format_rate(self.rate),
+            **few,
         )
         if self._container is None:
             pattern = file_url(self.path).replace("%", "%%") + "/" + PNG_PATTERN

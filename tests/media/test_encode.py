@@ -20,7 +20,7 @@ from avatarkit.errors import OutputError, UsageError
 from avatarkit.media import ffmpeg as ffmpeg_module
 from avatarkit.media.binary import encoders, ffmpeg_binary
 from avatarkit.media.decode import FrameReader
-from avatarkit.media.encode import FrameWriter, takes_planes
+from avatarkit.media.encode import LARGE_PX, FrameWriter, takes_planes
 from avatarkit.media.ffmpeg import failure_reason
 from avatarkit.media.image import read_image_rgba
 from avatarkit.media.output import pending_output
@@ -321,3 +321,16 @@ def test_hung_encoder_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 )  # fmt: skip
 def test_failure_reason(log: list[str], reason: str) -> None:
     assert failure_reason(log) == reason
+
+
+def test_large_frames_are_all_written_though_few_wait(tmp_path: Path) -> None:
+    """Of those beyond `LARGE_PX` ffmpeg may hold fewer; the file is the same as any."""
+    frame = np.zeros((1700, 2400, 3), np.uint8)
+    assert frame.shape[0] * frame.shape[1] > LARGE_PX
+    with FrameWriter(tmp_path / "o.mp4", width=2400, height=1700, rate=Fraction(25), preset="ultrafast") as writer:
+        for number in range(24):
+            frame[100 * (number % 8) :, :, number % 3] = 10 * number
+            writer.write(frame)
+    video = probe(tmp_path / "o.mp4").video
+    assert video is not None
+    assert (video.width, video.height, video.frames) == (2400, 1700, 24)
