@@ -14,6 +14,7 @@ from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
+from avatarkit.systems.landmark_warp.corner_lines import CornerLines
 from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
@@ -95,6 +96,7 @@ class WarpEngine:
         self._mesh = FaceMesh(source.landmarks)
         self._hidden = HiddenSide.of(source, self._mesh)
         self._turns = TurnLimits(head_frame(source.landmarks).rotation, self._hidden)
+        self._corners = CornerLines.of(canvas.pixels, source.landmarks + np.array([canvas.left, canvas.top, 0.0]))
         self._features: Sequence[Feature] = (
             [make(source.picture, source.landmarks) for make in FEATURES.values()]
             if self._given is None
@@ -154,12 +156,17 @@ class WarpEngine:
         if not bands:
             return frame, alpha
         part = reduce(Region.united, bands)
+        local = shifted(motion, np.array([-part.left, -part.top]))
         if self._large(part):
             reduced = self._reduced(motion, inverse, canvas, part)
             for band in bands:
                 places = reduced.enlarged(band)
                 strip = cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
                 _split(np.asarray(strip, np.uint8), band.of(frame), band.of(alpha))
+            if self._corners is not None:
+                self._corners.lighten(
+                    part.of(frame), lambda region: reduced.enlarged(region.moved(part.left, part.top)), local
+                )
         else:
             columns, rows, face = self._map(motion, inverse, canvas, part)
             drawn = np.empty((*columns.shape, 4), np.uint8)
@@ -169,10 +176,11 @@ class WarpEngine:
                 cv2.remap(canvas.pixels, *places, cv2.INTER_LINEAR, band.of(drawn), cv2.BORDER_REPLICATE)
             if face is not None:
                 _soften(drawn, *face.seams(columns, rows))
+            if self._corners is not None:
+                self._corners.lighten(drawn, lambda region: (region.of(columns), region.of(rows)), local)
             for band in within:
                 _split(band.of(drawn), band.of(part.of(frame)), band.of(part.of(alpha)))
             if self._hidden is not None and face is not None:
-                local = shifted(motion, np.array([-part.left, -part.top]))
                 self._hidden.draw(part.of(frame), part.of(alpha), local, self._mesh, face)
         for feature in self._features:
             feature.draw(frame, motion)

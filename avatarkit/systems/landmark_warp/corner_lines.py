@@ -1,0 +1,119 @@
+"""The dark line at the corners of a photo's lips, lightened in what is drawn of it where the lips part there.
+
+It is as high as lips that touch leave it, and where the mouth opens it would be drawn out to a dark wedge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatarkit.face import landmarks as lm
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.transfer import DriveFrame
+from avatarkit.systems.landmark_warp.openings import Region, rise
+
+Array = NDArray[np.float64]
+Map = NDArray[np.float32]
+
+# Lengths in head units (about 9 cm).
+LONG, HIGH, OUTWARDS = 0.1, 0.075, 0.015
+"""Half axes of what is looked at around a corner of the photo, along the mouth and across it, and how far outside of
+the corner its middle lies."""
+LINE = 0.05
+"""What is dark and less high than this is the line."""
+TEXTURE = 0.01
+"""What is finer than this is the skin's own, and stays."""
+APART = (0.05, 0.15)
+"""Lips so much farther apart than in the photo, beside a corner, begin to lose the line there, and have lost it."""
+TAKEN = 0.85
+"""How much of it is lost."""
+COLOURED = 0.6
+"""How far it is lightened channel by channel: lips and skin to both sides of it would mix to mauve."""
+BESIDE = 2
+"""Number of the landmarks beside the corner, along the lips."""
+_SIDES = ((0, BESIDE), (-1, -1 - BESIDE))
+
+
+@dataclass(frozen=True)
+class CornerLines:
+    """What the lines at both corners darken, RGB uint8 (h, w, 3), with its first pixel at (left, top) of the canvas.
+
+    parted: (2,) how far apart the photo's lips are beside either corner, in head units.
+    """
+
+    darker: NDArray[np.uint8]
+    left: int
+    top: int
+    parted: Array
+
+    @staticmethod
+    def of(pixels: NDArray[np.uint8], landmarks: Array) -> CornerLines | None:
+        """Those of a canvas (H, W, 3 or 4) with these landmarks (478, 3) in its pixels; None where it has no mouth."""
+        import cv2
+
+        scale = head_frame(landmarks).scale
+        corners = landmarks[[lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]], :2]
+        along = corners[1] - corners[0]
+        along = along / max(float(np.linalg.norm(along)), 1e-6)
+        region = Region.around(corners, (LONG + OUTWARDS + LINE) * scale, pixels.shape[1], pixels.shape[0])
+        if region is None or LINE * scale < 2.0:
+            return None
+        part = np.ascontiguousarray(region.of(pixels)[..., :3])
+        rows, columns = part.shape[:2]
+        step = max(TEXTURE * scale, 1.0)
+        small = max(round(columns / step), 2), max(round(rows / step), 2)
+        low = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+        reach = LINE * scale / step / 2.0
+        kernel = np.zeros((2 * int(np.ceil(reach)) + 1,) * 2, np.uint8)
+        middle = len(kernel) // 2
+        (x0, y0), (x1, y1) = (middle + reach * np.outer([-1, 1], [-along[1], along[0]])).round().astype(int).tolist()
+        cv2.line(kernel, (x0, y0), (x1, y1), (1.0,))
+        darker = cv2.subtract(cv2.morphologyEx(low, cv2.MORPH_CLOSE, kernel), low)
+        darker = np.asarray(cv2.resize(darker, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+        darker = np.float32(COLOURED) * darker + np.float32(1.0 - COLOURED) * darker.mean(2, keepdims=True)
+        x, y = region.pixels()
+        near = np.zeros((rows, columns), np.float32)
+        for corner, way in zip(corners, (-along, along), strict=True):
+            dx, dy = x - (corner + OUTWARDS * scale * way)[0], y - (corner + OUTWARDS * scale * way)[1]
+            a, b = (along[0] * dx + along[1] * dy) / (LONG * scale), (along[0] * dy - along[1] * dx) / (HIGH * scale)
+            near = np.maximum(near, rise(1.0 - a**2 - b**2, 0.0, 0.7))
+        result = np.round(np.float32(TAKEN) * near[..., None] * darker).astype(np.uint8)
+        return CornerLines(result, region.left, region.top, _parted(landmarks, scale))
+
+    def lighten(
+        self, drawn: NDArray[np.uint8], shown: Callable[[Region], tuple[Map, Map]], motion: DriveFrame
+    ) -> None:
+        """Lighten the lines in what is drawn (h, w, 3 or 4), in place.
+
+        Args:
+            shown: gives x and y (h, w) of the canvas pixels that a part of it shows. motion: in its pixels.
+        """
+        import cv2
+
+        scale = motion.pose.scale
+        shares = rise(_parted(motion.landmarks, scale) - self.parted, *APART)
+        for side, share in zip(_SIDES, shares, strict=True):
+            if share <= 0.0:
+                continue
+            around = [row[k] for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for k in side]
+            region = Region.around(
+                motion.landmarks[around, :2], (LONG + OUTWARDS) * scale, drawn.shape[1], drawn.shape[0]
+            )
+            if region is None:
+                continue
+            x, y = shown(region)
+            x, y = x - np.float32(self.left), y - np.float32(self.top)
+            darker = cv2.remap(self.darker, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
+            part = region.of(drawn)
+            light = cv2.convertScaleAbs(darker, None, float(share))
+            part[..., :3] = cv2.add(np.ascontiguousarray(part[..., :3]), light)
+
+
+def _parted(landmarks: Array, scale: float) -> Array:
+    """How far apart (2,) the lips are beside either corner, in head units."""
+    ends = [(lm.INNER_LIP_UPPER[k], lm.INNER_LIP_LOWER[k]) for _, k in _SIDES]
+    return np.array([np.linalg.norm(landmarks[a, :2] - landmarks[b, :2]) for a, b in ends]) / scale

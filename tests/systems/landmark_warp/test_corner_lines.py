@@ -1,0 +1,73 @@
+"""The line at the corners of a photo's lips is not drawn out to a dark wedge where they part."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from avatarkit.head.coordinates import head_frame
+from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.systems.landmark_warp import engine as engine_module
+from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.protocol import SourceLayers
+
+from ..conftest import Move
+from .conftest import SIZE, SKIN
+
+
+@pytest.fixture(scope="module")
+def lined(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The painted face with a dark line across both corners of the mouth."""
+    painted, scale = picture.copy(), head_frame(landmarks).scale
+    for corner, way in ((61, -1.0), (291, 1.0)):
+        ends = [
+            tuple((landmarks[corner, :2] + [s * scale * way, 0.0]).round().astype(int).tolist())
+            for s in (-0.03, 0.06)
+        ]
+        cv2.line(painted, ends[0], ends[1], (70, 40, 40), max(2, round(0.025 * scale)))
+    return painted
+
+
+def drawn(painted: np.ndarray, landmarks: np.ndarray, motion: DriveFrame) -> np.ndarray:
+    engine = WarpEngine(features=())
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), landmarks))
+    return engine.draw(motion)[0]
+
+
+def dark(frame: np.ndarray, motion: DriveFrame) -> int:
+    """Pixels around both corners that are much darker than skin."""
+    reach = round(0.12 * motion.pose.scale)
+    x, y = motion.landmarks[[61, 291], :2].round().astype(int).T
+    # What lies between the lips is the mouth's to draw.
+    aside = ((x[0] - reach, x[0]), (x[1], x[1] + reach))
+    parts = [frame[b - reach : b + reach, left:right] for b, (left, right) in zip(y, aside, strict=True)]
+    return sum(int((part.mean(2) < 0.6 * np.mean(SKIN)).sum()) for part in parts)
+
+
+@pytest.mark.parametrize("large_px", [2048, 64], ids=["usual", "large"])
+def test_the_line_goes_where_lips_part_and_stays_where_they_do_not(
+    picture: np.ndarray,
+    lined: np.ndarray,
+    landmarks: np.ndarray,
+    act: Move,
+    monkeypatch: pytest.MonkeyPatch,
+    large_px: int,
+) -> None:
+    monkeypatch.setattr(engine_module, "LARGE_PX", large_px)
+    at_rest = without_motion(landmarks)
+    seen = dark(drawn(lined, landmarks, at_rest), at_rest)
+    assert seen > 40
+    wide = act(mouth=0.45)
+    assert dark(drawn(lined, landmarks, wide), wide) < 0.25 * seen
+    # Nothing else changes.
+    np.testing.assert_array_equal(
+        drawn(lined, landmarks, wide)[: int(wide.landmarks[1, 1])],
+        drawn(picture, landmarks, wide)[: int(wide.landmarks[1, 1])],
+    )
+
+
+def test_a_mouth_hardly_open_keeps_its_line(lined: np.ndarray, landmarks: np.ndarray, act: Move) -> None:
+    little, at_rest = act(mouth=0.05), without_motion(landmarks)
+    kept = dark(drawn(lined, landmarks, little), little)
+    assert kept > 0.8 * dark(drawn(lined, landmarks, at_rest), at_rest)
