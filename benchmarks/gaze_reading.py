@@ -1,10 +1,12 @@
 """How well gaze can be read at all: of drivers' own pictures, by the scorer's tracker and by the irises' place in them.
 
-    python benchmarks/gaze_reading.py --media MEDIA --work WORK [--only d02,d12] [--every 5]
+    python benchmarks/gaze_reading.py --media MEDIA --work WORK [--only d02,d12] [--every 5] [--portraits p05]
 
 A row for each driver, over frames with open eyes: `spread` of the scorer's reading of gaze (standard deviation, in eye
 widths); `mirrored` its correlation with the same reading of the mirrored picture, about the most that any result can
 reach; `picture,scorer` and `picture,motion` the correlation of both readings with where the irises' dark discs lie.
+With portraits a row for each result (512 px): `mirrored` as above, of the result; `scorer` the correlation of the
+scorer's readings of both pictures; `pictures` that of the discs' places in both.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from artefacts import open_pair
+from artefacts import Pair, open_pair
 from media_set import label, media_set
 from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ from avatarkit.systems.landmark_warp.openings import fill
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 
+RESULT_PX = 512
 PER_WIDTH = 96
 """Pixels of an eye's width in which its iris is looked for."""
 AROUND, ACROSS, ALONG = 1.65, 0.15, 0.42
@@ -113,8 +116,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only")
     parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--portraits")
     given = parser.parse_args()
-    media, read = media_set(given.media, given.only, None), _reader()
+    media, read = media_set(given.media, given.only, given.portraits), _reader()
     print("driver frames spread mirrored picture,scorer picture,motion")
     with Studio(open_cache(given.work / "cache"), keep=1) as studio:
         for driver in media.drivers:
@@ -127,7 +131,12 @@ def main() -> None:
                 for points, picture in zip(faces, islice(frames, 0, None, given.every), strict=False):
                     discs = [iris_place(picture, points, eye, radii[eye]) for eye in range(2)]
                     rows.append([read(picture), -read(picture[:, ::-1]), *discs])
-            print(label(driver), _line(np.array(rows), motion.gaze[:: given.every, :, 0], faces), flush=True)
+            own = np.array(rows)
+            print(label(driver), _line(own, motion.gaze[:: given.every, :, 0], faces), flush=True)
+            for portrait in media.portraits if given.portraits else ():
+                pair = open_pair(studio, portrait, driver, RESULT_PX)
+                line = _of_result(own, _result_rows(pair, numbers, read), _opened(faces[: len(own)]))
+                print(label(driver), label(portrait), line, flush=True)
 
 
 def _radius(points: Array, eye: int) -> float:
@@ -135,10 +144,37 @@ def _radius(points: Array, eye: int) -> float:
     return float(np.linalg.norm(rim, axis=1).mean() / max(EyeFrame.of(points, eye).width, 1e-6))
 
 
+def _result_rows(pair: Pair, numbers: range, read: Callable[[Picture], float]) -> Array:
+    """Of the frames of a result (F, 4): the scorer's reading, the mirrored picture's, both discs' places."""
+    drives = [pair.transfer.frame(number) for number in numbers]
+    radii = np.median([[_radius(drive.landmarks, eye) for eye in range(2)] for drive in drives], axis=0)
+    rows = []
+    for drive in drives:
+        picture = pair.frame(drive)
+        discs = [iris_place(picture, drive.landmarks, eye, radii[eye]) for eye in range(2)]
+        rows.append([read(picture), -read(picture[:, ::-1]), *discs])
+    return np.array(rows)
+
+
+def _of_result(own: Array, rows: Array, opened: NDArray[np.bool_]) -> str:
+    rows = rows[: len(own)]
+    everywhere = np.ones(len(own), bool)
+    figures = (
+        correlation(rows[:, 0], rows[:, 1], everywhere),
+        correlation(own[:, 0], rows[:, 0], everywhere),
+        correlation(own[:, 2:].mean(1), rows[:, 2:].mean(1), opened),
+    )
+    return "mirrored {:.2f} scorer {:.2f} pictures {:.2f}".format(*figures)
+
+
+def _opened(faces: list[Array]) -> NDArray[np.bool_]:
+    openings = np.array([eye_opening(points[:, :2]).mean() for points in faces])
+    return np.asarray(openings > OPEN * np.median(openings), np.bool_)
+
+
 def _line(rows: Array, motion: NDArray[np.floating[Any]], faces: list[Array]) -> str:
     own = np.asarray(motion[: len(rows)], np.float64)
-    openings = np.array([eye_opening(points[:, :2]).mean() for points in faces[: len(rows)]])
-    discs, opened = rows[:, 2:], openings > OPEN * np.median(openings)
+    discs, opened = rows[:, 2:], _opened(faces[: len(rows)])
     off = discs - own
     off = np.abs(off - np.nanmedian(off, axis=0))
     clear = opened & (off < ASTRAY).all(1)

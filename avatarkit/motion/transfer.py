@@ -21,6 +21,7 @@ from avatarkit.motion.averted import with_near_half
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MODES, REGIONS, MotionConfig
 from avatarkit.motion.irises import Irises, agreed
+from avatarkit.motion.lids import WIDEST_EYE, openness, shares, winks
 from avatarkit.motion.moment import Reference, eyes_seen, looking_ahead, moment, pose_of, still_moment
 from avatarkit.motion.reference import reference_frames
 from avatarkit.motion.reshape import (
@@ -41,21 +42,6 @@ from avatarkit.motion.round_lips import with_round_opening
 Array = NDArray[np.float64]
 
 NOTHING = Covered()
-CLOSED_EYE = 0.06
-"""Lid distance over eye width that the tracker reports for a closed eye."""
-NARROW_EYES = ((0.0, 0.15, 0.4, 1.0), (0.0, 0.0, 0.4, 1.0))
-"""Trackers report shut eyes of most people as a little open. First the share of an eye's opening that is reported, from
-shut to as usual, then the share that is seen: where the driver's own pictures are matched best, on 256 frames of seven
-drivers drawn from one of their frames each (mean difference of grey levels around the eyes)."""
-WIDEST_EYE = 1.5
-"""An eye opens at most to this multiple of its opening in the source."""
-WINK_SHARE, WINK = 0.6, (0.35, 0.8)
-"""How far one eye may differ from the other, as a share of what the tracker says, in a frontal view, where it says that
-they differ by the second of these shares of their openings and more. Below the first it is the tracker's error: so much
-do eyes differ for it in the middle of blinks, which drivers' pictures show closing alike."""
-SHUTTING = 0.6
-"""Below this share both eyes go by the one that is reported as less open, the more the more it shuts: of a lid that is
-shut a tracker may say that it is open, hardly the other way round."""
 LONGEST_SHIFT = 0.6
 """Relative motion shifts the head by at most this many head units: a driver who walks, or a camera that pans, must
 not carry the head out of the picture. Small shifts pass unchanged (the limit is a hyperbolic tangent)."""
@@ -187,6 +173,9 @@ class Transfer:
             p + self._mouth[:, None] * (np.minimum(p, w) - p) for p, w in zip(self._proportions, widths, strict=True)
         ]
 
+        usual = np.array([self._moments[number].eye_opening for number in motion.shot])
+        self._shares = shares(motion.eye_opening, usual)
+        self._winks = winks(self._shares, motion.shot_ranges(), float(motion.rate))
         self._calm_reach = max(1, round(CALM_S * float(motion.rate)))
         # By a weak reference, or else a transfer and the motion that it maps would outlive their last use.
         self._frame = lru_cache(maxsize=4 * self._calm_reach)(partial(Transfer._moved, weakref.proxy(self)))
@@ -216,7 +205,7 @@ class Transfer:
         weight = self._weight(index)
         pose = self.pose(index)
         shape = self._shape.copy()
-        openness = np.ones(2)
+        opened = np.ones(2)
         if region != "pose":
             change = np.asarray(motion.expression[index], np.float64) - reference.expression
             turn = float(motion.rotation[index][0, 2])
@@ -229,14 +218,14 @@ class Transfer:
                 shape = with_lips_apart(self._around_lips.given_way(with_lips_of(shape, self._shape)))
                 shape = with_round_opening(shape, self._shape)
             if region != "mouth" and not self._covered.eyes:
-                openness = self._openness(index, reference, weight)
-            shape = with_lids(shape, self._shape, openness)
+                opened = self._openness(index, weight)
+            shape = with_lids(shape, self._shape, opened)
         landmarks = pose.apply(shape)
         looks = region in ("all", "expression", "eyes") and not self._covered.eyes
         look = weight if looks else 0.0
         change = np.asarray(motion.gaze[index], np.float64) - reference.gaze
         self._irises.place(landmarks, look * agreed(change, float(motion.rotation[index][0, 2])))
-        return DriveFrame(pose, landmarks, openness, index)
+        return DriveFrame(pose, landmarks, opened, index)
 
     def pose(self, index: int) -> Similarity:
         """The source's head in one frame of the driver: head coordinates to pixels."""
@@ -274,28 +263,10 @@ class Transfer:
         rotation = turn @ own @ extra
         return Similarity(rotation, self._pose.translation + shift, self._pose.scale * growth)
 
-    def _openness(self, index: int, reference: Reference, weight: float) -> Array:
-        """Share (2,) of the source's lid distance that is left open.
-
-        Trackers see the averted eye badly, and people blink with both: the eyes share what the better seen one
-        says, the more so the more the head is turned.
-        """
-        now = np.asarray(self._motion.eye_opening[index], np.float64) - CLOSED_EYE
-        usual = np.maximum(reference.eye_opening - CLOSED_EYE, 0.05)
-        turn = float(self._motion.rotation[index][0, 2])
-        shares = now / usual
-        both, least = float(self._better_seen(index) @ shares), float(shares.min())
-        apart = float(np.clip((abs(shares[0] - shares[1]) - WINK[0]) / (WINK[1] - WINK[0]), 0.0, 1.0))
-        frontal = max(0.0, 1.0 - abs(turn) / 0.4)
-        both += frontal * (1.0 - apart) * float(np.clip(1.0 - least / SHUTTING, 0.0, 1.0)) * (least - both)
-        seen = np.maximum(both + WINK_SHARE * apart * frontal * (shares - both), 0.0)
-        opened = np.where(seen < 1.0, np.interp(seen, *NARROW_EYES), seen)
+    def _openness(self, index: int, weight: float) -> Array:
+        """Share (2,) of the source's lid distance that is left open."""
+        opened = openness(self._shares[index], float(self._motion.rotation[index][0, 2]), float(self._winks[index]))
         return np.asarray(np.clip(1.0 + weight * (opened - 1.0), 0.0, WIDEST_EYE), np.float64)
-
-    def _better_seen(self, index: int) -> Array:
-        """Weights (2,) of the eyes that add up to 1: a head turned towards smaller x shows the left eye better."""
-        turn = float(self._motion.rotation[index][0, 2])
-        return np.clip(0.5 + np.array([-1.5, 1.5]) * turn, 0.0, 1.0)
 
     def _moment_of_source(self, proportions: Array) -> Reference:
         """The source's face in a photo's place: same pose, expression in the photo's proportions."""

@@ -12,11 +12,11 @@ from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import angle_deg, from_euler_deg
-from avatarkit.head.coordinates import eye_opening, gaze, head_frame
+from avatarkit.head.coordinates import gaze, head_frame
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import REGIONS, MotionConfig
-from avatarkit.motion.transfer import CLOSED_EYE, Framing, Transfer, check, without_motion
+from avatarkit.motion.transfer import Framing, Transfer, check, without_motion
 
 from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_eyes, with_gaze, with_mouth
 
@@ -247,14 +247,6 @@ def test_closed_eyes_meet(motion: Motion, source: np.ndarray) -> None:
         own = np.linalg.norm(source[upper] - source[lower], axis=1)
         np.testing.assert_allclose(gap / own, frame.eye_openness[eye], atol=0.02)
     assert frame.eye_openness.max() < 0.3
-
-
-def test_half_shut_eyes_stay_half_open(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
-    shut = CLOSED_EYE / eye_opening(frontal).mean()
-    shares = shut + (1.0 - shut) * np.repeat([1.0, 1.0, 1.0, 0.5, 0.1], 13)
-    motion = motion_of(posed([STILL] * 65, [with_eyes(frontal, share) for share in shares]))
-    openness = [frame.eye_openness.mean() for frame in driven(motion, source)]
-    np.testing.assert_allclose(openness[32::13], [1.0, 0.5, 0.0], atol=0.03)
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])

@@ -10,11 +10,12 @@ import pytest
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
 from avatarkit.geometry.rotation import from_euler_deg
-from avatarkit.head.coordinates import eye_axes, gaze, head_frame
+from avatarkit.head.coordinates import eye_axes, eye_opening, gaze, head_frame
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.irises import GAZE_GAIN, WHITE_BELOW
+from avatarkit.motion.lids import CLOSED_EYE, winks
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer
 
@@ -187,17 +188,39 @@ def test_the_opening_of_a_gaping_mouth_is_round(posed: Posed, frontal: np.ndarra
     assert (gap[[1, 2, -2, -3]] > 1.3 * tent[[1, 2, -2, -3], 0]).all()
 
 
+def test_half_shut_eyes_stay_half_open(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    shut = CLOSED_EYE / eye_opening(frontal).mean()
+    shares = shut + (1.0 - shut) * np.repeat([1.0, 1.0, 1.0, 0.5, 0.1], 13)
+    motion = motion_of(posed([STILL] * 65, [with_eyes(frontal, share) for share in shares]))
+    openness = [frame.eye_openness.mean() for frame in driven(motion, source)]
+    np.testing.assert_allclose(openness[32::13], [1.0, 0.5, 0.0], atol=0.03)
+
+
 @pytest.mark.parametrize("eye", [0, 1])
-@pytest.mark.parametrize(("left_open", "apart"), [(0.45, False), (0.9, True)])
+@pytest.mark.parametrize(("frames", "apart"), [(2, False), (9, True)])
 def test_eyes_close_alike_unless_one_of_them_winks(
-    posed: Posed, frontal: np.ndarray, source: np.ndarray, eye: int, left_open: float, apart: bool
+    posed: Posed, frontal: np.ndarray, source: np.ndarray, eye: int, frames: int, apart: bool
 ) -> None:
-    """A tracker that reports one lid as shut and the other as a little open is wrong; one that sees it open is not."""
-    uneven, other = with_eyes(frontal, 0.0), with_eyes(frontal, left_open)
+    """A tracker that sees one lid open for a moment while both shut is wrong; one that goes on seeing so is not."""
+    shut, uneven = with_eyes(frontal, 0.0), with_eyes(frontal, 0.0)
     ring = [*lm.UPPER_LIDS[eye], *lm.LOWER_LIDS[eye]]
-    uneven[ring] = other[ring]
-    frames = driven(motion_of(posed([STILL] * 16, [frontal] * 8 + [uneven] * 8)), source)
-    openness = frames[ASIDE].eye_openness
-    assert openness[1 - eye] < 0.5
-    assert bool(openness[eye] > openness[1 - eye] + 0.3) == apart
-    assert bool(abs(openness[0] - openness[1]) < 0.02) != apart
+    uneven[ring] = with_eyes(frontal, 0.75)[ring]
+    blink = [shut] * 5 + [uneven] * frames + [shut] * 5
+    driven_frames = driven(motion_of(posed([STILL] * (16 + len(blink)), [frontal] * 16 + blink)), source)
+    openness = driven_frames[16 + 5 + frames // 2].eye_openness
+    assert openness[1 - eye] < 0.15
+    assert (openness[eye] > 0.6) == apart
+    assert (openness[eye] < 0.15) != apart
+
+
+def test_uneven_open_eyes_are_no_wink(posed: Posed, frontal: np.ndarray, source: np.ndarray) -> None:
+    wide = with_eyes(frontal, 1.5)
+    ring = [*lm.UPPER_LIDS[0], *lm.LOWER_LIDS[0]]
+    wide[ring] = frontal[ring]
+    openness = driven(motion_of(posed([STILL] * 32, [frontal] * 22 + [wide] * 10)), source)[27].eye_openness
+    assert abs(openness[0] - openness[1]) < 0.02
+
+
+def test_a_wink_begins_and_ends_with_its_shot() -> None:
+    uneven = np.array([[1.0, 1.0]] * 20 + [[0.0, 1.0]] * 2)
+    assert winks(uneven, [(0, 20), (20, 22)], 25.0).tolist() == [0.0] * 20 + [1.0] * 2
