@@ -129,11 +129,12 @@ def _refine(net: Refinement, batch: Batch, moves: Tensor, errors: Noise | None, 
         x = torch.cat([seen, views[name][:, CHANNELS["guide"]]], dim=1)
         with brief:
             answer = part(_inputs(x, batch, name, ready=True), pose)
-        answer, ways, stays = answer.float().tensor_split([6, 8], dim=1)
+        answer = answer.float()
         result[name] = changed(seen, answer)
         result["face"] = changed(result["face"], _sampled(answer, inside, padding="zeros"))
-        if stays.shape[1]:
+        if answer.shape[1] > 3:
             # With their new colours lips are taken from elsewhere, over what stays between them.
+            ways, stays = answer[:, 3:5], answer[:, 5:]
             for picture, at in ((name, own_grid), ("face", inside)):
                 taken = _moved(at, ways, padding="zeros")
                 lips = changed(drawn(picture, _through(out, taken)), _sampled(answer, taken, padding="zeros"))

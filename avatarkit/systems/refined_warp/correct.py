@@ -13,7 +13,7 @@ from avatarkit.devices import bfloat16_is_faster
 from avatarkit.geometry.rotation import to_vector
 from avatarkit.motion.transfer import DriveFrame, Posture
 from avatarkit.systems.refined_warp.guides import guide
-from avatarkit.systems.refined_warp.network import Refinement
+from avatarkit.systems.refined_warp.network import DARKEST, Refinement
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
 from avatarkit.systems.refined_warp.samples import PICTURE
 
@@ -124,19 +124,19 @@ def _moved(frame: Picture, window: tuple[slice, slice], patch: Patch, ways: Map,
 
 
 def _change(frame: Picture, patch: Patch, answer: Map) -> None:
-    """Change a part of a frame, in place, by the answer of its net (3 or 9, h, w), see `MouthNet`."""
+    """Change a part of a frame, in place, by the answer of its net (3 or 6, h, w), see `MouthNet`."""
     import cv2
 
     window = patch.bounds(frame.shape[1], frame.shape[0])
     if window is None:
         return
-    change, part = _spread(answer[:3] * np.float32(255.0), patch, window), frame[window]
+    change, part = _spread(answer[:3], patch, window), frame[window]
     if len(answer) == 3:
-        frame[window] = cv2.add(part, change, dtype=cv2.CV_8U)
+        frame[window] = cv2.add(part, change * np.float32(255.0), dtype=cv2.CV_8U)
         return
-    scaled = cv2.multiply(_spread(answer[3:6], patch, window), part, dtype=cv2.CV_32F)
-    frame[window] = cv2.add(part, cv2.add(change, scaled), dtype=cv2.CV_8U)
-    lips, stays = _moved(frame, window, patch, answer[6:8], nodes=4), _spread(answer[8:], patch, window)
+    light = cv2.add(part, (255.0 * DARKEST,) * 4, dtype=cv2.CV_32F)
+    frame[window] = cv2.add(part, cv2.multiply(change, light), dtype=cv2.CV_8U)
+    lips, stays = _moved(frame, window, patch, answer[3:5], nodes=4), _spread(answer[5:], patch, window)
     frame[window] = cv2.blendLinear(frame[window], lips, stays, 1.0 - stays)
 
 

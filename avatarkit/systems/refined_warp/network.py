@@ -24,7 +24,7 @@ from avatarkit.errors import UsageError
 from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
-    "CORRECTED", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "Refinement", "RefinementConfig", "changed",
+    "CORRECTED", "DARKEST", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "Refinement", "RefinementConfig", "changed",
     "detail", "extents", "grid",
 ]  # fmt: skip
 
@@ -43,10 +43,10 @@ gums and shadow, which is what a net would find, is darker than any tooth."""
 MOST_HUE = 0.05
 """And each of its colours, on its own, by this: that mean is redder than any tooth, and lips under another light, laid
 over skin, look bruised."""
-_DARKEST = 8.0 / 255.0
+DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
-MOST_MOVED = 0.08
-"""The mouth net moves no pixel farther than this, in halves of its patch (0.044 head units, 4 mm)."""
+MOST_MOVED = 0.065
+"""The mouth net moves no pixel farther than this, in halves of its patch (0.036 head units, 3 mm)."""
 _STILL, _FREE = -0.6, -0.3
 """Rows of a mouth's patch, in halves of it, above which it moves nothing, and below which all it answers: around the
 nose's tip, and the upper lip. Farther up are the eyes of a head that nods."""
@@ -191,12 +191,12 @@ class EyeNet(nn.Module):
 
 
 class MouthNet(nn.Module):
-    """What a mouth is changed by, B x 9 x h x w: what is added to its colours (3), the share of them that is added
-    again (3), from how far beside it each pixel is taken then (2, in halves of the patch), and the share of it that
-    stays in its place: what lies between the lips before and after (1).
+    """What a mouth is changed by, B x 6 x h x w: the share of its colours that is added to them (3), see `changed`,
+    from how far beside it each pixel is taken then (2, in halves of the patch), and the share of it that stays in its
+    place: what lies between the lips before and after (1).
 
-    Colours stay where the opening is like none that was learned: asked for a shout by somebody who only ever talked, a
-    net would make up a light for it.
+    Nothing changes where the opening is like none that was learned: asked for a shout by somebody who only ever
+    talked, a net would make up lips and a light for it.
     """
 
     openings: Tensor
@@ -221,16 +221,20 @@ class MouthNet(nn.Module):
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
             opening = x[:, 3:4].float()
-            found = torch.tanh(_smooth(torch.cat([tone, shift], dim=1).float(), times=2))
-            found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
-            light, hue, ways = found[:, :1], found[:, 1:4], found[:, 4:]
+            tone = torch.tanh(_smooth(tone.float(), times=2))
+            tone = F.interpolate(tone, scale_factor=4.0, mode="bilinear", align_corners=False)
+            # A lip moves as a whole: ways that differ over a few millimetres would crumple it.
+            ways = _smooth(F.avg_pool2d(shift.float(), 2), times=2)
+            ways = torch.tanh(F.interpolate(ways, scale_factor=8.0, mode="bicubic", align_corners=False))
+            light, hue = tone[:, :1], tone[:, 1:]
             scaled = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0) + MOST_HUE * hue)
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
-            window = _window(scaled)
-            scaled = known * window * _around(opening, MOUTH[0]) * scaled
-            ways = MOST_MOVED * window * _lower_part(ways) * ways
-            return torch.cat([_DARKEST * scaled, scaled, ways, opening * moved(opening, ways)], dim=1)
+            counts = known * _window(scaled)
+            scaled = counts * _around(opening, MOUTH[0]) * scaled
+            ways = MOST_MOVED * counts * _lower_part(ways) * ways
+            stays = F.avg_pool2d(opening * moved(opening, ways), 3, stride=1, padding=1)
+            return torch.cat([scaled, ways, stays], dim=1)
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -253,8 +257,9 @@ def moved(picture: Tensor, ways: Tensor) -> Tensor:
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
     """Colours B x 3 x h x w after the answer of an `EyeNet` or `MouthNet` at the same places, not moved."""
-    scaled = colours * (1.0 + answer[:, 3:6]) if answer.shape[1] > 3 else colours
-    return scaled + answer[:, :3]
+    if answer.shape[1] == 3:
+        return colours + answer
+    return colours + (colours + DARKEST) * answer[:, :3]
 
 
 class Refinement(nn.Module):

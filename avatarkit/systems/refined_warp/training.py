@@ -25,8 +25,9 @@ __all__ = ["Learner"]
 RATE, DISCRIMINATOR_RATE = 1e-3, 2e-4
 WARM_STEPS = 40
 """Over so many steps the rate rises."""
-ADVERSARIAL_FROM = 0.25
-"""The discriminator joins after this share of the time: before, it would learn to tell a blur."""
+ADVERSARIAL_FROM, ADVERSARIAL_WHOLE = 0.25, 0.4
+"""The discriminator joins after this share of the time: before, it would learn to tell a blur. What it says counts more
+and more until the second share: at first it knows nothing, and once spoiled eyes that were learned well."""
 ADVERSARIAL_EVERY = 2
 CLIP = 1.0
 AVERAGED = 0.985
@@ -83,7 +84,8 @@ class Learner:
         losses = {name: getattr(weights, name) * term for name, term in terms.items()}
         if share >= ADVERSARIAL_FROM and self.steps % ADVERSARIAL_EVERY == 0 and self._weights.adversarial > 0:
             with self._brief():
-                losses["adversarial"] = self._judged(refined).float()
+                counts = min(1.0, (share - ADVERSARIAL_FROM) / (ADVERSARIAL_WHOLE - ADVERSARIAL_FROM))
+                losses["adversarial"] = counts * self._judged(refined).float()
         self._optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)

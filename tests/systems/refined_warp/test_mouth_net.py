@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -43,18 +44,16 @@ def test_mouths_like_none_learned_stay_as_drawn() -> None:
         torch.testing.assert_close(net(x, torch.zeros(4, 3)), usual)  # nothing was learned of one person: all counts
         net.familiar.fill_(1.0)
         answer = net(x, torch.zeros(4, 3))
-    for channels in (slice(0, 3), slice(3, 6)):
+    for channels in (slice(0, 3), slice(3, 5)):
         shares = answer[:, channels].abs().mean(dim=(1, 2, 3)) / usual[:, channels].abs().mean(dim=(1, 2, 3))
         torch.testing.assert_close(shares, torch.tensor([1.0, 0.75, 0.4375, 0.0]), atol=1e-3, rtol=0)
-    # Lips are moved as before: a way that came and went would be seen.
-    torch.testing.assert_close(answer[:, 6:8], usual[:, 6:8])
 
 
 def test_lips_move_below_the_nose_and_nothing_at_the_edges() -> None:
     net = Refinement(SMALL).mouth
     net.shift.bias.data.fill_(1.0)
     with torch.no_grad():
-        ways = net(torch.zeros(1, 6, 64, 64), torch.zeros(1, 3))[0, 6:8] / (MOST_MOVED * math.tanh(1.0))
+        ways = net(torch.zeros(1, 6, 64, 64), torch.zeros(1, 3))[0, 3:5] / (MOST_MOVED * math.tanh(1.0))
     # Rows at -0.6 and -0.3 of half a patch are 13 and 22.
     assert not ways[:, :12].any()
     torch.testing.assert_close(ways[:, 23:50, 16:48], torch.ones(2, 27, 32))
@@ -101,10 +100,10 @@ def test_light_and_ways_of_mouths_are_smooth() -> None:
         torch.nn.init.constant_(layer.weight, 0.1)
     with torch.no_grad():
         answer = net(x, torch.zeros(1, 3))[0]
-    for found in answer[3:8]:
+    for found, steepest in zip(answer[:5], (0.15,) * 3 + (0.08,) * 2, strict=True):
         peak = float(found.max())
-        assert peak > 0.005
-        assert float((found[:, 1:] - found[:, :-1]).abs().max()) < 0.15 * peak
+        assert peak > 0.001
+        assert float((found[:, 1:] - found[:, :-1]).abs().max()) < steepest * peak
 
 
 @pytest.mark.parametrize("light", [0.0, -2.0])
@@ -125,8 +124,9 @@ def test_lips_move_over_teeth_that_stay(light: float, warp: WarpEngine, move: Mo
         return [place.cut(frame, (64, 64)).astype(np.float64), found]
 
     opening = refine(net, batch_of(samples[:1]), jitter(1, None)).guides["mouth"][0, 0].numpy()
+    within = cv2.erode(opening, np.ones((3, 3), np.uint8))  # its edges are soft
     middle, below = (slice(20, 48), slice(16, 48)), (slice(22, 50), slice(16, 48))
-    lips, teeth = np.maximum(opening[middle], opening[below]) == 0.0, np.minimum(opening[middle], opening[below]) == 1.0
+    lips, teeth = np.maximum(opening[middle], opening[below]) == 0.0, np.minimum(within[middle], within[below]) == 1.0
     assert teeth.sum() > 30
     for still, moved in zip(views(0), views(2), strict=True):
         # Each row of skin is the one two farther down; teeth are where they were.

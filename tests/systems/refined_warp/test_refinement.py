@@ -190,14 +190,14 @@ def test_colours_change_near_openings_alone(part: str) -> None:
     x[:, 3] = 0.0
     x[:, 3, height // 2, width // 2] = 1.0
     with torch.no_grad():
-        answer = net(x, torch.zeros(1, 3))[0, :6].abs().amax(dim=0)
+        answer = net(x, torch.zeros(1, 3))[0, :3].abs().amax(dim=0)
         reach = 0.033 * width / (0.72 if part == "eye" else 1.1)
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         away = torch.maximum((rows - height // 2).abs(), (columns - width // 2).abs())
         assert float(answer[away <= 1].max()) > 0.01
         assert not answer[away > 2.0 * reach + 2.0].any()
         x[:, 3] = 0.0
-        assert not net(x, torch.zeros(1, 3))[:, :6].any()
+        assert not net(x, torch.zeros(1, 3))[:, :3].any()
 
 
 def _middle(patch: Patch) -> tuple[tuple[float, float], tuple[float, float]]:
