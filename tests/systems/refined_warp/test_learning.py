@@ -21,7 +21,7 @@ from avatarkit.systems.refined_warp.network import (
     detail,
 )  # fmt: skip
 from avatarkit.systems.refined_warp.samples import Sample
-from avatarkit.systems.refined_warp.training import Learner
+from avatarkit.systems.refined_warp.training import ADVERSARIAL_FROM, ADVERSARIAL_WHOLE, Learner
 
 from .conftest import SMALL, batch_of, random_net
 
@@ -104,6 +104,18 @@ def test_it_learns_and_goes_on_exactly_where_it_was(samples: list[Sample]) -> No
         whole.step(batch, 0.0 if step < 60 else 0.8)
     errors = part_errors(refine(whole.averaged, batch, jitter(2, None)), pyramid_loss)
     assert errors["right_eye/l1"].mean() < 0.9 * errors["warp/right_eye/l1"].mean()
+
+
+def test_the_discriminator_counts_more_and_more(samples: list[Sample]) -> None:
+    def judged(share: float) -> float | None:
+        torch.manual_seed(0)
+        return Learner(Refinement(SMALL), pyramid_loss).step(batch_of(samples), share).get("adversarial")
+
+    whole = judged(ADVERSARIAL_WHOLE)
+    assert whole is not None
+    assert judged(1.0) == pytest.approx(whole)
+    assert judged(0.5 * (ADVERSARIAL_FROM + ADVERSARIAL_WHOLE)) == pytest.approx(0.5 * whole)
+    assert judged(ADVERSARIAL_FROM - 0.01) is None
 
 
 def test_blur_costs_detail_and_perception() -> None:

@@ -127,7 +127,7 @@ def test_lips_move_over_teeth_that_stay(light: float, warp: WarpEngine, move: Mo
     within = cv2.erode(opening, np.ones((3, 3), np.uint8))  # its edges are soft
     middle, below = (slice(20, 48), slice(16, 48)), (slice(22, 50), slice(16, 48))
     lips, teeth = np.maximum(opening[middle], opening[below]) == 0.0, np.minimum(within[middle], within[below]) == 1.0
-    assert teeth.sum() > 30
+    assert teeth.sum() > 20
     for still, moved in zip(views(0), views(2), strict=True):
         # Each row of skin is the one two farther down; teeth are where they were.
         ways = np.abs(moved[middle] - still[below]).mean(axis=2), np.abs(moved[middle] - still[middle]).mean(axis=2)
