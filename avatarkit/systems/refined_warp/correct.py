@@ -134,8 +134,8 @@ def _change(frame: Picture, patch: Patch, answer: Map) -> None:
     if len(answer) == 3:
         frame[window] = cv2.add(part, change * np.float32(255.0), dtype=cv2.CV_8U)
         return
-    light = cv2.add(part, (255.0 * DARKEST,) * 4, dtype=cv2.CV_32F)
-    frame[window] = cv2.add(part, cv2.multiply(change, light), dtype=cv2.CV_8U)
+    light = cv2.scaleAdd(change, 255.0 * DARKEST, cv2.multiply(change, part, dtype=cv2.CV_32F))
+    frame[window] = cv2.add(part, light, dtype=cv2.CV_8U)
     lips, stays = _moved(frame, window, patch, answer[3:5], nodes=4), _spread(answer[5:], patch, window)
     frame[window] = cv2.blendLinear(frame[window], lips, stays, 1.0 - stays)
 
