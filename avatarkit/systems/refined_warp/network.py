@@ -221,12 +221,10 @@ class MouthNet(nn.Module):
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
             opening = x[:, 3:4].float()
-            tone = torch.tanh(_smooth(tone.float(), times=2))
-            tone = F.interpolate(tone, scale_factor=4.0, mode="bilinear", align_corners=False)
-            # A lip moves as a whole: ways that differ over a few millimetres would crumple it.
-            ways = _smooth(F.avg_pool2d(shift.float(), 2), times=2)
-            ways = torch.tanh(F.interpolate(ways, scale_factor=8.0, mode="bicubic", align_corners=False))
-            light, hue = tone[:, :1], tone[:, 1:]
+            found = _smooth(torch.cat([tone, shift], dim=1).float(), times=2)
+            found = torch.tanh(torch.cat([found[:, :4], _level(found[:, 4:])], dim=1))
+            found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
+            light, hue, ways = found[:, :1], found[:, 1:4], found[:, 4:]
             scaled = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0) + MOST_HUE * hue)
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
@@ -317,6 +315,17 @@ def _smooth(x: Tensor, times: int = 1) -> Tensor:
         padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
         rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
         x = F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
+    return x
+
+
+def _level(x: Tensor) -> Tensor:
+    """Means along the rows of a mouth's B x C x h x w, over a quarter of them, twice.
+
+    Lips move apart, but each of them alike from corner to corner: where it does not, it looks torn.
+    """
+    reach = max(1, x.shape[-1] // 8)
+    for _ in range(2):
+        x = F.avg_pool2d(x, (1, 2 * reach + 1), stride=1, padding=(0, reach), count_include_pad=False)
     return x
 
 
