@@ -5,7 +5,7 @@ back. As both are smooth, the warp's own detail stays. It changes no colours: li
 otherwise than its skin, and is seen to. An eye net, at the eyes' own resolution, gives changes of colour under a mask
 of their own, in and near openings alone: lids, irises. A mouth net gives smooth changes of light in and near the mouth:
 teeth that it knew within a pixel or two it could only draw as their mean, a veil, so the warp's teeth, tongue and
-shadow stay. Then it moves lips and chin a little, over teeth that stay where the skull and the jaw have them. All end
+shadow stay. Then it opens or closes the lips a little, over teeth that stay where the skull and the jaw have them. All end
 in layers that start at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
@@ -45,8 +45,9 @@ MOST_HUE = 0.05
 over skin, look bruised."""
 DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
-MOST_MOVED = 0.065
-"""The mouth net moves no pixel farther than this, in halves of its patch (0.036 head units, 3 mm)."""
+CLOSER, WIDER = 0.065, 0.02
+"""Each lip is moved by at most this towards the other and away from it, in halves of a mouth's patch: 3 mm and 1 mm.
+Of what would come into view, nothing is known."""
 _STILL, _FREE = -0.6, -0.3
 """Rows of a mouth's patch, in halves of it, above which it moves nothing, and below which all it answers: around the
 nose's tip, and the upper lip. Farther up are the eyes of a head that nods."""
@@ -57,6 +58,8 @@ OPENINGS = 32
 _STRANGE = 0.1
 """A mouth's corrections end as its opening differs from all that were learned, between this much of the patch and twice
 that."""
+_CLOSED = 0.02
+"""What lips count beside what lies between them, for where the middle of a mouth is: where it is open, next to nothing."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
 _REACH = 0.033
@@ -210,27 +213,26 @@ class MouthNet(nn.Module):
         super().__init__()
         self.trunk = _Trunk(6 + config.extra, config.widths)
         self.tone = _zeroed(nn.Conv2d(config.widths[1], 4, 3, padding=1))
-        self.shift = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
+        self.lips = _zeroed(nn.Conv2d(config.widths[1], 2, 3, padding=1))
         self.register_buffer("openings", torch.zeros(OPENINGS, 2))
         self.register_buffer("familiar", torch.zeros(()))
 
     def forward(self, x: Tensor, pose: Tensor) -> Tensor:
         """The answer, nothing at the patch's edges; changes of colour end near the opening."""
         coarse, _ = self.trunk(x, pose)
-        tone, shift = self.tone(coarse), self.shift(coarse)
+        tone, lips = self.tone(coarse), self.lips(coarse).mean(dim=(2, 3))
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
             opening = x[:, 3:4].float()
-            found = _smooth(torch.cat([tone, shift], dim=1).float(), times=2)
-            found = torch.tanh(torch.cat([found[:, :4], _level(found[:, 4:])], dim=1))
+            found = torch.tanh(_smooth(tone.float(), times=2))
             found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
-            light, hue, ways = found[:, :1], found[:, 1:4], found[:, 4:]
+            light, hue = found[:, :1], found[:, 1:]
             scaled = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0) + MOST_HUE * hue)
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
             counts = known * _window(scaled)
             scaled = counts * _around(opening, MOUTH[0]) * scaled
-            ways = MOST_MOVED * counts * _lower_part(ways) * ways
+            ways = counts * _lower_part(scaled) * _lip_ways(torch.tanh(lips.float()), x[:, 3:5].float())
             stays = F.avg_pool2d(opening * moved(opening, ways), 3, stride=1, padding=1)
             return torch.cat([scaled, ways, stays], dim=1)
 
@@ -284,7 +286,7 @@ class Refinement(nn.Module):
     def silence(self, part: str) -> None:
         """Let "face", "mouth" or "eye" change nothing from now on."""
         net = getattr(self, part)
-        last = {"face": ("shift", "gain"), "mouth": ("tone", "shift"), "eye": ("colours",)}
+        last = {"face": ("shift", "gain"), "mouth": ("tone", "lips"), "eye": ("colours",)}
         for layer in (getattr(net, name) for name in last[part]):
             layer.weight.zero_()
             layer.bias.zero_()
@@ -318,25 +320,51 @@ def _smooth(x: Tensor, times: int = 1) -> Tensor:
     return x
 
 
-def _level(x: Tensor) -> Tensor:
-    """Means along the rows of a mouth's B x C x h x w, over a quarter of them, twice.
+def _lip_ways(lips: Tensor, guide: Tensor) -> Tensor:
+    """Ways (B, 2, h, w) by which lips are moved towards each other in the middle, less towards the corners.
 
-    Lips move apart, but each of them alike from corner to corner: where it does not, it looks torn.
+    lips: (B, 2), upper and lower: 1 as far as they may, -1 as far apart. guide: what lies between the lips, and the
+    lips with it (B, 2, h, w).
+
+    Ways that were free in every place crumpled lips, and drew mouths aslant: a net that only knows a minute of footage
+    finds such things in it.
     """
-    reach = max(1, x.shape[-1] // 8)
-    for _ in range(2):
-        x = F.avg_pool2d(x, (1, 2 * reach + 1), stride=1, padding=(0, reach), count_include_pad=False)
-    return x
+    x, y = grid((guide.shape[3], guide.shape[2]), guide).unbind(dim=-1)
+    opening, around = guide.unbind(dim=1)
+    columns = around.amax(dim=1)
+    width = columns.sum(dim=1).clamp(min=1.0)
+    middle = ((columns * x[:, 0]).sum(dim=1) / width)[:, None, None]
+    along = (x - middle) / (width / guide.shape[3])[:, None, None]
+    share = (1.0 - along.square()).clamp(min=0.0).square()
+    # Upper and lower lip part in the middle of what lies between them, closed lips in their own; columns beyond the
+    # lips have no middle, and none is asked for.
+    inside = opening + _CLOSED * around
+    seen = inside.sum(dim=1, keepdim=True)
+    line = (inside * y).sum(dim=1, keepdim=True) / seen.clamp(min=_CLOSED)
+    height = (2.0 * opening.sum(dim=1, keepdim=True) + 4.0) / guide.shape[2]
+    lower = _eased((y - line) / height + 0.5)
+    moves = CLOSER * lips.clamp(min=0.0) + WIDER * lips.clamp(max=0.0)
+    ways = share * (moves[:, 1:, None] * lower - moves[:, :1, None] * (1.0 - lower))
+    return torch.stack([torch.zeros_like(ways), ways], dim=1)
 
 
 def _around(inside: Tensor, units: float) -> Tensor:
     """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `_REACH` from it; it is `units` wide."""
     reach = round(_REACH / units * inside.shape[-1])
-    near = F.max_pool2d(inside, 2 * reach + 1, stride=1, padding=reach)
     half = reach // 2
-    for _ in range(2):
-        near = F.avg_pool2d(near, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
-    return near
+    # By rows, then by columns, in a tenth of the time.
+    for tall in (False, True):
+        inside = F.max_pool2d(inside, *_line(reach, tall=tall))
+    for tall in (False, True, False, True):
+        size, stride, padding = _line(half, tall=tall)
+        inside = F.avg_pool2d(inside, size, stride, padding, count_include_pad=False)
+    return inside
+
+
+def _line(reach: int, *, tall: bool) -> tuple[tuple[int, int], int, tuple[int, int]]:
+    """Kernel, stride and padding of a pool over so many pixels to either side, of a column or a row."""
+    kernel, padding = (2 * reach + 1, 1), (reach, 0)
+    return (kernel, 1, padding) if tall else (kernel[::-1], 1, padding[::-1])
 
 
 def _eased(share: Tensor) -> Tensor:
