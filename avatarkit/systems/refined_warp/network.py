@@ -5,8 +5,8 @@ back. As both are smooth, the warp's own detail stays. It changes no colours: li
 otherwise than its skin, and is seen to. An eye net, at the eyes' own resolution, gives changes of colour under a mask
 of their own, in and near openings alone: lids, irises. A mouth net gives smooth changes of light in and near the mouth:
 teeth that it knew within a pixel or two it could only draw as their mean, a veil, so the warp's teeth, tongue and
-shadow stay. Then it opens or closes the lips a little, over teeth that stay where the skull and the jaw have them. All end
-in layers that start at zero: before any training the warp passes unchanged, but for a little of its detail.
+shadow stay. Then it closes the lips a little, or opens them, over teeth that stay where skull and jaw have them. All
+end in layers that start at zero: before any training the warp passes unchanged, but for a little of its detail.
 
 Shapes: pictures B x 3 x H x W in [0, 1]; guides B x 3 x H x W in [0, 1], see `guides.py`; poses B x 3.
 """
@@ -59,7 +59,7 @@ _STRANGE = 0.1
 """A mouth's corrections end as its opening differs from all that were learned, between this much of the patch and twice
 that."""
 _CLOSED = 0.02
-"""What lips count beside what lies between them, for where the middle of a mouth is: where it is open, next to nothing."""
+"""What lips count beside what lies between them, for where the middle of a mouth is: nearly nothing of an open one."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
 _REACH = 0.033

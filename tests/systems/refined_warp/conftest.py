@@ -36,7 +36,7 @@ def random_net(seed: int = 0, strength: float = 0.02) -> Refinement:
     """A small refinement whose answers are not zero, and the same for the four pixels that one feature stands for."""
     torch.manual_seed(seed)
     net = Refinement(SMALL)
-    for part in (net.face.shift, net.face.gain, net.mouth.tone, net.mouth.shift, net.eye.colours):
+    for part in (net.face.shift, net.face.gain, net.mouth.tone, net.mouth.lips, net.eye.colours):
         torch.nn.init.normal_(part.weight, std=strength)
     colours = net.eye.colours.weight.data
     colours[:] = colours[::4].repeat_interleave(4, dim=0)

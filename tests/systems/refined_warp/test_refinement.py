@@ -19,7 +19,6 @@ from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.engine import RefinedEngine
 from avatarkit.systems.refined_warp.network import (
-    MOST_MOVED,
     MOST_SHIFT,
     START_GAIN,
     Refinement,
@@ -73,7 +72,7 @@ def test_frames_are_corrected_as_what_was_learned(pitch_deg: float, warp: WarpEn
     moment = sample(SMALL, Drawn(before, alpha), shown, before, tuple(own.values()))
     net = random_net(strength=0.1)
     net.mouth.tone.bias.data.copy_(torch.tensor([-0.9, 0.9, 0.0, -0.9]))
-    net.mouth.shift.bias.data.copy_(torch.atanh(torch.tensor([0.02, 0.05]) / MOST_MOVED))
+    net.mouth.lips.bias.data.copy_(torch.atanh(torch.tensor([0.3, 0.8])))
     refined = refine(net, batch_of([moment]), jitter(1, None))
     Corrector(net).correct(frame, alpha, shown)
     for name, size in part_sizes(SMALL).items():
