@@ -227,7 +227,7 @@ class MouthNet(nn.Module):
             found = torch.tanh(_smooth(tone.float(), times=2))
             found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
             light, hue = found[:, :1], found[:, 1:]
-            scaled = torch.expm1(LIGHTER * light.clamp(min=0.0) + DARKER * light.clamp(max=0.0) + MOST_HUE * hue)
+            scaled = torch.expm1(_within(light, LIGHTER, DARKER) + MOST_HUE * hue)
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
             counts = known * _window(scaled)
@@ -343,9 +343,14 @@ def _lip_ways(lips: Tensor, guide: Tensor) -> Tensor:
     line = (inside * y).sum(dim=1, keepdim=True) / seen.clamp(min=_CLOSED)
     height = (2.0 * opening.sum(dim=1, keepdim=True) + 4.0) / guide.shape[2]
     lower = _eased((y - line) / height + 0.5)
-    moves = CLOSER * lips.clamp(min=0.0) + WIDER * lips.clamp(max=0.0)
+    moves = _within(lips, CLOSER, WIDER)
     ways = share * (moves[:, 1:, None] * lower - moves[:, :1, None] * (1.0 - lower))
     return torch.stack([torch.zeros_like(ways), ways], dim=1)
+
+
+def _within(x: Tensor, above: float, below: float) -> Tensor:
+    """From -1 to 1 becomes from `-below` to `above`. Two clamped halves have no gradient at 0, where all nets start."""
+    return torch.where(x >= 0.0, above * x, below * x)
 
 
 def _around(inside: Tensor, units: float) -> Tensor:

@@ -29,6 +29,16 @@ def test_extents_of_openings() -> None:
     torch.testing.assert_close(extents(masks), torch.tensor([[0.2, 0.25], [1.0, 0.05]]))
 
 
+def test_every_answer_is_learned_from_the_first_step_on(samples: list[Sample]) -> None:
+    net = Refinement(SMALL)
+    batch = batch_of(samples)
+    refined = refine(net, batch, jitter(4, torch.Generator().manual_seed(0)))
+    torch.stack([(refined.result[name] - refined.truth[name]).abs().mean() for name in NAMES]).sum().backward()
+    for layer in (net.face.shift, net.face.gain, net.mouth.tone, net.mouth.lips, net.eye.colours):
+        assert layer.weight.grad is not None
+        assert (layer.weight.grad.abs().amax(dim=(1, 2, 3)) > 0.0).all()
+
+
 def test_mouths_like_none_learned_stay_as_drawn() -> None:
     net = Refinement(SMALL).mouth
     for layer in (net.tone, net.lips):
