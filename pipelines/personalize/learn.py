@@ -23,7 +23,8 @@ from avatarkit.reading import check_number, check_table, check_whole
 from avatarkit.runtime import Progress
 from avatarkit.systems.refined_warp.batch import Refined, jitter, refine
 from avatarkit.systems.refined_warp.losses import Perceptual, part_errors
-from avatarkit.systems.refined_warp.network import CORRECTED, OPENINGS, Refinement, RefinementConfig, extents
+from avatarkit.systems.refined_warp.maps import extents
+from avatarkit.systems.refined_warp.network import CORRECTED, OPENINGS, Refinement, RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import opening, part_sizes
 from avatarkit.systems.refined_warp.training import Learner

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, changed, detail, grid
+from avatarkit.systems.refined_warp.maps import grid
+from avatarkit.systems.refined_warp.network import CORRECTED, Refinement, changed, detail
 from avatarkit.systems.refined_warp.patches import NAMES
 from avatarkit.systems.refined_warp.samples import CHANNELS, PICTURE, part_sizes
 

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
+from avatarkit.systems.refined_warp.maps import around, extents, lip_ways, lower_part, moved, smooth, window, within
 from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
     "CORRECTED", "DARKEST", "OPENINGS", "EyeNet", "FaceNet", "MouthNet", "Refinement", "RefinementConfig", "changed",
-    "detail", "extents", "grid",
+    "detail",
 ]  # fmt: skip
 
 CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_eye")}
@@ -45,12 +46,6 @@ MOST_HUE = 0.05
 over skin, look bruised."""
 DARKEST = 8.0 / 255.0
 """Added to colours before their light changes: the black of a cavity has none."""
-CLOSER, WIDER = 0.065, 0.02
-"""Each lip is moved by at most this towards the other and away from it, in halves of a mouth's patch: 3 mm and 1 mm.
-Of what would come into view, nothing is known."""
-_STILL, _FREE = -0.6, -0.3
-"""Rows of a mouth's patch, in halves of it, above which it moves nothing, and below which all it answers: around the
-nose's tip, and the upper lip. Farther up are the eyes of a head that nods."""
 _LIDS_FADE = 0.4
 """By this share below the least opening that was learned, an eye's corrections have ended."""
 OPENINGS = 32
@@ -58,13 +53,8 @@ OPENINGS = 32
 _STRANGE = 0.1
 """A mouth's corrections end as its opening differs from all that were learned, between this much of the patch and twice
 that."""
-_CLOSED = 0.02
-"""What lips count beside what lies between them, for where the middle of a mouth is: nearly nothing of an open one."""
 _NONE = -20.0
 """Before a sigmoid: nothing."""
-_REACH = 0.033
-"""Mouth and eyes are corrected in their openings and near them: by half at so many head units (3 mm) from them, not at
-all at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
 _SLOPE = 0.2
 _POSE_RANGE = 2.0
 """Poses count up to this many standard deviations of those learned: beyond, a network would only guess."""
@@ -161,10 +151,10 @@ class FaceNet(nn.Module):
     def forward(self, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """The shift in halves of the patch, and the gain."""
         coarse, _ = self.trunk(x, pose)
-        shift = MOST_SHIFT * torch.tanh(_smooth(self.shift(coarse), times=3))
-        gain = MOST_GAIN * torch.sigmoid(_smooth(self.gain(coarse)))
-        window = _window(coarse)
-        return shift * window, gain * window
+        shift = MOST_SHIFT * torch.tanh(smooth(self.shift(coarse), times=3))
+        gain = MOST_GAIN * torch.sigmoid(smooth(self.gain(coarse)))
+        inside = window(coarse)
+        return shift * inside, gain * inside
 
 
 class EyeNet(nn.Module):
@@ -190,7 +180,7 @@ class EyeNet(nn.Module):
         answer = F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
         seen = x[:, 3:4].mean(dim=(1, 2, 3), keepdim=True)
         unknown = (self.least_open - seen) / (_LIDS_FADE * self.least_open + 1e-6)
-        return answer * (1.0 - unknown.clamp(0.0, 1.0)) * _window(answer) * _around(x[:, 3:4], EYE[0])
+        return answer * (1.0 - unknown.clamp(0.0, 1.0)) * window(answer) * around(x[:, 3:4], EYE[0])
 
 
 class MouthNet(nn.Module):
@@ -224,35 +214,17 @@ class MouthNet(nn.Module):
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
             opening = x[:, 3:4].float()
-            found = torch.tanh(_smooth(tone.float(), times=2))
+            found = torch.tanh(smooth(tone.float(), times=2))
             found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
             light, hue = found[:, :1], found[:, 1:]
-            scaled = torch.expm1(_within(light, LIGHTER, DARKER) + MOST_HUE * hue)
+            scaled = torch.expm1(within(light, LIGHTER, DARKER) + MOST_HUE * hue)
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
-            counts = known * _window(scaled)
-            scaled = counts * _around(opening, MOUTH[0]) * scaled
-            ways = counts * _lower_part(scaled) * _lip_ways(torch.tanh(lips.float()), x[:, 3:5].float())
+            counts = known * window(scaled)
+            scaled = counts * around(opening, MOUTH[0]) * scaled
+            ways = counts * lower_part(scaled) * lip_ways(torch.tanh(lips.float()), x[:, 3:5].float())
             stays = F.avg_pool2d(opening * moved(opening, ways), 3, stride=1, padding=1)
             return torch.cat([scaled, ways, stays], dim=1)
-
-
-def extents(opening: Tensor) -> Tensor:
-    """Width and height (B, 2) of masks B x 1 x h x w, in shares of the patch: the longest row, the longest column."""
-    return torch.cat([opening.mean(dim=3).amax(dim=2), opening.mean(dim=2).amax(dim=2)], dim=1)
-
-
-def grid(size: tuple[int, int], like: Tensor) -> Tensor:
-    """The pixels (B, h, w, 2) of a patch of a size (width, height), in its own coordinates."""
-    x, y = ((torch.arange(side, dtype=torch.float32) + 0.5) * (2.0 / side) - 1.0 for side in size)
-    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).to(like.device)
-    return points.expand(len(like), -1, -1, -1)
-
-
-def moved(picture: Tensor, ways: Tensor) -> Tensor:
-    """A picture of a patch (B, C, h, w), each pixel taken from as far beside it as `ways` (B, 2, h, w) says."""
-    places = grid((picture.shape[3], picture.shape[2]), picture) + ways.permute(0, 2, 3, 1)
-    return F.grid_sample(picture, places, padding_mode="border", align_corners=False)
 
 
 def changed(colours: Tensor, answer: Tensor) -> Tensor:
@@ -307,88 +279,3 @@ def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     return conv
-
-
-def _smooth(x: Tensor, times: int = 1) -> Tensor:
-    """Blurred by a binomial of 5 pixels, so that nothing but the smooth is left."""
-    kernel = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
-    channels = x.shape[1]
-    for _ in range(times):
-        padded = F.pad(x, (2, 2, 2, 2), mode="replicate")
-        rows = F.conv2d(padded, kernel.view(1, 1, 1, 5).repeat(channels, 1, 1, 1), groups=channels)
-        x = F.conv2d(rows, kernel.view(1, 1, 5, 1).repeat(channels, 1, 1, 1), groups=channels)
-    return x
-
-
-def _lip_ways(lips: Tensor, guide: Tensor) -> Tensor:
-    """Ways (B, 2, h, w) by which lips are moved towards each other in the middle, less towards the corners.
-
-    lips: (B, 2), upper and lower: 1 as far as they may, -1 as far apart. guide: what lies between the lips, and the
-    lips with it (B, 2, h, w).
-
-    Ways that were free in every place crumpled lips, and drew mouths aslant: a net that only knows a minute of footage
-    finds such things in it.
-    """
-    x, y = grid((guide.shape[3], guide.shape[2]), guide).unbind(dim=-1)
-    opening, around = guide.unbind(dim=1)
-    columns = around.amax(dim=1)
-    width = columns.sum(dim=1).clamp(min=1.0)
-    middle = ((columns * x[:, 0]).sum(dim=1) / width)[:, None, None]
-    along = (x - middle) / (width / guide.shape[3])[:, None, None]
-    share = (1.0 - along.square()).clamp(min=0.0).square()
-    # Upper and lower lip part in the middle of what lies between them, closed lips in their own; columns beyond the
-    # lips have no middle, and none is asked for.
-    inside = opening + _CLOSED * around
-    seen = inside.sum(dim=1, keepdim=True)
-    line = (inside * y).sum(dim=1, keepdim=True) / seen.clamp(min=_CLOSED)
-    height = (2.0 * opening.sum(dim=1, keepdim=True) + 4.0) / guide.shape[2]
-    lower = _eased((y - line) / height + 0.5)
-    moves = _within(lips, CLOSER, WIDER)
-    ways = share * (moves[:, 1:, None] * lower - moves[:, :1, None] * (1.0 - lower))
-    return torch.stack([torch.zeros_like(ways), ways], dim=1)
-
-
-def _within(x: Tensor, above: float, below: float) -> Tensor:
-    """From -1 to 1 becomes from `-below` to `above`. Two clamped halves have no gradient at 0, where all nets start."""
-    return torch.where(x >= 0.0, above * x, below * x)
-
-
-def _around(inside: Tensor, units: float) -> Tensor:
-    """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `_REACH` from it; it is `units` wide."""
-    reach = round(_REACH / units * inside.shape[-1])
-    half = reach // 2
-    # By rows, then by columns, in a tenth of the time.
-    for tall in (False, True):
-        inside = F.max_pool2d(inside, *_line(reach, tall=tall))
-    for tall in (False, True, False, True):
-        size, stride, padding = _line(half, tall=tall)
-        inside = F.avg_pool2d(inside, size, stride, padding, count_include_pad=False)
-    return inside
-
-
-def _line(reach: int, *, tall: bool) -> tuple[tuple[int, int], int, tuple[int, int]]:
-    """Kernel, stride and padding of a pool over so many pixels to either side, of a column or a row."""
-    kernel, padding = (2 * reach + 1, 1), (reach, 0)
-    return (kernel, 1, padding) if tall else (kernel[::-1], 1, padding[::-1])
-
-
-def _eased(share: Tensor) -> Tensor:
-    """0 below 0, 1 above 1, smooth between."""
-    share = share.clamp(0.0, 1.0)
-    return share * share * (3.0 - 2.0 * share)
-
-
-def _lower_part(x: Tensor) -> Tensor:
-    """0 above, 1 below the nose in B x C x h x w of a mouth's patch: 1 x 1 x h x 1."""
-    place = (torch.arange(x.shape[-2], device=x.device, dtype=x.dtype) + 0.5) * (2.0 / x.shape[-2]) - 1.0
-    return _eased((place - _STILL) / (_FREE - _STILL))[None, None, :, None]
-
-
-def _window(x: Tensor) -> Tensor:
-    """1 within, falling smoothly to 0 at the edges of B x C x h x w: 1 x 1 x h x w."""
-
-    def side(length: int) -> Tensor:
-        place = (torch.arange(length, device=x.device, dtype=x.dtype) + 0.5) / length
-        return _eased(torch.minimum(place, 1.0 - place) / 0.14)
-
-    return (side(x.shape[-2])[:, None] * side(x.shape[-1])[None])[None, None]

@@ -14,7 +14,8 @@ from torch import Tensor
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
-from avatarkit.systems.refined_warp.network import CLOSER, WIDER, Refinement, changed, extents
+from avatarkit.systems.refined_warp.maps import CLOSER, WIDER, extents
+from avatarkit.systems.refined_warp.network import Refinement, changed
 from avatarkit.systems.refined_warp.patches import NAMES, patches
 from avatarkit.systems.refined_warp.samples import Sample, warped
 
