@@ -7,30 +7,23 @@ beside the face (`head_side`) lend its ear and hair; they come into view behind 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
-from avatarkit.face.mirror import MIRROR
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import head_side
+from avatarkit.systems.landmark_warp.lending import Lending, mesh_normals
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, FacePixels
 from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]
 
-SEEN_FROM, SEEN_WELL = 0.25, 0.6
-"""A surface is seen from the first of these cosines of its angle to the viewer on, and well from the second."""
-TWIN_SEEN = (0.1, 0.3)
-"""The same for a twin that lends colours for what the matte has lost."""
-BETTER_FROM, BETTER = 0.08, 0.3
-"""The twin lends colours from the first difference of their cosines on, and alone from the second."""
 APPEARS_FROM, APPEARS = 0.03, 0.2
 """The texture is shown where a surface turns towards the viewer: from the first rise of its cosine on."""
 SIDE_APPEARS = (0.03, 0.1)
@@ -39,8 +32,6 @@ SIDE_SEEN = (0.36, 0.5)
 """The photo shows a strip itself from the first cosine on; a frontal face shows both at the second."""
 BESIDE, HAIR = 0.08, (0.35, 0.6)
 """So it does where it shows hair or an ear this far beside the face, in head units, by the mean of its matte."""
-RIM = 0.04
-"""No colours are taken from this close to the outline, in head units."""
 LIGHT_REACH = 0.15
 """The two sides' light is compared over this many head units."""
 MOST_LIGHT = 0.8
@@ -48,8 +39,6 @@ MOST_LIGHT = 0.8
 LEAST_HIDDEN = 0.05
 SOLID = (0.4, 0.7)
 """Where the photo has nothing, what comes into view is not there at the first of its weights, and all at the second."""
-FEWEST = 12
-"""A side is hidden where that many landmarks lend more than half of their colours; fewer are noise of their depth."""
 _LIGHT_STEP, _BEYOND_PX = 4, 3.0
 
 
@@ -57,34 +46,22 @@ _LIGHT_STEP, _BEYOND_PX = 4, 3.0
 class HiddenSide:
     """A frontal texture, RGBA uint8 (h, w, 4), where the points (N, 2) lie in it, and what it is good for.
 
-    The points are the 468 landmarks of the mesh, then those of the strips beside it. lent: (468,) share of each
-    landmark's surroundings that the photo does not show. normals: (468, 3), in the photo. sides: of the strips.
+    The points are the 468 landmarks of the mesh, then those of the strips beside it. lending: what of the face the
+    photo does not show. sides: of the strips.
     """
 
     texture: NDArray[np.uint8]
     places: Map
-    lent: Array
-    normals: Array
+    lending: Lending
     sides: tuple["_Side", ...]
     _rotation: Array
 
     @staticmethod
     def of(source: SourceLayers, mesh: FaceMesh) -> "HiddenSide | None":
         """The hidden side of a source; None where the photo shows both."""
-        import cv2
-
-        pose, face, twins = head_frame(source.landmarks), source.landmarks[: lm.MESH], MIRROR[: lm.MESH]
-        normals = _normals(face, lm.surface_triangles())
-        facing = normals[:, 2]
-        # Close to its outline a face shows the light behind it, and the landmarks are off by some pixels.
-        rim = max(1, round(RIM * pose.scale))
-        inner = np.asarray(cv2.erode(source.alpha, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)), np.float32)
-        matte = sample(inner, face[None, :, :2].astype(np.float32))[0].astype(np.float64)
-        own = _rise(facing, SEEN_FROM, SEEN_WELL) * matte
-        # A twin that is averted itself has nothing to lend: its landmarks lie on the nose, an eye or hair.
-        saved = _rise(facing[twins], *TWIN_SEEN) * (matte[twins] - matte)
-        lent = (1.0 - own) * np.maximum(_rise(facing[twins] - facing, BETTER_FROM, BETTER), saved)
-        if np.count_nonzero(lent > 0.5) < FEWEST:
+        pose, face = head_frame(source.landmarks), source.landmarks[: lm.MESH]
+        lending = Lending.of(source.alpha, face, pose)
+        if lending is None:
             return None
         points = np.concatenate([face, head_side.points(face, pose)])
         strips = head_side.triangles()
@@ -97,18 +74,28 @@ class HiddenSide:
             return None
         pixels = cover.pixels()
         frontal[:, :2] -= pixels.window[1].start, pixels.window[0].start
-        borrowed = np.concatenate([lent, np.ones(head_side.NUMBER)])
-        across = np.concatenate([twins, head_side.twins()])
+        borrowed = np.concatenate([lending.lent, np.ones(head_side.NUMBER)])
+        across = np.concatenate([lending.twins, head_side.twins()])
         texture = _texture(source, points, across, borrowed, pixels, triangles, LIGHT_REACH * pose.scale)
-        sides = _sides(source, points, lent, strips)
-        return HiddenSide(texture, frontal[:, :2].astype(np.float32), lent, normals, sides, pose.rotation)
+        sides = _sides(source, points, lending.lent, strips)
+        return HiddenSide(texture, frontal[:, :2].astype(np.float32), lending, sides, pose.rotation)
 
     def appears(self, rotation: Array) -> float:
         """How much the hidden side turns towards the viewer in a pose: mean rise of its cosine; negative if away."""
-        return float(self.lent @ self._gain(rotation)) / float(self.lent.sum())
+        return self._mean(self._gain(rotation))
+
+    def _appearing(self, rotation: Array) -> Array:
+        """How far the texture is shown at each landmark (468,) in a pose."""
+        gain = self._gain(rotation)
+        # What a nose hides comes out from behind it as the whole side turns, wherever it faces itself.
+        gain += self.lending.spoiled * np.maximum(self._mean(gain) - gain, 0.0)
+        return self.lending.lent * _rise(gain, APPEARS_FROM, APPEARS)
 
     def _gain(self, rotation: Array) -> Array:
-        return _gain(self.normals, rotation @ self._rotation.T)
+        return _gain(self.lending.normals, rotation @ self._rotation.T)
+
+    def _mean(self, values: Array) -> float:
+        return float(self.lending.lent @ values) / float(self.lending.lent.sum())
 
     def reach_px(self, motion: DriveFrame) -> float:
         """How far beyond the face's landmarks something may be drawn in a pose."""
@@ -130,8 +117,7 @@ class HiddenSide:
         """
         for strip, grown in self._strips(motion.pose.rotation):
             self._draw_strip(frame, alpha, motion, strip, grown)
-        shown = (self.lent * _rise(self._gain(motion.pose.rotation), APPEARS_FROM, APPEARS)).astype(np.float32)
-        corners = mesh.over(shown)
+        corners = mesh.over(self._appearing(motion.pose.rotation).astype(np.float32))
         part = cover.pixels(corners.max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
@@ -189,7 +175,7 @@ def _sides(
     beside = head_side.matte_beside(source.alpha, points[: lm.MESH], BESIDE)
     result = []
     for strip, ears, matte in zip(strips, head_side.EARS, beside, strict=True):
-        normal = _normals(points, strip)[np.unique(strip)].mean(0)
+        normal = mesh_normals(points, strip)[np.unique(strip)].mean(0)
         normal /= max(float(np.linalg.norm(normal)), 1e-9)
         share = (1.0 - _rise(normal[2], *SIDE_SEEN)) * (1.0 - _rise(matte, *HAIR)) * _rise(lent[ears].mean(), 0.3, 0.7)
         # A strip that is half hidden is there or not: no ear is half transparent.
@@ -274,16 +260,6 @@ def _around(colours: Map, known: Map, reach_px: float) -> Map:
     mass = cv2.GaussianBlur(known, (0, 0), reach_px)
     total = cv2.GaussianBlur(colours * known[..., None], (0, 0), reach_px)
     return np.asarray(total / np.maximum(mass, 1e-4)[..., None], np.float32)
-
-
-def _normals(points: Array, triangles: NDArray[Any]) -> Array:
-    """Unit normals (N, 3) of the surface of triangles (T, 3) of points (N, 3); z is 1 where it faces the viewer."""
-    corners = points[triangles]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    result = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(result, triangles[:, corner], across)
-    return np.asarray(result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-9), np.float64)
 
 
 def _rise(values: Array | float, start: float, stop: float) -> Array:

@@ -88,7 +88,7 @@ def test_an_averted_side_lends_nothing(from_the_side: SourceLayers) -> None:
     alpha[:, int(temple[:, 0].min()) - 8 :] = 0.0
     side = HiddenSide.of(replace(from_the_side, alpha=alpha), FaceMesh(from_the_side.landmarks))
     assert side is not None
-    assert side.lent[[389, 356, 454]].max() < 0.02
+    assert side.lending.lent[[389, 356, 454]].max() < 0.02
 
 
 def test_nothing_shows_at_the_rim_of_the_far_cheek(from_the_side: SourceLayers) -> None:
@@ -134,7 +134,7 @@ def test_lent_colours_are_in_the_light_of_their_side(from_the_side: SourceLayers
     dim = replace(from_the_side, picture=picture, foreground=picture)
     side = HiddenSide.of(dim, FaceMesh(dim.landmarks))
     assert side is not None
-    lent = side.lent > 0.95
+    lent = side.lending.lent > 0.95
     x, y = side.places[: lm.MESH][lent].round().astype(int).T
     level = side.texture[y, x, 0].mean() / SKIN[0]
     twins = side.places[MIRROR[: lm.MESH][lent]].round().astype(int)
