@@ -19,6 +19,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import head_side
 from avatarkit.systems.landmark_warp.lending import Lending, mesh_normals
 from avatarkit.systems.landmark_warp.mesh import Cover, FaceMesh, FacePixels
+from avatarkit.systems.landmark_warp.openings import rise
 from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
@@ -115,18 +116,19 @@ class HiddenSide:
         Args:
             motion: in pixels of that frame. mesh, cover: the face, and what it covers of the frame.
         """
+        import cv2
+
         for strip, grown in self._strips(motion.pose.rotation):
             self._draw_strip(frame, alpha, motion, strip, grown)
         corners = mesh.over(self._appearing(motion.pose.rotation).astype(np.float32))
         part = cover.pixels(corners.max(1) > LEAST_HIDDEN)
         if not len(part.places):
             return
-        mask, colours = _with_rim(
-            part.image(part.interpolated(corners)), self._colours(part, mesh.over(self.places))[..., :3]
-        )
+        colours = np.asarray(cv2.cvtColor(self._colours(part, mesh.over(self.places)), cv2.COLOR_RGBA2RGB), np.uint8)
+        mask, colours = _with_rim(part.image(part.interpolated(corners)), colours)
         before = alpha[part.window].astype(np.float32) * np.float32(1.0 / 255.0)
         # Where the photo has nothing a veil would hang in the air: there it is all or next to nothing.
-        mask = before * mask + (1.0 - before) * np.asarray(_rise(mask.astype(np.float64), *SOLID), np.float32)
+        mask = before * mask + (1.0 - before) * rise(mask, *SOLID)
         _add(frame[part.window], alpha[part.window], before * (1.0 - mask), colours, mask)
 
     def _draw_strip(
@@ -138,6 +140,8 @@ class HiddenSide:
         grown: float,
     ) -> None:
         """Lay ear and hair of a side behind a frame (H, W, 3) with its alpha (H, W), in place."""
+        import cv2
+
         points = np.concatenate([motion.landmarks[: lm.MESH], head_side.points(motion.landmarks, motion.pose, grown)])
         cover = Cover.of(points[strip], (alpha.shape[0], alpha.shape[1]))
         if cover is None:
@@ -150,14 +154,16 @@ class HiddenSide:
         before = alpha[part.window].astype(np.float32) * scale
         edge = np.concatenate([np.ones(lm.MESH), head_side.FULL]).astype(np.float32)
         mask = part.image(part.interpolated(edge[strip])) * colours[..., 3] * scale
-        _add(frame[part.window], alpha[part.window], before, colours[..., :3], mask * (1.0 - before))
+        colours = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), np.uint8)
+        _add(frame[part.window], alpha[part.window], before, colours, mask * (1.0 - before))
 
-    def _colours(self, part: FacePixels, corners: Map) -> Map:
-        """RGBA (h, w, 4), 0 to 255, of pixels of a frame that triangles with corners (T, 3, 2) in the texture cover."""
+    def _colours(self, part: FacePixels, corners: Map) -> NDArray[np.uint8]:
+        """RGBA (h, w, 4) of pixels of a frame that triangles with corners (T, 3, 2) in the texture cover."""
         import cv2
 
         x, y = (part.image(part.interpolated(corners[..., axis])) for axis in (0, 1))
-        return cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        drawn = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(drawn, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -189,15 +195,17 @@ def _gain(normals: Array, turn: Array) -> Array:
     return np.asarray(normals @ turn[2] - normals[..., 2], np.float64)
 
 
-def _add(frame: NDArray[np.uint8], alpha: NDArray[np.uint8], kept: Map, colours: Map, mask: Map) -> None:
+def _add(frame: NDArray[np.uint8], alpha: NDArray[np.uint8], kept: Map, colours: NDArray[np.uint8], mask: Map) -> None:
     """Join colours (h, w, 3) that are seen by a mask (h, w) to a part of a frame that is seen by `kept`, in place."""
-    share = (mask / np.maximum(mask + kept, 1e-6))[..., None]
-    before = frame.astype(np.float32)
-    frame[:] = np.round(before + share * (colours - before))
-    alpha[:] = np.round(255.0 * (mask + kept))
+    import cv2
+
+    # What is there by less than half a level is not.
+    some = mask > np.float32(0.5 / 255.0)
+    np.copyto(frame, cv2.blendLinear(frame, colours, kept, mask), where=some[..., None])
+    alpha[:] = np.round(np.float32(255.0) * (mask + kept))
 
 
-def _with_rim(mask: Map, colours: Map) -> tuple[Map, Map]:
+def _with_rim(mask: Map, colours: NDArray[np.uint8]) -> tuple[Map, NDArray[np.uint8]]:
     """A mask (h, w) and colours (h, w, 3) that reach two pixels farther, the last one softly.
 
     Inside nothing shows through, nor in the first pixel around it: there the frame is softened across its edge, and
@@ -207,14 +215,16 @@ def _with_rim(mask: Map, colours: Map) -> tuple[Map, Map]:
 
     grown = np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.float32)
     soft = np.asarray(cv2.blur(grown, (3, 3)), np.float32)
-    share = np.asarray(cv2.blur(mask, (5, 5)), np.float32)
-    total = np.asarray(cv2.blur(colours * mask[..., None], (5, 5)), np.float32)
+    inside = (mask > 0.0).view(np.uint8)
+    share = np.asarray(cv2.boxFilter(inside, cv2.CV_32F, (5, 5), normalize=False), np.float32)
+    within = cv2.bitwise_and(colours, colours, mask=inside)
+    total = np.asarray(cv2.boxFilter(within, cv2.CV_32F, (5, 5), normalize=False), np.float32)
     # A narrow rim is all that changes of a large window.
-    rim = np.flatnonzero((mask == 0.0) & (soft > 0.0))
-    full, shares = np.take(grown, rim), np.maximum(np.take(share, rim), 1e-6)
+    rim = np.flatnonzero((inside == 0) & (soft > 0.0))
+    full, shares = np.take(grown, rim), np.maximum(np.take(share, rim), 1.0)
     mask, colours = mask.copy(), colours.copy()
     mask.reshape(-1)[rim] = np.where(full > 0.0, full, np.take(soft, rim))
-    colours.reshape(-1, 3)[rim] = np.take(total.reshape(-1, 3), rim, axis=0) / shares[:, None]
+    colours.reshape(-1, 3)[rim] = np.round(np.take(total.reshape(-1, 3), rim, axis=0) / shares[:, None])
     return mask, colours
 
 

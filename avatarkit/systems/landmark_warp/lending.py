@@ -73,7 +73,7 @@ class Lending:
         right, left = np.flatnonzero(own_number < twins), np.flatnonzero(own_number > twins)
         other = left if lent[right].sum() > lent[left].sum() else right
         if np.count_nonzero(lent[other] > 0.5) < FEWEST:
-            middle = np.flatnonzero(own_number == twins)
+            middle = np.flatnonzero((own_number == twins) & (height < height[list(lm.OUTER_LIP_LOWER)].max()))
             lent[other], twins[other] = 0.0, other
             # The line between the halves is no edge of what is lent: beyond it lies what the twins show.
             lent[middle] = spoiled[middle] * _most_beside(lent, middle)

@@ -106,8 +106,8 @@ def test_nothing_shows_at_the_rim_of_the_far_cheek(from_the_side: SourceLayers) 
 
 
 def test_the_lent_cheek_covers_what_softening_has_spread() -> None:
-    mask, colours = np.zeros((9, 12), np.float32), np.zeros((9, 12, 3), np.float32)
-    mask[:, :5], colours[:, :5] = 1.0, 120.0
+    mask, colours = np.zeros((9, 12), np.float32), np.zeros((9, 12, 3), np.uint8)
+    mask[:, :5], colours[:, :5] = 1.0, 120
     grown, lent = _with_rim(mask, colours)
     np.testing.assert_allclose(grown[4, 4:9], [1.0, 1.0, 1.0 / 3.0, 0.0, 0.0], atol=1e-3)
     np.testing.assert_allclose(lent[4, 4:7], 120.0, atol=0.1)
