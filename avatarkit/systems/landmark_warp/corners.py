@@ -23,6 +23,9 @@ APART = (0.3, 0.55)
 Mouths that smile have dark corners."""
 TAKEN = 0.85
 """How much of it is lost."""
+ASIDE, FACING = 0.5, (0.2, 0.5)
+"""The skin at a corner faces aside by this share, and forward. A corner that faces the viewer by less than the first
+cosine is left alone: what is dark beside it is the face's outline, or what stands behind that."""
 
 
 def clear_corners(frame: NDArray[np.uint8], motion: DriveFrame, apart: float) -> None:
@@ -39,8 +42,12 @@ def clear_corners(frame: NDArray[np.uint8], motion: DriveFrame, apart: float) ->
     if share <= 0.0 or width < 0.2 * scale:
         return
     along = along / width
-    for corner, way in zip(corners, (-along, along), strict=True):
-        _clear(frame, corner + OUTWARDS * scale * way, along, scale, share)
+    across, forward = motion.pose.rotation[2, 0], motion.pose.rotation[2, 2]
+    for corner, way, aside in zip(corners, (-along, along), (-ASIDE, ASIDE), strict=True):
+        facing = (forward - aside * across) / np.hypot(1.0, ASIDE)
+        seen = share * float(rise(np.array(facing), *FACING))
+        if seen > 0.0:
+            _clear(frame, corner + OUTWARDS * scale * way, along, scale, seen)
 
 
 def _clear(frame: NDArray[np.uint8], centre: Array, along: Array, scale: float, share: float) -> None:

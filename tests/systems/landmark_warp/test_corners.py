@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import pytest
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.corners import OUTWARDS, clear_corners
@@ -61,6 +65,20 @@ def test_skin_keeps_its_texture_and_nothing_changes_elsewhere(landmarks: np.ndar
     untouched = np.s_[: middle[1] - 60], np.s_[middle[1] + 60 :]
     for rows in untouched:
         np.testing.assert_array_equal(cleared[rows], frame[rows])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_averted_corner_is_left_alone(landmarks: np.ndarray, sign: float) -> None:
+    """Beside it lies the outline of the face, and what is dark there is no line of lips."""
+    pose = head_frame(landmarks)
+    turned = replace(pose, rotation=from_euler_deg(sign * 60.0, 0.0, 0.0)).apply(pose.apply_inverse(landmarks))
+    frame, motion = face(turned)
+    cleared = frame.copy()
+    clear_corners(cleared, motion, 0.4)
+    far, near = (0, 1) if sign > 0.0 else (1, 0)
+    before, after = beside(frame, motion).mean(1), beside(cleared, motion).mean(1)
+    assert after[far] < before[far] + 2.0
+    assert after[near] > 0.75 * SKIN
 
 
 def test_a_smile_keeps_its_dark_corners(landmarks: np.ndarray) -> None:
