@@ -106,7 +106,7 @@ def about_layers(source: Source, config: ReenactConfig) -> Iterator[str]:
 
 def _cut_sides(layers: SourceLayers) -> list[str]:
     """The sides at which the subject's head, from chin to crown, is cut off; none without a matte."""
-    if float(layers.alpha.min()) > 0.0:
+    if not layers.cut_out:
         return []
     low, high = layers.landmarks[:, :2].min(0), layers.landmarks[:, :2].max(0)
     head, face = layers.alpha > 0.5, float(high[1] - low[1])

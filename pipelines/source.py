@@ -177,6 +177,7 @@ class Source:
             anchored=paste_back,
             wider=WiderLayers(foreground, alpha, inside[1].start, inside[0].start) if wide else None,
             square=square,
+            cut_out=not kept,
         )
 
     @property

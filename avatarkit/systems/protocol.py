@@ -34,10 +34,11 @@ class SourceLayers:
 
     picture: RGB uint8 (H, W, 3). foreground: the same with the subject's colours alone, spread outwards beyond
     its outline, so that no background is pulled along; the picture itself where nothing is cut out.
-    alpha: float32 (H, W) in [0, 1], the subject's matte; all ones where nothing is cut out.
+    alpha: float32 (H, W) in [0, 1], the subject's matte; all ones where nothing is cut out, and in a close-up.
     landmarks: float64 (478, 3) in pixels. anchored: the picture is part of a larger one that stands still, so its
     edges must not move; otherwise the edges are where the view ends. wider: the layers beyond the drawn part, where
-    the picture has more. square: the head as networks see it, for engines that ask for squares.
+    the picture has more. square: the head as networks see it, for engines that ask for squares. cut_out: whether the
+    matte says what is the subject's; where it does not, no edge of the picture is known to cut anything off.
     """
 
     picture: NDArray[np.uint8]
@@ -47,6 +48,7 @@ class SourceLayers:
     anchored: bool = False
     wider: WiderLayers | None = None
     square: Square | None = None
+    cut_out: bool = True
 
 
 @dataclass(frozen=True)

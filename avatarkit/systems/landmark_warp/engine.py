@@ -148,7 +148,7 @@ class WarpEngine:
 
         canvas = self._prepared()
         asked, motion = motion, shown or self.eased(motion)
-        self._tally.add(asked, motion)
+        self._tally.add(asked, self._near(asked), motion)
         inverse, lattice = self._field.inverse(motion), self._field.lattice
         frame = np.zeros((lattice.height, lattice.width, 3), np.uint8)
         alpha = np.zeros((lattice.height, lattice.width), np.uint8)
@@ -192,9 +192,10 @@ class WarpEngine:
 
     def eased(self, motion: DriveFrame) -> DriveFrame:
         """The motion as far as it can be shown, which is what frames show."""
-        if self._ways is not None:
-            motion = self._ways.eased(motion)
-        return self._edges.eased(self._turns.eased(motion))
+        return self._edges.eased(self._turns.eased(self._near(motion)))
+
+    def _near(self, motion: DriveFrame) -> DriveFrame:
+        return motion if self._ways is None else self._ways.eased(motion)
 
     def _prepared(self) -> Canvas:
         if self._canvas is None:

@@ -48,7 +48,7 @@ def expressed(
     picture = np.ascontiguousarray(part.of(frame))
     engine = WarpEngine(features)
     whole = np.ones(picture.shape[:2], np.float32)
-    engine.prepare(SourceLayers(picture, picture, whole, landmarks - corner, anchored=True))
+    engine.prepare(SourceLayers(picture, picture, whole, landmarks - corner, anchored=True, cut_out=False))
     shape = own + share * weights[:, None] * change
     openness = 1.0 + share * (wanted.eye_openness - 1.0)
     drawn, _ = engine.draw(replace(wanted, pose=pose, landmarks=pose.apply(shape), eye_openness=openness))

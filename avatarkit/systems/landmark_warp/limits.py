@@ -45,45 +45,55 @@ class EdgeLimits:
     """Where the edges that cut the head off may go.
 
     room_px: how much of the source beyond the drawn picture can be shown to the left, above, to the right and below.
-    unit_px: length of a head unit in the source.
+    unit_px: length of a head unit in the source. size: width and height between its edges in head units.
     """
 
     field: HeadField
     room_px: tuple[float, float, float, float]
     unit_px: float
+    size: tuple[float, float]
 
     @staticmethod
     def of(field: HeadField, canvas: Canvas, source: SourceLayers) -> "EdgeLimits":
-        """The limits of one source: the room is what the canvas has beyond the drawn picture."""
+        """The limits of one source: the room is what the canvas has beyond the drawn picture.
+
+        Where nothing is cut out no edge is known to cut a head off, and there is no limit.
+        """
         height, width = source.alpha.shape
         left, top, right, bottom = canvas.known
         beyond = -0.5 - left, -0.5 - top, right - width + 0.5, bottom - height + 0.5
-        known = float(source.alpha.min()) < 1.0
-        rooms = tuple(side + canvas.solid_px if known else np.inf for side in beyond)
-        return EdgeLimits(field, (rooms[0], rooms[1], rooms[2], rooms[3]), head_frame(source.landmarks).scale)
+        rooms = tuple(side + canvas.solid_px if source.cut_out else np.inf for side in beyond)
+        unit_px = head_frame(source.landmarks).scale
+        size = (right - left) / unit_px, (bottom - top) / unit_px
+        return EdgeLimits(field, (rooms[0], rooms[1], rooms[2], rooms[3]), unit_px, size)
 
     def eased(self, motion: DriveFrame) -> DriveFrame:
         """The motion, shifted (and enlarged between two edges) so that nothing beyond the room comes into view."""
         inside = self._inside(motion)
         # What comes into view is measured in pixels of the source: a head that shrinks shows more of it.
         ratio = motion.pose.scale / self.unit_px
-        allowed = [soft_limit(way, ratio * MARGIN * room) for way, room in zip(inside, self.room_px, strict=True)]
+        limits = [ratio * MARGIN * room for room in self.room_px]
+        # What an edge may come in by in any case is room for the one across.
+        allowed = [soft_limit(max(way, SOFT_START * most), most) for way, most in zip(inside, limits, strict=True)]
         for _ in range(ROUNDS):
-            left, top, right, bottom = (max(now - most, 0.0) for now, most in zip(inside, allowed, strict=True))
-            if max(left, top, right, bottom) < 0.05:
+            left, top, right, bottom = beyond = [now - most for now, most in zip(inside, allowed, strict=True)]
+            if max(beyond) < 0.05:
                 break
-            narrow = max(min(left, right), min(top, bottom))
-            if narrow > 0.0:
-                motion = reposed(motion, replace(motion.pose, scale=motion.pose.scale + narrow))
+            # Two edges too near each other for a shift: the head grows by what is missing over the picture's size.
+            growth = max((left + right) / self.size[0], (top + bottom) / self.size[1])
+            if growth > 0.0:
+                motion = reposed(motion, replace(motion.pose, scale=motion.pose.scale + growth))
+                beyond = [now - most for now, most in zip(self._inside(motion), allowed, strict=True)]
+            left, top, right, bottom = (max(way, 0.0) for way in beyond)
             motion = shifted(motion, np.array([right - left, bottom - top]))
             inside = self._inside(motion)
         return motion
 
     def _inside(self, motion: DriveFrame) -> list[float]:
-        """How far in pixels the edges come in: from the left, above, the right and below; 0 where they do not."""
+        """How far in pixels the edges come in: from the left, above, the right and below; negative: they go out."""
         moved, inwards = self.field.uncovered(motion)
         return [
-            float((moved[(inwards == way).all(1)] @ np.array(way, np.float64)).max(initial=0.0))
+            float((moved[(inwards == way).all(1)] @ np.array(way, np.float64)).max(initial=-np.inf))
             for way in ((1, 0), (0, 1), (-1, 0), (0, -1))
         ]
 
@@ -172,23 +182,28 @@ class Tally:
     def __init__(self) -> None:
         self._lock = Lock()
         # A row for each process that counts: rows of one memory, as one process cannot lock the other out.
-        self._counts = np.frombuffer(mmap.mmap(-1, 8 * _COUNTING * 3), np.int64).reshape(_COUNTING, 3)
+        self._counts = np.frombuffer(mmap.mmap(-1, 8 * _COUNTING * 4), np.int64).reshape(_COUNTING, 4)
         self._home = os.getpid()
 
-    def add(self, asked: DriveFrame, drawn: DriveFrame) -> None:
-        """Count one frame."""
-        away = np.abs(drawn.pose.translation - asked.pose.translation).max() / asked.pose.scale
-        held = bool(away > NOTICED or abs(drawn.pose.scale / asked.pose.scale - 1.0) > NOTICED)
+    def add(self, asked: DriveFrame, near: DriveFrame, drawn: DriveFrame) -> None:
+        """Count one frame. near: what `WayLimits` leave of it."""
         turned = angle_deg(asked.pose.rotation, drawn.pose.rotation) > NOTICED_DEG
         with self._lock:
-            self._counts[(os.getpid() - self._home) % _COUNTING] += (1, held, turned)
+            self._counts[(os.getpid() - self._home) % _COUNTING] += (
+                1, _apart(asked.pose, near.pose), _apart(near.pose, drawn.pose), turned
+            )  # fmt: skip
 
     def lines(self) -> tuple[str, ...]:
         """What the summary should say, a line each; counting begins anew."""
         with self._lock:
-            drawn, held, turned = (int(count) for count in self._counts.sum(0))
+            drawn, far, held, turned = (int(count) for count in self._counts.sum(0))
             self._counts[:] = 0
         lines = []
+        if far:
+            lines.append(
+                f"the head moves, shrinks or grows more than shoulders that stay allow: in {far} of {drawn} frames it"
+                " does so less; --keep-translation and --keep-scale leave it in its place"
+            )
         if held:
             lines.append(
                 f"the picture's edge cuts head or shoulders off: in {held} of {drawn} frames the head"
@@ -200,3 +215,9 @@ class Tally:
                 " a source that looks more like the driver's usual pose shows the whole turn"
             )
         return tuple(lines)
+
+
+def _apart(one: Similarity, other: Similarity) -> bool:
+    """Whether two poses differ in place or size by so much that it is worth a line."""
+    away = float(np.abs(other.translation - one.translation).max()) / one.scale
+    return away > NOTICED or abs(other.scale / one.scale - 1.0) > NOTICED

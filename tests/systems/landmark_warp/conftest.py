@@ -62,7 +62,7 @@ def picture(landmarks: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def engine(picture: np.ndarray, landmarks: np.ndarray) -> WarpEngine:
     engine = WarpEngine()
-    engine.prepare(SourceLayers(picture, picture, np.ones((SIZE, SIZE), np.float32), landmarks))
+    engine.prepare(SourceLayers(picture, picture, np.ones((SIZE, SIZE), np.float32), landmarks, cut_out=False))
     return engine
 
 

@@ -14,7 +14,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, WayLimits, soft_limit
+from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, WayLimits, shifted, soft_limit
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
 from ..conftest import SIZE, Move
@@ -140,14 +140,55 @@ def test_the_summary_says_that_a_head_is_kept_back(
     assert engine.notices() == ()  # what the next driver asks of the same engine is counted anew
 
 
+def test_a_head_that_goes_far_is_not_said_to_be_cut_off(source: SourceLayers, move: Move) -> None:
+    engine = WarpEngine()
+    engine.prepare(source)
+    engine.draw(move(dx=1.2 * head_frame(source.landmarks).scale))
+    (line,) = engine.notices()
+    assert "1 of 1 frames" in line
+    assert "--keep-translation" in line
+    assert "edge" not in line
+
+
+def test_edges_hold_the_head_of_a_close_up_too(source: SourceLayers, move: Move) -> None:
+    """Nothing of it is transparent, which does not mean that nothing was cut out."""
+    low, high = (end(source.landmarks[:468, :2], 0).astype(int) for end in (np.min, np.max))
+    part = np.s_[low[1] + 12 : high[1], low[0] + 8 : high[0] - 8]
+    picture, corner = source.picture[part].copy(), np.array([low[0] + 8.0, low[1] + 12.0, 0.0])
+    close = SourceLayers(picture, picture, np.ones(picture.shape[:2], np.float32), source.landmarks - corner)
+    motion = move(dx=20.0)
+    motion = shifted(motion, -corner[:2])
+    eased = limits(close).eased(motion)
+    assert eased.pose.translation[0] < motion.pose.translation[0] - 10.0
+    assert limits(replace(close, cut_out=False)).eased(motion) is motion
+
+
+@pytest.mark.parametrize(("scale", "dx"), [(0.9, 0.0), (0.9, 8.0), (0.8, 5.0), (0.95, -12.0), (0.7, 0.0)])
+def test_a_head_between_two_edges_keeps_to_the_room_of_both(
+    source: SourceLayers, move: Move, scale: float, dx: float
+) -> None:
+    left, right = source.landmarks[[234, 454], 0].round().astype(int)
+    left += 4
+    part = np.s_[:, left : right - 4]
+    tight = SourceLayers(
+        source.picture[part].copy(), source.foreground[part].copy(), source.alpha[part].copy(),
+        source.landmarks - [left, 0.0, 0.0],
+    )  # fmt: skip
+    edges, motion = limits(tight), shifted(move(scale=scale, dx=dx), np.array([-left, 0.0]))
+    eased = edges.eased(motion)
+    inside, room = np.array(edges._inside(eased))[[0, 2]], np.array(edges.room_px)[[0, 2]]
+    assert (inside < room).all()
+    assert motion.pose.scale < eased.pose.scale < 1.02 * head_frame(tight.landmarks).scale
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="no processes are forked here")
 def test_frames_of_forked_processes_count_too(source: SourceLayers, cut_off: SourceLayers, move: Move) -> None:
     still, down = moved(source, move, cut_off), moved(source, move, cut_off, dy=40.0)
     tally = Tally()
-    fork = get_context("fork").Process(target=tally.add, args=(down, still))
+    fork = get_context("fork").Process(target=tally.add, args=(down, down, still))
     fork.start()
     fork.join()
-    tally.add(still, still)
+    tally.add(still, still, still)
     (line,) = tally.lines()
     assert "1 of 2 frames" in line
     assert tally.lines() == ()

@@ -65,7 +65,7 @@ def test_a_source_with_an_open_mouth_keeps_its_own_inside(picture: np.ndarray, a
     below = 0.35 * (opened[list(lm.INNER_LIP_LOWER)] - upper)
     polygon(painted, np.concatenate([upper, (upper + below)[::-1]]), teeth)
     engine = WarpEngine()
-    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), opened))
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), opened, cut_out=False))
     move = moves_of(opened)
     for options in ({}, {"yaw_deg": 12.0}, {"mouth": -0.08}):
         motion = move(**options)
@@ -85,7 +85,7 @@ def test_own_upper_teeth_stay_with_the_skull_when_the_jaw_drops(picture: np.ndar
     polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
     polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], teeth)
     engine = WarpEngine()
-    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling, cut_out=False))
     motion = moves_of(smiling)(mouth=0.2)
     frame, _ = engine.draw(motion)
     x, top = motion.landmarks[13, :2]
@@ -229,7 +229,7 @@ def test_no_mouth_is_drawn_on_a_mask(picture: np.ndarray, landmarks: np.ndarray)
     lips = landmarks[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))]
     polygon(masked, lips.mean(0) + (lips - lips.mean(0)) * [2.2, 6.0, 1.0], cloth)
     engine = WarpEngine()
-    engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks))
+    engine.prepare(SourceLayers(masked, masked, np.ones((SIZE, SIZE), np.float32), landmarks, cut_out=False))
     motion = moves_of(landmarks)(mouth=0.15)
     assert near(engine.draw(motion)[0], cloth, 30.0)[opening(motion, 2)].all()
 
@@ -244,7 +244,7 @@ def test_lips_that_close_over_teeth_show_none_of_them(picture: np.ndarray, landm
     polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
     polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], teeth)
     engine = WarpEngine()
-    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling))
+    engine.prepare(SourceLayers(painted, painted, np.ones((SIZE, SIZE), np.float32), smiling, cut_out=False))
     frame, _ = engine.draw(DriveFrame(own, landmarks, np.ones(2), 0))
     low, high = landmarks[[13, 81, 311], :2].min(0).astype(int), landmarks[[14, 178, 402], :2].max(0).astype(int)
     part = frame[low[1] - 2 : high[1] + 3, low[0] : high[0] + 1].astype(int)

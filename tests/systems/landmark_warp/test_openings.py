@@ -41,7 +41,7 @@ def test_lid_margins_within_the_outline_stay(picture: np.ndarray, landmarks: np.
         ring = np.round(landmarks[list(lm.ring(upper, lower)), :2] * 16).astype(np.int32)
         cv2.polylines(lined, [ring], True, (20, 15, 15), 3, cv2.LINE_AA, 4)
     lined_engine = WarpEngine()
-    lined_engine.prepare(SourceLayers(lined, lined, np.ones((SIZE, SIZE), np.float32), landmarks))
+    lined_engine.prepare(SourceLayers(lined, lined, np.ones((SIZE, SIZE), np.float32), landmarks, cut_out=False))
     drawn = lined_engine.draw(without_motion(landmarks))[0].mean(2)
     dark = lined.mean(2) < 60
     assert np.count_nonzero(dark & (drawn < 60)) > 0.9 * np.count_nonzero(dark)
