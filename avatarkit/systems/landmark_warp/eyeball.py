@@ -194,12 +194,15 @@ def _white(
 
     flat = lit / rounding[..., None]
     light = flat.mean(2)
+    usual = np.asarray(0.75 * skin.mean() + 0.25 * skin + 12.0, np.float32)
+    guessed = np.broadcast_to(usual * rounding[..., None], lit.shape), np.ones_like(light)
     if np.count_nonzero(seen & beside) < 12:
-        usual = np.asarray(0.75 * skin.mean() + 0.25 * skin + 12.0, np.float32)
-        return np.broadcast_to(usual * rounding[..., None], lit.shape), np.ones_like(light)
+        return guessed
     # Lashes, corners and reflections are no white; but one corner may lie in the shadow of the nose.
-    middle = _level_along(light, seen, beside)
+    middle = np.maximum(_level_along(light, seen, beside), np.float32(1.0))
     good = seen & beside & (light > 0.75 * middle) & (light < 1.3 * middle)
+    if not good.any():
+        return guessed
     usual = np.asarray(np.median((flat / middle[..., None])[good], axis=0), np.float32)
     aside = np.abs(flat / np.maximum(light, 1.0)[..., None] - usual / max(float(usual.mean()), 1e-6)).max(2)
     like = rise(light / middle, *WHITE_LIGHT) * (1.0 - rise(aside, *WHITE_HUE))

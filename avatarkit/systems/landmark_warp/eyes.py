@@ -62,12 +62,13 @@ class EyeLayer:
                 continue
             centre = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])
             local = eye_frame.of_region(region)
-            edge, slit = eye_frame.local(smooth_curve(upper)), _slit(opened)
+            edge, low, slit = (*(eye_frame.local(smooth_curve(lid)) for lid in (upper, lower)), _slit(opened))
             colours = ball.look(local, centre, float(opened)) * (lid_shadow(local, edge) * slit)[..., None]
-            room = heights(eye_frame.local(smooth_curve(lower)), local[..., 0]) - heights(edge, local[..., 0])
+            room = heights(low, local[..., 0]) - heights(edge, local[..., 0])
             shown = rise(room / np.float32(ball.opening), *BALL_SHOWS)[..., None]
             # Beside the ball lie lids and lashes, the darker the farther from the corners.
-            deep = np.clip(room / np.maximum(room.max(), np.float32(1e-6)), 0.0, 1.0)  # a cut eye may be all corner
+            widest = (heights(low, edge[:, 0]) - heights(edge, edge[:, 0])).max()
+            deep = np.clip(room / np.maximum(widest, np.float32(1e-6)), 0.0, 1.0)
             beside = region.of(frame) * (1.0 - (1.0 - slit) * deep)[..., None]
             colours = np.asarray(beside + shown * (colours - beside), np.float32)
             # A nearly closed eye shows less and less of the ball, without a hard last moment.

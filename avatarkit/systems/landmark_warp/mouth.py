@@ -85,6 +85,7 @@ class MouthLayer:
         self._own = None
         self._crease = crease(picture, landmarks, pose)
         self._parted = max(float((bottom[:, 1] - top[:, 1]).max()), 0.0)
+        self._ends_apart = _ends_apart(landmarks) / pose.scale
         if self._parted > PARTED_GAP:
             self._own = OwnMouth(picture, self._plane, top, bottom)
             if self._own.teeth is not None:
@@ -163,8 +164,7 @@ class MouthLayer:
 
     def _opened(self, motion: DriveFrame) -> float:
         """How much farther apart than in the source the lips are, in head units."""
-        ends = motion.landmarks[[13, 14]]
-        return float(np.linalg.norm(ends[1] - ends[0])) / motion.pose.scale - self._parted
+        return _ends_apart(motion.landmarks) / motion.pose.scale - self._ends_apart
 
     def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
         """The inner edges (N, 2) of the upper and of the lower lip in the plane of the teeth."""
@@ -189,7 +189,7 @@ class MouthLayer:
         wide = float(top[-1, 0] - top[0, 0]) / max(self._width, 1e-6)
         gap = np.maximum(low - high, 1e-4)
         own = self._own
-        share = 0.0 if own is None else own.share(float(gap.max()))
+        share = 0.0 if own is None else own.share(float((bottom[:, 1] - top[:, 1]).max()))
         highest, moves = HIGHEST_SMILE, 1.0 - share
         if own is not None and own.stays:
             highest, moves = max(highest, own.height + GUM_BARED), 1.0
@@ -308,6 +308,11 @@ def _edges(upper: Array, lower: Array, share: float) -> tuple[Array, Array]:
         above = above + share * (ring[: len(above)] - above)
         below = below + share * (ring[: len(above) - 2 : -1] - below)
     return above, below
+
+
+def _ends_apart(landmarks: Array) -> float:
+    """How far apart the middles of the inner lips are, in pixels."""
+    return float(np.linalg.norm(landmarks[14] - landmarks[13]))
 
 
 def _lay(colours: Pixels, over: Pixels, cover: Pixels) -> None:

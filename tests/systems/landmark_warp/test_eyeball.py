@@ -124,3 +124,21 @@ def test_lashes_at_a_corner_do_not_tell_the_light_of_the_white() -> None:
     white, like = _white(lit, seen, beside, np.ones((60, 90), np.float32), skin)
     assert white[5, 10:25].min() > 180.0
     assert like[30, 15] < 0.1 < 0.9 < like[30, 60]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("glint", [False, True])
+def test_black_between_the_lids_is_an_eye_that_shows_no_white(
+    picture: np.ndarray, landmarks: np.ndarray, glint: bool
+) -> None:
+    black = picture.copy()
+    ring = landmarks[list(lm.ring(lm.UPPER_LIDS[0], lm.LOWER_LIDS[0])), :2].round().astype(np.int32)
+    cv2.fillPoly(black, [ring], (0, 0, 0))
+    cv2.polylines(black, [ring], True, (0, 0, 0), 9)
+    if glint:
+        cv2.circle(black, landmarks[lm.IRIS_CENTRES[0], :2].round().astype(int).tolist(), 1, (255, 255, 255), -1)
+    ball, _ = right_eye(black, landmarks)
+    for patch in (ball.white, ball.iris_light, ball.remains):
+        assert np.isfinite(patch.pixels).all()
+    assert (middle_of(ball).mean(2).max() > 150.0) == glint
+    assert np.median(middle_of(ball)) < 12.0

@@ -31,6 +31,21 @@ def test_an_eye_of_which_only_the_corner_is_left_is_no_hole(
         assert frame.min() > 20
 
 
+@pytest.mark.parametrize("lids", [0.3, 0.5])
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_the_part_of_a_narrow_eye_that_the_frame_holds_is_that_of_the_whole_eye(
+    picture: np.ndarray, landmarks: np.ndarray, lids: float, share: float
+) -> None:
+    layer, motion, skin = EyeLayer(picture, landmarks), moves_of(landmarks)(lids=lids), np.full_like(picture, SKIN)
+    outer, inner = landmarks[[lm.RIGHT_UPPER_LID[0], lm.RIGHT_UPPER_LID[-1]], 0]
+    cut = round(outer + share * (inner - outer))
+    whole, part = skin.copy(), skin[:, :cut].copy()
+    layer.draw(whole, motion)
+    layer.draw(part, motion)
+    assert np.count_nonzero((part != SKIN).any(2)) > 20
+    assert np.abs(part[:, : cut - 3].astype(int) - whole[:, : cut - 3]).max() < 4
+
+
 @pytest.mark.parametrize("lids", [1.0, 0.6, 0.3, 0.0])
 @pytest.mark.parametrize("roll_deg", [-60.0, 30.0, 75.0, 90.0, 180.0])
 def test_eyes_and_lids_of_a_source_that_lies_on_its_side_are_as_those_of_an_upright_one(

@@ -11,6 +11,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame, without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.limits import shifted
 from avatarkit.systems.landmark_warp.mouth import GUM_BARED, MouthLayer
 from avatarkit.systems.landmark_warp.teeth import palette
 from avatarkit.systems.protocol import SourceLayers
@@ -257,6 +258,7 @@ def test_a_mouth_may_lie_across_any_edge_of_the_frame(
 ) -> None:
     """Whatever part of it is left, also of a head that is upside down."""
     layer, opened = MouthLayer(picture, landmarks), {"mouth": 0.45, "roll_deg": roll_deg}
+    beside, drawn = 160, 0
     middle = act(**opened).landmarks[[13, 14], :2].mean(0)
     for beyond in range(-56, 57, 4):
         for edge in ([0, 256], [SIZE, 256], [256, 0], [256, SIZE]):
@@ -264,3 +266,33 @@ def test_a_mouth_may_lie_across_any_edge_of_the_frame(
             frame = np.full_like(picture, SKIN)
             layer.draw(frame, act(**opened, dx=dx, dy=dy))
             assert np.array_equal(frame[128:384, 128:384], np.full_like(picture, SKIN)[128:384, 128:384])
+            whole = np.full((SIZE + 2 * beside, SIZE + 2 * beside, 3), SKIN, np.uint8)
+            layer.draw(whole, act(**opened, dx=dx + beside, dy=dy + beside))
+            part = whole[beside : beside + SIZE, beside : beside + SIZE]
+            assert np.abs(frame.astype(int) - part).max() < 4
+            drawn = max(drawn, np.count_nonzero((frame != SKIN).any(2)))
+    assert drawn > 1000
+
+
+def test_own_teeth_do_not_go_by_how_much_of_the_mouth_is_in_the_frame(picture: np.ndarray, act: Move) -> None:
+    smiling = act(mouth=0.12).landmarks
+    painted = picture.copy()
+    polygon(painted, smiling[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, smiling[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], (225, 220, 205))
+    layer, motion = MouthLayer(painted, smiling), moves_of(smiling)(mouth=0.07)
+    assert layer._own is not None
+    layer._own.stays = False
+    whole = painted.copy()
+    layer.draw(whole, motion)
+    for share in (0.9, 0.93, 0.96):
+        cut = round(motion.landmarks[78, 0] + share * (motion.landmarks[308, 0] - motion.landmarks[78, 0]))
+        part = painted[:, cut:].copy()
+        layer.draw(part, shifted(motion, np.array([-cut, 0.0])))
+        assert np.abs(part[:, 3:].astype(int) - whole[:, cut + 3 :]).max() < 4
+
+
+def test_lips_as_in_the_source_are_not_opened(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    """Though the lower lip lies deeper than the upper one, which the plane of the teeth does not show."""
+    deep = landmarks.copy()
+    deep[list(lm.INNER_LIP_LOWER), 2] += 0.06 * head_frame(landmarks).scale
+    assert MouthLayer(picture, deep)._opened(without_motion(deep)) == pytest.approx(0.0, abs=1e-9)
