@@ -55,7 +55,7 @@ def test_it_trains_and_its_checkpoint_draws(
     stage = recipe.make(config, Ingredients({}, None, None))  # type: ignore[arg-type]
     optimiser = torch.optim.Adam(stage.nets.parameters(), lr=3e-3)
     weights = config.weights
-    for _ in range(16):
+    for _ in range(24):
         outcome = stage({"positions": [0, 1], **pairs})
         optimiser.zero_grad()
         torch.stack([weights[name] * term for name, term in outcome["terms"].items()]).sum().backward()
