@@ -15,6 +15,8 @@ LOWER_LID_SHARE = 0.12
 """The part of a blink that the lower lid does."""
 MOST_CLOSING = 0.16
 """A source's open lips are brought together by at most this many head units to meet a driver's closed ones."""
+LEAST_CLOSING = 1e-6
+"""In head units. Less is none; it is far too little to be seen, since lips begin to close at it at once."""
 ALL_THE_WAY = 1.0
 """More than any mouth is open."""
 UPPER_LIP_SINKS, CORNERS_RISE, CHIN_RISES = 0.05, 0.36, 0.6
@@ -153,7 +155,7 @@ def lips_closer(shape: Array, closing: float) -> Array:
     """Offsets (478, 3) that bring lips closer by `closing`, as a jaw does that rises: the chin and the sides follow."""
     gap = np.maximum(shape[_LOWER, 1] - shape[_UPPER, 1], 0.0)
     most, result = float(gap.max()), np.zeros_like(shape)
-    if min(closing, most) < 0.005:
+    if min(closing, most) < LEAST_CLOSING:
         return result
     closing = min(closing, most)
     open_here = gap / most

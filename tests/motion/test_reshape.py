@@ -42,6 +42,15 @@ def opened(face: np.ndarray, height: float) -> np.ndarray:
     return shape
 
 
+def dropped(face: np.ndarray, height: float) -> np.ndarray:
+    """The face with its jaw dropped, and with it its lower inner lip."""
+    shape = opened(face, height)
+    jaw = np.clip((face[:, 1] - face[LOWER, 1].mean()) / 0.05, 0.0, 1.0) * np.cos(np.clip(2.0 * face[:, 0], -1.5, 1.5))
+    jaw[LOWER] = 0.0
+    shape[:, 1] += height * jaw
+    return shape
+
+
 def gap(shape: np.ndarray) -> float:
     return float((shape[LOWER, 1] - shape[UPPER, 1]).max())
 
@@ -71,13 +80,21 @@ def test_lips_closer_without_limit_closes_a_scream(face: np.ndarray) -> None:
     assert gap(source + lips_closer(source, 1.0)) == pytest.approx(0.0, abs=1e-9)
 
 
+def test_lips_close_without_a_jump(face: np.ndarray) -> None:
+    """However little there is to close: a chin that jumps by two pixels from one frame to the next is seen."""
+    source, step = dropped(face, 0.1), 0.0005
+    for sweep in (
+        [closing_lips(source, opened(face, wanted)) for wanted in np.arange(0.0, 0.12, step)],
+        [lips_closer(source, closing) for closing in np.arange(0.0, 0.12, step)],
+        [lips_closer(dropped(face, height), 1.0) for height in np.arange(0.0, 0.12, step)],
+    ):
+        assert np.abs(sweep[0] - sweep[-1]).max() > 0.05
+        assert np.abs(np.diff(sweep, axis=0)).max() < 1.01 * step
+
+
 def test_a_jaw_closes_as_a_whole(face: np.ndarray) -> None:
     """The chin comes up with its sides: skin that stays beside skin that moves would show as a step."""
-    source = face.copy()
-    jaw = np.clip((face[:, 1] - face[LOWER, 1].mean()) / 0.05, 0.0, 1.0) * np.cos(np.clip(2.0 * face[:, 0], -1.5, 1.5))
-    source[:, 1] += 0.4 * jaw
-    source[LOWER, 1] += 0.4 * np.sin(np.linspace(0.0, np.pi, len(LOWER)))
-    up = -lips_closer(source, 1.0)[:, 1]
+    up = -lips_closer(dropped(face, 0.4), 1.0)[:, 1]
     chin, sides = up[152], up[[176, 400]]
     assert 0.2 < chin < 0.3
     assert (sides > 0.6 * chin).all()
@@ -103,6 +120,16 @@ def test_a_gaping_mouth_opens_less_and_never_beyond_the_limit(face: np.ndarray) 
     assert gaps == sorted(gaps)
     assert gaps[0] > WIDEST_OPENING[0]
     assert gaps[-1] == pytest.approx(WIDEST_OPENING[1], abs=0.005)
+
+
+def test_a_mouth_that_opens_meets_the_limit_without_a_jump(face: np.ndarray) -> None:
+    """Beside a jump of the chin, points come closer by the tangent's slope alone, which is at most 1."""
+    mouth, _ = region_weights(face)
+    width, step = mouth_width(face), 0.0005
+    shapes = [dropped(face, share * width) for share in np.arange(0.45, 1.0, step)]
+    held = np.stack([with_mouth_within(shape, face, mouth) - shape for shape in shapes])
+    assert np.abs(held[-1]).max() > 0.1 * width
+    assert np.abs(np.diff(held, axis=0)).max() < 1.01 * step * width
 
 
 def test_a_grin_is_no_wider_than_the_limit(face: np.ndarray) -> None:
