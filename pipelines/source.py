@@ -19,6 +19,7 @@ from avatarkit.face.types import Face, FaceChoice, check_landmarks, face_from_la
 from avatarkit.face.visibility import Covered, covered
 from avatarkit.geometry.crop import Crop, cut
 from avatarkit.head.square import Square
+from avatarkit.head.unfolded import unfolded
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.media.yuv import yuv420
 from avatarkit.pipelines.layer_tools import LayerTools
@@ -63,8 +64,8 @@ class Portrait:
 
     @property
     def landmarks(self) -> NDArray[np.float64]:
-        """The face's landmarks (478, 3) in pixels."""
-        return self.face.landmarks.astype(np.float64)
+        """The face's landmarks (478, 3) in pixels, without folds of the tracker's."""
+        return unfolded(self.face.landmarks)
 
 
 def open_portrait(path: Path, choice: FaceChoice, tracker: FaceTracker) -> Portrait:

@@ -33,6 +33,8 @@ WIDEST_OPENING = (0.5, 0.78)
 """The same for how far the lips are apart, over the width of the source's mouth."""
 LIP_RANGE = (0.75, 1.25)
 """Thickness of lips over the source's: stretched and pressed lips are thinner, pursed ones thicker."""
+BESIDE_FOLLOWS = 0.7
+"""How far the lip beside a corner of the mouth does as its neighbour, whose thickness is limited."""
 SCALE_RATIO_RANGE = (0.75, 1.35)
 """Range of source over driver proportions that expressions are stretched by."""
 _UPPER, _LOWER = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
@@ -138,7 +140,11 @@ def with_lips_of(shape: Array, source: Array) -> Array:
         share = own[..., 1] / np.where(own_height > 1e-6, own[0, :, 1], 1.0)
         changed = (height < wanted) | (height > wanted)
         heights = result[numbers[-1], 1] + np.sign(own[0, :, 1]) * share * wanted
-        result[numbers[:-1], 1] = np.where(changed, heights[:-1], result[numbers[:-1], 1])
+        moved = np.where(changed, heights[:-1] - result[numbers[:-1], 1], 0.0)
+        result[numbers[:-1], 1] += moved
+        # What lies beside goes along: alone it would stand out as a flap.
+        for beside, near in ((1, 0), (-2, -1)):
+            result[np.array(rows)[:-1, beside], 1] += BESIDE_FOLLOWS * moved[:, near]
     return result
 
 

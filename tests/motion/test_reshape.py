@@ -170,6 +170,22 @@ def test_lips_keep_their_thickness(face: np.ndarray, factor: float, kept: float)
         np.testing.assert_array_equal(result[inner], shape[inner])
 
 
+@pytest.mark.parametrize("rows", [lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS], ids=["upper", "lower"])
+def test_lips_beside_a_corner_do_not_stand_out_of_those_that_are_held(
+    face: np.ndarray, rows: tuple[tuple[int, ...], ...]
+) -> None:
+    """A lip that is drawn far too thick, evenly but for its corners, comes out without a step beside them."""
+    sign = -1.0 if rows is lm.UPPER_LIP_ROWS else 1.0
+    shape, outline = face.copy(), list(rows[0])
+    shape[outline[1:-1], 1] += 0.2 * sign
+    result = with_lips_of(shape, face)
+    held = sign * (result[outline, 1] - face[outline, 1])
+    assert held[2] < 0.1
+    assert held[1] < held[2] + 0.07
+    assert held[-2] < held[-3] + 0.07
+    np.testing.assert_array_equal(result[[outline[0], outline[-1]]], shape[[outline[0], outline[-1]]])
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_lids_stand_at_the_given_share(face: np.ndarray, share: float) -> None:
     shape = with_lids(face, face, np.array([share, 1.0]))
