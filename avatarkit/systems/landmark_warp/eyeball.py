@@ -9,6 +9,7 @@ from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
 from avatarkit.systems.landmark_warp.eye_frame import HALF_HEIGHT, HALF_WIDTH, EyeFrame, EyePatch
 from avatarkit.systems.landmark_warp.openings import fill, heights, rise, smooth_curve
+from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc
 
 Array = NDArray[np.float64]
@@ -88,11 +89,11 @@ def lid_shadow(local: Pixels, upper: Array) -> Pixels:
     return np.asarray(1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH)), np.float32)
 
 
-def eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, skin: Pixels) -> Eyeball:
+def eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, tones: Tones) -> Eyeball:
     """Complete what the lids hide of an eyeball.
 
     Args:
-        iris: as it is seen. skin: (3,) the usual colour of the skin.
+        iris: as it is seen. tones: of the picture.
     """
     import cv2
 
@@ -107,7 +108,7 @@ def eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, skin: Pixel
     lit = patch.pixels / lid_shadow(local, upper)[..., None]
     beside_px = max(1, round(CORNER_RIM * patch.per_width))
     inside = np.asarray(cv2.erode(clear.astype(np.uint8), np.ones((1, 2 * beside_px + 1), np.uint8)), bool)
-    completed = _completed(lit, clear, inside, local, iris, skin)
+    completed = _completed(lit, clear, inside, local, iris, tones)
     white, light, remains = (patch.with_pixels(pixels) for pixels in completed)
     opening = max(float((below - above)[:, 1].max()), 0.02)
     tracked = frame.local(landmarks[lm.IRIS_CENTRES[eye], :2])
@@ -115,20 +116,20 @@ def eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, skin: Pixel
 
 
 def _completed(
-    lit: Pixels, seen: NDArray[np.bool_], inside: NDArray[np.bool_], local: Pixels, disc: Disc, skin: Pixels
+    lit: Pixels, seen: NDArray[np.bool_], inside: NDArray[np.bool_], local: Pixels, disc: Disc, tones: Tones
 ) -> tuple[Pixels, Pixels, Pixels]:
     """The eyeball with its hidden part: a rounded white, an iris of rings as light, and what remains at rest.
 
     Args:
         lit: (h, w, 3) without the lid's shadow. seen: (h, w) no lids. inside: (h, w) nor what lies at the corners.
-        local: eye coordinates (h, w, 2). skin: (3,) the usual colour of the skin, which says how light a white may be
-            that nothing is seen of.
+        local: eye coordinates (h, w, 2). tones: of the picture; the skin's say how light a white may be that nothing
+            is seen of.
     """
     if np.count_nonzero(seen) < 12:
         return lit, np.ones_like(lit), np.ones_like(lit)
     distance = np.linalg.norm(local - disc.middle.astype(np.float32), axis=2) / np.float32(disc.radius)
     rounding = 1.0 - np.float32(CORNER_SHADE) * np.clip(np.abs(local[..., 0]) / 0.5, 0.0, 1.0) ** 2
-    white, like = _white(lit, seen, distance > 1.15, rounding, skin)
+    white, like = _white(lit, seen, distance > 1.15, rounding, tones)
     iris = _rings(lit, inside if np.count_nonzero(inside & (distance < 1.0)) > 12 else seen, distance)
     share = rise(distance, *LIMBUS)[..., None]
     whole = (iris + share * (white - iris)).astype(np.float32)
@@ -181,7 +182,7 @@ def _rings(lit: Pixels, seen: NDArray[np.bool_], distance: Pixels) -> Pixels:
 
 
 def _white(
-    lit: Pixels, seen: NDArray[np.bool_], beside: NDArray[np.bool_], rounding: Pixels, skin: Pixels
+    lit: Pixels, seen: NDArray[np.bool_], beside: NDArray[np.bool_], rounding: Pixels, tones: Tones
 ) -> tuple[Pixels, Pixels]:
     """The eyeball's white (h, w, 3) everywhere, and how far (h, w) what is there looks like it.
 
@@ -194,7 +195,7 @@ def _white(
 
     flat = lit / rounding[..., None]
     light = flat.mean(2)
-    usual = np.asarray(0.75 * skin.mean() + 0.25 * skin + 12.0, np.float32)
+    usual = np.asarray(tones.shown(0.75 * tones.skin.mean() + 0.25 * tones.skin + 12.0), np.float32)
     guessed = np.broadcast_to(usual * rounding[..., None], lit.shape), np.ones_like(light)
     if np.count_nonzero(seen & beside) < 12:
         return guessed
@@ -208,8 +209,9 @@ def _white(
     like = rise(light / middle, *WHITE_LIGHT) * (1.0 - rise(aside, *WHITE_HUE))
     good = good & (like > 0.5) if (good & (like > 0.5)).any() else good
     # What is seen of a narrow eye's white is mostly its rim, red and in the lashes' shadow.
-    usual = usual.mean() + WHITE_CHROMA * (usual - usual.mean())
-    usual = usual * np.maximum(middle, LEAST_OF_SKIN * skin.mean())[..., None]
+    # In a toned picture its colour is the picture's.
+    usual = usual.mean() + (1.0 - tones.share * (1.0 - WHITE_CHROMA)) * (usual - usual.mean())
+    usual = usual * np.maximum(middle, LEAST_OF_SKIN * tones.skin.mean())[..., None]
     near = fill_smooth(flat, good.astype(np.float32))
     away = cv2.distanceTransform((~good).astype(np.uint8), cv2.DIST_L2, 3) / np.float32(0.06 * lit.shape[1])
     return np.asarray((usual + np.exp(-away)[..., None] * (near - usual)) * rounding[..., None], np.float32), like

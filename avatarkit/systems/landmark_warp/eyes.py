@@ -13,7 +13,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.eyeball import RIM_SHARE, eyeball, lid_shadow
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
-from avatarkit.systems.landmark_warp.skin import skin_colour
+from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc, wide_irises
 
 Array = NDArray[np.float64]
@@ -38,8 +38,8 @@ class EyeLayer:
         scale = head_frame(landmarks).scale
         patches = [EyePatch.cut(picture, landmarks, eye, scale) for eye in range(2)]
         irises = wide_irises(patches, [_tracked_iris(landmarks, eye) for eye in range(2)])
-        skin = skin_colour(picture, landmarks)
-        self._eyes = [eyeball(patches[eye], landmarks, eye, irises[eye], skin) for eye in range(2)]
+        tones = Tones.of(picture, landmarks)
+        self._eyes = [eyeball(patches[eye], landmarks, eye, irises[eye], tones) for eye in range(2)]
 
     def draw(self, frame: NDArray[np.uint8], motion: DriveFrame) -> None:
         """Draw the eyes into a frame (H, W, 3), in place; a closed or averted eye is left to the lids."""

@@ -18,8 +18,9 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
-from avatarkit.systems.landmark_warp.skin import blur_around_mouth, skin_colour, skin_detail
+from avatarkit.systems.landmark_warp.skin import blur_around_mouth, skin_detail
 from avatarkit.systems.landmark_warp.spectacles import frame_before, worn
+from avatarkit.systems.landmark_warp.tones import Tones
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -207,14 +208,15 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     round_light = 0.94 + 0.11 * np.sin(np.pi * np.clip(1.1 * down, 0.0, 1.0)) - 0.12 * down**4
     round_light = round_light - 0.12 * np.clip(np.abs(a) / 0.5, 0.0, 1.0) ** 2
     fold = 0.12 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
-    tone = (round_light[..., None] * LID_TONE - 1.0) * lid[..., None] + 1.0
+    tones = Tones.of(picture, landmarks)
+    tone = (round_light[..., None] * tones.tint(LID_TONE) - 1.0) * lid[..., None] + 1.0
     skin = skin * tone * (1.0 - fold)[..., None]
     detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / axes.width)
     skin = np.clip(skin + detail[..., None], 0.0, 255.0).astype(np.float32)
     strip = patch.pixels[(np.abs(b - top) < 0.035) & (np.abs(a) < 0.4)]
     lightness = strip.mean(1)
     dark = strip[lightness <= np.percentile(lightness, 20)].mean(0)
-    least, most = LASH_LIGHT[0] * np.median(skin[hidden], axis=0), LASH_LIGHT[1] * skin_colour(picture, landmarks)
+    least, most = LASH_LIGHT[0] * np.median(skin[hidden], axis=0), LASH_LIGHT[1] * tones.skin
     lashes = np.minimum(np.maximum(dark, least), most)
     before = None if frame is None else patch.with_pixels(frame)
     # In deep shadow, and beside paint, open skin would be a light spot.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.sampling import sample
 from avatarkit.systems.landmark_warp.openings import fill, rise
-from avatarkit.systems.landmark_warp.skin import skin_colour
+from avatarkit.systems.landmark_warp.tones import Tones
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -78,8 +78,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours (3,) of the inside of a mouth that suit a picture's light, and its colour or lack of it."""
+    """Colours (3,) of the inside of a mouth that suit a picture's light, in its tones."""
 
+    tones: Tones
     teeth: Pixels
     cavity: Pixels
     tongue: Pixels
@@ -107,7 +108,8 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
         return np.asarray(np.median(found.astype(np.float64), axis=0))
 
     lips = usual((0, 37, 267, 17, 84, 314, 40, 270))
-    skin = skin_colour(picture, landmarks).astype(np.float64)
+    tones = Tones.of(picture, landmarks)
+    skin = tones.skin.astype(np.float64)
     light = float(skin.mean())
     tint = skin / max(light, 1.0)
     bright = float(np.clip(EYE_WHITE_SHARE * _eye_white(picture, landmarks), 0.95 * light + 30.0, 1.2 * light + 55.0))
@@ -125,9 +127,7 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
         0.55 * usual(lm.UPPER_LIP_ROWS[2][3:8]),
         0.7 * usual(lm.LOWER_LIP_ROWS[1][3:8]),
     ]
-    if float(np.ptp(skin) + np.ptp(lips)) < 12.0:
-        colours = [colour.mean() * np.ones(3) for colour in colours]
-    return Palette(*(np.asarray(colour, np.float32) for colour in colours))
+    return Palette(tones, *(np.asarray(tones.shown(colour), np.float32) for colour in colours))
 
 
 def _eye_white(picture: NDArray[np.uint8], landmarks: Array) -> float:
@@ -184,7 +184,7 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
         # A rounded body in the light from the front, its neck deeper in colour, its edge a little transparent.
         form = (1.0 - 0.15 * far**4) * (1.0 - 0.12 * rise(up, 0.45, 1.05)) * (1.0 - 0.1 * (1.0 - rise(up, 0.0, 0.16)))
         gloss = GLOSS * np.exp(-(((across + 0.25) / 0.22) ** 2) - ((up - 0.5) / 0.2) ** 2)
-        tone = 1.0 - rise(up, 0.3, 1.1)[..., None] * [0.0, 0.02, 0.07]
+        tone = colours.tones.tint(1.0 - rise(up, 0.3, 1.1)[..., None] * [0.0, 0.02, 0.07])
         tooth = colours.teeth * (tone * ((gap * form + gloss) * lighter)[..., None])
         colour = gum + neck[..., None] * (tooth - gum)
         picture = np.where(inside[..., None] & (crown[..., None] > 0), colour, picture)

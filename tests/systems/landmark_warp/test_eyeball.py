@@ -11,12 +11,14 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch
 from avatarkit.systems.landmark_warp.eyeball import Eyeball, _white, eyeball, lid_shadow
 from avatarkit.systems.landmark_warp.openings import smooth_curve
+from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc
 
 from .conftest import SKIN, WHITE, near
 
 RED, DARK = (205, 140, 130), (20, 15, 15)
 REST = Disc(np.array([0.0, -0.04]), 0.18)
+TONES = Tones(np.array(SKIN, np.float32), 1.0, np.zeros(3), np.ones(3))
 BESIDE = (-0.23, -0.04)
 """Between the iris and its corner, in eye coordinates."""
 
@@ -35,7 +37,7 @@ def with_spot(
 def right_eye(picture: np.ndarray, landmarks: np.ndarray) -> tuple[Eyeball, EyePatch]:
     """The completed eyeball, and the patch that it is made of."""
     patch = EyePatch.cut(picture, landmarks, 0, head_frame(landmarks).scale)
-    return eyeball(patch, landmarks, 0, REST, np.array(SKIN, np.float32)), patch
+    return eyeball(patch, landmarks, 0, REST, TONES), patch
 
 
 def middle_of(ball: Eyeball, aside: float = 0.0, opened: float = 1.0) -> np.ndarray:
@@ -107,8 +109,8 @@ def test_white_that_comes_into_view_is_as_shaded_as_the_white_beside_it() -> Non
     seen[25:35, 10:80] = True
     shade = np.linspace(0.5, 1.0, 90, dtype=np.float32)
     lit = np.broadcast_to(200.0 * shade[None, :, None], (60, 90, 3)).astype(np.float32)
-    skin, beside = np.array([200, 150, 120], np.float32), np.ones_like(seen)
-    white, _ = _white(lit, seen, beside, np.ones((60, 90), np.float32), skin)
+    beside = np.ones_like(seen)
+    white, _ = _white(lit, seen, beside, np.ones((60, 90), np.float32), TONES)
     above = white[5, 15:75].mean(1)
     np.testing.assert_allclose(above, 200.0 * shade[15:75], atol=8.0)
     assert (np.diff(above) > 0).all()
@@ -120,8 +122,8 @@ def test_lashes_at_a_corner_do_not_tell_the_light_of_the_white() -> None:
     seen[25:35, 10:80] = True
     lit = np.full((60, 90, 3), 200.0, np.float32)
     lit[:, :25] = 40.0
-    skin, beside = np.array([200, 150, 120], np.float32), np.ones_like(seen)
-    white, like = _white(lit, seen, beside, np.ones((60, 90), np.float32), skin)
+    beside = np.ones_like(seen)
+    white, like = _white(lit, seen, beside, np.ones((60, 90), np.float32), TONES)
     assert white[5, 10:25].min() > 180.0
     assert like[30, 15] < 0.1 < 0.9 < like[30, 60]
 

@@ -7,6 +7,7 @@ import pytest
 
 from avatarkit.systems.landmark_warp.mouth_floor import DIM, TONGUE, MouthFloor
 from avatarkit.systems.landmark_warp.teeth import Palette
+from avatarkit.systems.landmark_warp.tones import Tones
 
 CAVITY, FLESH = 20.0, 120.0
 
@@ -14,7 +15,8 @@ CAVITY, FLESH = 20.0, 120.0
 @pytest.fixture(scope="module")
 def floor() -> MouthFloor:
     dark, flesh = np.full(3, CAVITY, np.float32), np.full(3, FLESH, np.float32)
-    return MouthFloor.of(Palette(np.full(3, 220.0, np.float32), dark, flesh, flesh, flesh, flesh))
+    coloured = Tones(flesh, 1.0, np.zeros(3), np.ones(3))
+    return MouthFloor.of(Palette(coloured, np.full(3, 220.0, np.float32), dark, flesh, flesh, flesh, flesh))
 
 
 def light(floor: MouthFloor, aside: float, up: float | np.ndarray, gap: float = 0.5) -> np.ndarray:
