@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.head.square import Square
+from avatarkit.motion.transfer import without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, smooth_ring, soft_mask
@@ -149,13 +150,15 @@ def test_a_slit_between_lids_is_dark_and_ends_in_a_point(picture: np.ndarray, la
     assert min(slit[1], slit[7]) > 0.8 * skin
 
 
-def test_no_driver_pixels_reach_the_engine() -> None:
-    """A drive frame is a few numbers: there is no room for a picture."""
-    names = {field.name for field in fields(DriveFrame)}
-    assert {"pose", "landmarks", "eye_openness"} <= names
-    motion = without_motion(np.random.default_rng(0).normal(size=(478, 3)))
-    sizes = [np.size(getattr(motion, name)) for name in names]
-    assert sum(sizes) < 5000
+def test_no_driver_pixels_reach_the_frames(engine: WarpEngine, act: Move) -> None:
+    """The engine asks for none of the squares that others look at, and shows nothing of those that it is given."""
+    assert engine.needs.square_px is None
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    square = Square(pixels, np.zeros((478, 3), np.float32), np.eye(3, dtype=np.float32), np.zeros(3, np.float32), 8.0)
+    motion = act(mouth=0.2, lids=0.6, gaze=4.0, yaw_deg=10.0)
+    given = replace(motion, driver=((square, 1.0),), neutral=square, posed=square)
+    for alone, drawn in zip(engine.draw(motion), engine.draw(given), strict=True):
+        assert np.array_equal(alone, drawn)
 
 
 @pytest.mark.parametrize("points", [2, 3, 4, 5, 9, 11])
