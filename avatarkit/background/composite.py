@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.matting import check_image
 from avatarkit.errors import UsageError
+from avatarkit.geometry.easing import eased
 
 __all__ = ["check_pair", "composite", "foreground_colors", "to_rgba", "with_rim"]
 
@@ -130,7 +131,7 @@ def with_rim(alpha: Array, whole_px: int, fading_px: int) -> Array:
     """The matte (H, W) grown: 1 up to `whole_px` around all that it touches, falling to 0 over `fading_px` more."""
     distance = cv2.distanceTransform((alpha <= _SEEN).astype(np.uint8), cv2.DIST_L2, 5)
     t = np.clip(1.0 - (distance - np.float32(whole_px)) / np.float32(max(fading_px, 1)), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+    return np.asarray(eased(t), np.float32)
 
 
 def check_pair(image_rgb: NDArray[np.uint8], alpha: Array) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.reshape import fall
+from avatarkit.geometry.easing import fall, held
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -112,4 +112,4 @@ class AroundLips:
 def _limited(share: Array, nearest: float = NEAREST, free: float = FREE) -> Array:
     """Shares of a distance, none below `nearest`, approached smoothly from `free` on."""
     room = free - nearest
-    return np.where(share < free, free - room * np.tanh((free - share) / room), share)
+    return -held(-share, -free, room)

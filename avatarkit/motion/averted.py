@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face.mirror import MIRROR
-from avatarkit.motion.reshape import fall
+from avatarkit.geometry.easing import fall
 
 Array = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def with_near_half(offsets: Array, shape: Array, mouth: Array, turn: float) -> A
         shape: (478, 3) the face in head coordinates. mouth: (478,) weights of its mouth, see `reshape.region_weights`.
         turn: sine of the angle by which the driver looks towards smaller x, which hides the right half.
     """
-    unheard = 1.0 - float(fall(np.array(abs(turn)), *UNHEARD))
+    unheard = 1.0 - float(fall(abs(turn), *UNHEARD))
     if unheard == 0.0:
         return offsets
     aside = -np.sign(turn) * shape[:, 0]

@@ -13,6 +13,7 @@ from avatarkit.errors import InputError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.sequence import TrackedFrame
 from avatarkit.face.types import LANDMARKS
+from avatarkit.geometry.easing import fall
 from avatarkit.geometry.rotation import from_vector, nearest, to_vector
 from avatarkit.geometry.similarity import fit
 from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
@@ -245,5 +246,4 @@ def _fade(present: NDArray[np.bool_], rate: float) -> Array:
     known = rows[present]
     index = np.clip(np.searchsorted(known, rows), 0, len(known) - 1)
     distance = np.minimum(np.abs(known[index] - rows), np.abs(rows - known[np.maximum(index - 1, 0)]))
-    t = np.clip(1.0 - distance / max(1.0, FADE_S * rate), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
+    return fall(distance / max(1.0, FADE_S * rate))

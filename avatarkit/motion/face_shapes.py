@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import rise
 
 Array = NDArray[np.float64]
 
@@ -83,9 +84,9 @@ class _Mouth:
 
 def _jaw(points: Array, mouth: _Mouth) -> Array:
     """A turn about the axis through the ears, of the chin with the lower lip."""
-    chin = _rise((points[:, 1] - mouth.centre[1]) / 0.35)
-    under = mouth.arch * _rise((0.4 - mouth.to_lower) / 0.3)
-    weight = np.maximum(chin, under) * _rise((mouth.below - 0.45) / 0.3)
+    chin = rise((points[:, 1] - mouth.centre[1]) / 0.35)
+    under = mouth.arch * rise((0.4 - mouth.to_lower) / 0.3)
+    weight = np.maximum(chin, under) * rise((mouth.below - 0.45) / 0.3)
     for row in lm.UPPER_LIP_ROWS:
         weight[list(row)] = 0.0
     for row in lm.LOWER_LIP_ROWS:
@@ -103,9 +104,9 @@ def _closed(points: Array, mouth: _Mouth) -> Array:
     x = points[list(lm.INNER_LIP_UPPER), 0]
     order = np.argsort(x)
     across = np.stack([np.interp(points[:, 0], x[order], gap[order, k]) for k in range(3)], axis=1)
-    down = UPPER_LIP_SHARE * _rise(1.0 - mouth.to_upper / 0.25) * _rise((0.55 - mouth.below) / 0.3)
-    up = (1.0 - UPPER_LIP_SHARE) * np.maximum(_rise(1.0 - mouth.to_lower / 0.3), 0.4)
-    result: Array = (down - up * _rise((mouth.below - 0.45) / 0.3))[:, None] * across
+    down = UPPER_LIP_SHARE * rise(1.0 - mouth.to_upper / 0.25) * rise((0.55 - mouth.below) / 0.3)
+    up = (1.0 - UPPER_LIP_SHARE) * np.maximum(rise(1.0 - mouth.to_lower / 0.3), 0.4)
+    result: Array = (down - up * rise((mouth.below - 0.45) / 0.3))[:, None] * across
     for upper, lower in zip(lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS, strict=True):
         result[list(upper)] = UPPER_LIP_SHARE * gap
         result[list(lower)] = (UPPER_LIP_SHARE - 1.0) * gap
@@ -116,7 +117,7 @@ def _closed(points: Array, mouth: _Mouth) -> Array:
 def _rounded(points: Array, mouth: _Mouth) -> Array:
     offset = points[:, :2] - mouth.centre
     near = np.exp(-0.6 * np.sum((offset / [0.42, 0.32]) ** 2, axis=1))
-    near *= _rise(_distance(points[:, :2], points[list(_NOSE), :2]) / 0.15)
+    near *= rise(_distance(points[:, :2], points[list(_NOSE), :2]) / 0.15)
     result = np.zeros_like(points)
     result[:, 0] = -ROUNDING * near * offset[:, 0]
     result[:, 2] = -PROTRUSION * near
@@ -138,7 +139,7 @@ def _brows(points: Array) -> Array:
     for brow, lids in zip(lm.BROWS, lm.UPPER_LIDS, strict=True):
         away = _distance(points[:, :2], points[list(brow), :2])
         lid = points[list(lids), 1].min()
-        clear = _rise((lid - points[:, 1]) / 0.1)
+        clear = rise((lid - points[:, 1]) / 0.1)
         result[:, 1] = np.minimum(result[:, 1], -BROW_LIFT * np.exp(-((away / 0.16) ** 2)) * clear)
     return result
 
@@ -146,9 +147,3 @@ def _brows(points: Array) -> Array:
 def _distance(points: Array, others: Array) -> Array:
     """Distance (N,) of points (N, 2) to the nearest of others (M, 2)."""
     return np.asarray(np.linalg.norm(points[:, None] - others[None], axis=2).min(1), np.float64)
-
-
-def _rise(t: NDArray[np.floating[Any]]) -> Array:
-    """0 at t <= 0, 1 at t >= 1, smooth between."""
-    s = np.clip(np.asarray(t, np.float64), 0.0, 1.0)
-    return np.asarray(s * s * (3.0 - 2.0 * s), np.float64)

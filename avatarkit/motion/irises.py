@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import held
 from avatarkit.head.coordinates import eye_axes, gaze
 
 Array = NDArray[np.float64]
@@ -69,7 +70,7 @@ def _within_corners(look: float, own: float, radius: float) -> float:
     limit = min(GAZE_LIMIT, max(0.5 - (1.0 - HIDDEN_MOST) * radius, 0.2))
     free = max(EASED_FROM * limit, abs(own))
     room = max(limit - free, 0.05)
-    return float(np.copysign(min(abs(look), free) + room * np.tanh(max(abs(look) - free, 0.0) / room), look))
+    return float(np.copysign(held(abs(look), free, room), look))
 
 
 def agreed(change: Array, turn: float) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import fall, held
 from avatarkit.motion.columns import Motion
 
 Array = NDArray[np.float64]
@@ -73,12 +74,6 @@ def region_weights(shape: Array) -> tuple[Array, Array]:
     return np.maximum(fall(to_lips, 0.3, 0.6), below), fall(to_eyes, 0.12, 0.3)
 
 
-def fall(distance: Array, start: float, stop: float) -> Array:
-    """1 up to a distance of `start`, 0 from `stop` on, smooth between."""
-    t = np.clip((stop - distance) / (stop - start), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)
-
-
 def with_lids(shape: Array, source: Array, openness: Array) -> Array:
     """The shape with its lids at the given share of the source's lid distance; creases follow half-way.
 
@@ -116,14 +111,14 @@ def with_mouth_within(shape: Array, source: Array, mouth: Array) -> Array:
     result = shape.copy()
     free = max(min(WIDEST_MOUTH[0] * width, WIDEST_OF_ALL[0]), width)
     most = max(min(WIDEST_MOUTH[1] * width, WIDEST_OF_ALL[1]), 1.04 * free)
-    held = _held(now, free, most) / max(now, 1e-6)
-    if held < 1.0:
+    kept = float(held(now, free, most - free)) / max(now, 1e-6)
+    if kept < 1.0:
         middle = shape[_CORNERS].mean(0)
-        result[:, 0] += (held - 1.0) * mouth * (shape[:, 0] - middle[0])
+        result[:, 0] += (kept - 1.0) * mouth * (shape[:, 0] - middle[0])
     gap, own = _gap(shape), _gap(source) / width
     # A source that gapes shows how far it can.
     free, most = max(WIDEST_OPENING[0], own), max(WIDEST_OPENING[1], 1.2 * own)
-    return result + lips_closer(result, gap - width * _held(gap / width, free, most))
+    return result + lips_closer(result, gap - width * float(held(gap / width, free, most - free)))
 
 
 def with_lips_of(shape: Array, source: Array) -> Array:
@@ -150,11 +145,6 @@ def with_lips_of(shape: Array, source: Array) -> Array:
 
 def _gap(shape: Array) -> float:
     return float(np.maximum(shape[_LOWER, 1] - shape[_UPPER, 1], 0.0).max())
-
-
-def _held(value: float, free: float, most: float) -> float:
-    """The value up to `free`, and never more than `most`, approached smoothly."""
-    return value if value <= free else free + (most - free) * float(np.tanh((value - free) / (most - free)))
 
 
 def lips_closer(shape: Array, closing: float) -> Array:

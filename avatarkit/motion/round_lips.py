@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.motion.reshape import fall
+from avatarkit.geometry.easing import fall
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -63,4 +63,4 @@ def _roundness(shape: Array) -> float:
 
 def roundness(gap: float, width: float) -> float:
     """0 of an opening whose corners are points, 1 of a round one, by its height and width in any unit."""
-    return 1.0 - float(fall(np.array(gap / max(width, 1e-6)), POINTED, ROUND))
+    return 1.0 - float(fall(gap / max(width, 1e-6), POINTED, ROUND))

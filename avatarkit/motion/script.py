@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.errors import UsageError
+from avatarkit.geometry.easing import rise
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import eye_opening, gaze, head_frame, mouth_opening
 from avatarkit.motion.columns import TRACKED, Motion
@@ -199,5 +200,4 @@ def _bump(time_s: Array, at_s: float, half_s: float) -> Array:
 
 def _between(time_s: Array, start_s: float, stop_s: float, rise_s: float) -> Array:
     """0, rising to 1 over `rise_s` from `start_s` on, and back to 0 over as much from `stop_s` on; smooth."""
-    up, down = ((np.clip((time_s - at_s) / rise_s, 0.0, 1.0)) for at_s in (start_s, stop_s))
-    return np.asarray(up * up * (3.0 - 2.0 * up) - down * down * (3.0 - 2.0 * down), np.float64)
+    return rise((time_s - start_s) / rise_s) - rise((time_s - stop_s) / rise_s)

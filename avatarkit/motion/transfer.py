@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
+from avatarkit.geometry.easing import held
 from avatarkit.geometry.rotation import from_euler_deg, from_vector, scaled, to_vector
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import eye_opening, head_frame
@@ -284,7 +285,7 @@ class Transfer:
 def _bounded(vector: Array, longest: float) -> Array:
     """The vector, shortened smoothly so that it is never longer than `longest`."""
     length = float(np.linalg.norm(vector[:2]))
-    return vector if length < 1e-9 else vector * (longest * np.tanh(length / longest) / length)
+    return vector if length < 1e-9 else vector * (held(length, 0.0, longest) / length)
 
 
 def without_motion(source: NDArray[np.floating[Any]]) -> DriveFrame:

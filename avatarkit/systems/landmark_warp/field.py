@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import fall, rise
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
@@ -142,8 +143,8 @@ class HeadField:
         scale = self._pose.scale
         outside = _distance_to_oval(places, self._source) / scale
         weights = _vertex_weights(places, self._source, scale)
-        expression = (weights * _fall(outside / EXPRESSION_REACH)[..., None]).astype(np.float32)
-        round_off = 1.0 - _fall(outside / HEAD_BACK)
+        expression = (weights * fall(outside / EXPRESSION_REACH)[..., None]).astype(np.float32)
+        round_off = 1.0 - fall(outside / HEAD_BACK)
         depth = weights @ self._source[: lm.MESH, 2].astype(np.float32)
         depth = depth + round_off * (self._pose.translation[2] - depth)
         head = self._pose.apply_inverse(np.concatenate([places, depth[..., None]], axis=2))
@@ -158,19 +159,19 @@ class HeadField:
         chin = self._source[lm.CHIN, :2]
         below = ((places - chin) @ (down / np.linalg.norm(down))) / scale
         neck = float(np.clip((bottom - chin[1]) / scale, SHORTEST_NECK, NECK_LENGTH))
-        hold = _fall((below - NECK_TOP) / neck)
+        hold = fall((below - NECK_TOP) / neck)
         standing = self._standing(places)
         if not anchored:
             # What hardly moves with the head stays at the edges that cut it off; of the rest the limits take care.
-            hold = hold * (standing + (1.0 - standing) * (1.0 - _fall(hold / CUT_HEAD - 1.0)))
+            hold = hold * (standing + (1.0 - standing) * (1.0 - fall(hold / CUT_HEAD - 1.0)))
             if neck > SHORTEST_NECK:
-                hold = hold * (1.0 - _fall((bottom - places[..., 1]) / scale / FOOT))
-        towards_bottom = _fall(1.0 - (bottom - places[..., 1]) / max(bottom - chin[1], 1.0))
+                hold = hold * (1.0 - fall((bottom - places[..., 1]) / scale / FOOT))
+        towards_bottom = fall(1.0 - (bottom - places[..., 1]) / max(bottom - chin[1], 1.0))
         sway = SHOULDERS_SWAY * (towards_bottom if anchored else standing)
         follow = (1.0 - hold)[..., None] * np.stack([sway, SHOULDERS_RISE * towards_bottom], axis=2)
         if anchored:
             aside = np.abs((places - chin) @ np.array([down[1], -down[0]]) / np.linalg.norm(down)) / scale
-            hold = hold * (1.0 - _rise(below, *BODY_BELOW) * _rise(aside, *BODY_ASIDE))
+            hold = hold * (1.0 - rise(below, *BODY_BELOW) * rise(aside, *BODY_ASIDE))
             follow = ANCHORED * follow
         return hold[..., None], follow
 
@@ -181,7 +182,7 @@ class HeadField:
             cut = self._points[self._inwards[:, 0] == way[0]]
             if len(cut):
                 inside = (places[..., 0] - cut[0, 0]) * way[0] / self._pose.scale
-                result = result * (1.0 - _fall(inside / STANDING))
+                result = result * (1.0 - fall(inside / STANDING))
         return result
 
 
@@ -195,19 +196,8 @@ def _still(source: SourceLayers, nodes: Array) -> Array:
     result = np.ones(nodes.shape[:2])
     for along, distance in edges:
         if float(np.max(along)) > 0.1:
-            result *= 1.0 - _fall(distance / band)
+            result *= 1.0 - fall(distance / band)
     return result[..., None]
-
-
-def _fall(t: NDArray[np.floating[Any]]) -> Array:
-    """1 at t <= 0, 0 at t >= 1, smooth between."""
-    s = np.clip(1.0 - np.asarray(t, np.float64), 0.0, 1.0)
-    return np.asarray(s * s * (3.0 - 2.0 * s), np.float64)
-
-
-def _rise(value: Array, first: float, last: float) -> Array:
-    """0 up to `first`, 1 from `last` on, smooth between."""
-    return np.asarray(1.0 - _fall((value - first) / (last - first)), np.float64)
 
 
 def _distance_to_oval(nodes: Array, landmarks: Array) -> Array:

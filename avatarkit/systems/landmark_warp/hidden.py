@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry import easing
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
@@ -90,7 +91,7 @@ class HiddenSide:
         gain = self._gain(rotation)
         # What a nose hides comes out from behind it as the whole side turns, wherever it faces itself.
         gain += self.lending.spoiled * np.maximum(self._mean(gain) - gain, 0.0)
-        return self.lending.lent * _rise(gain, APPEARS_FROM, APPEARS)
+        return self.lending.lent * easing.rise(gain, APPEARS_FROM, APPEARS)
 
     def _gain(self, rotation: Array) -> Array:
         return _gain(self.lending.normals, rotation @ self._rotation.T)
@@ -105,7 +106,7 @@ class HiddenSide:
     def _strips(self, rotation: Array) -> list[tuple[NDArray[np.intp], float]]:
         """The strips that are seen in a pose: their triangles, and the share of their length that has come out."""
         turn = rotation @ self._rotation.T
-        shares = [(side, float(_rise(_gain(side.normal, turn), *SIDE_APPEARS))) for side in self.sides]
+        shares = [(side, float(easing.rise(_gain(side.normal, turn), *SIDE_APPEARS))) for side in self.sides]
         return [(side.triangles, share) for side, share in shares if share > LEAST_HIDDEN]
 
     def draw(
@@ -183,7 +184,8 @@ def _sides(
     for strip, ears, matte in zip(strips, head_side.EARS, beside, strict=True):
         normal = mesh_normals(points, strip)[np.unique(strip)].mean(0)
         normal /= max(float(np.linalg.norm(normal)), 1e-9)
-        share = (1.0 - _rise(normal[2], *SIDE_SEEN)) * (1.0 - _rise(matte, *HAIR)) * _rise(lent[ears].mean(), 0.3, 0.7)
+        share = (1.0 - easing.rise(normal[2], *SIDE_SEEN)) * (1.0 - easing.rise(matte, *HAIR))
+        share = share * easing.rise(lent[ears].mean(), 0.3, 0.7)
         # A strip that is half hidden is there or not: no ear is half transparent.
         if share > 0.5:
             result.append(_Side(strip, normal))
@@ -270,9 +272,3 @@ def _around(colours: Map, known: Map, reach_px: float) -> Map:
     mass = cv2.GaussianBlur(known, (0, 0), reach_px)
     total = cv2.GaussianBlur(colours * known[..., None], (0, 0), reach_px)
     return np.asarray(total / np.maximum(mass, 1e-4)[..., None], np.float32)
-
-
-def _rise(values: Array | float, start: float, stop: float) -> Array:
-    """0 up to `start`, 1 from `stop` on, smooth between."""
-    t = np.clip((values - start) / (stop - start), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float64)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import eased
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
@@ -88,7 +89,7 @@ class LidLayer:
         for eye, lid in enumerate(self._lids):
             share = float(np.clip((FADE_IN - motion.eye_openness[eye]) / (FADE_IN - FADE_FULL), 0.0, 1.0))
             if share > 0.0 and not turned_away(motion.landmarks, eye, motion.pose.rotation):
-                self._draw_one(frame, motion, eye, lid, share * share * (3.0 - 2.0 * share))
+                self._draw_one(frame, motion, eye, lid, eased(share))
 
     def _draw_one(self, frame: NDArray[np.uint8], motion: DriveFrame, eye: int, lid: Lid, share: float) -> None:
         eye_frame = EyeFrame.of(motion.landmarks, eye, lid.skin.drop * motion.pose.scale)

@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.geometry.easing import held
 from avatarkit.geometry.rotation import angle_deg, from_vector
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
@@ -158,10 +159,7 @@ class TurnLimits:
 def soft_limit(value: float, limit: float) -> float:
     """The value up to `SOFT_START` of the limit, then ever slower, never beyond the limit (both positive)."""
     start = SOFT_START * limit
-    if value <= start:
-        return value
-    rest = max(limit - start, 1e-9)
-    return start + rest * float(np.tanh((value - start) / rest))
+    return float(held(value, start, max(limit - start, 1e-9)))
 
 
 def shifted(motion: DriveFrame, shift: Array) -> DriveFrame:

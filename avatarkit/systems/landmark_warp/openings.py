@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.geometry.easing import eased
+
 Array = NDArray[np.float64]
 Pixel = TypeVar("Pixel", np.uint8, np.float32)
 _BITS = 4
@@ -114,9 +116,9 @@ def heights(curve: Array, along: NDArray[np.floating[Any]]) -> NDArray[np.float3
 
 
 def rise(values: NDArray[np.floating[Any]], start: float = 0.0, stop: float = 1.0) -> NDArray[np.float32]:
-    """0 up to `start`, 1 from `stop` on, smooth between."""
+    """As `easing.rise`, of single precision: 0 up to `start`, 1 from `stop` on."""
     t = np.clip((np.asarray(values, np.float32) - np.float32(start)) / np.float32(stop - start), 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
+    return np.asarray(eased(t), np.float32)
 
 
 def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.float32]:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from avatarkit.geometry.easing import eased
+
 __all__ = [
     "CLOSER", "WIDER", "around", "extents", "grid", "lip_ways", "lower_part", "moved", "smooth", "window", "within",
 ]  # fmt: skip
@@ -106,8 +108,7 @@ def _line(reach: int, *, tall: bool) -> tuple[tuple[int, int], int, tuple[int, i
 
 def _eased(share: Tensor) -> Tensor:
     """0 below 0, 1 above 1, smooth between."""
-    share = share.clamp(0.0, 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    return eased(share.clamp(0.0, 1.0))
 
 
 def lower_part(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avatarkit.devices import chosen, constant
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.easing import eased
 from avatarkit.training.augment.spline import fit_spline, warp
 
 __all__ = ["ShapeStrength", "change_shape", "control_points"]
@@ -138,8 +139,7 @@ def _blend(free: Tensor, own: Tensor, held: Tensor, held_shift: Tensor, half: Te
 
 
 def _smooth(share: Tensor) -> Tensor:
-    share = share.clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return eased(share.clamp(0, 1))
 
 
 def _frame(points: Tensor) -> Tensor:
