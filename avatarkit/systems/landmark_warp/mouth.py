@@ -42,11 +42,13 @@ JAWS_PART = (0.02, 0.05)
 """Between rows of teeth less far apart all is dusk, between those farther apart than the second is a tongue."""
 BITE_SHADE = (0.72, 0.05)
 """The light right below the upper teeth, where lower ones are near, and how far their shadow reaches."""
-WIDENED = 1.03
-"""Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones."""
+WIDENED = (1.0, 1.06)
+"""Over the width of the source's mouth: beside its own teeth a wider one shows drawn ones, in full from the second."""
+UNDER = 0.3
+"""Share of its own teeth that is gone where the drawn ones under them are all there."""
 BARED = 0.02
 """The same where the lips are this much farther apart than in the source."""
-LOWER_LIT = 0.74
+LOWER_LIT = 0.78
 """Light of the lower teeth over that of the upper ones."""
 STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
@@ -93,7 +95,7 @@ class MouthLayer:
                 if not self._own.row:
                     teeth = np.maximum(teeth, np.float32(STRIP_SHADED) * self._colours.teeth)
                 self._colours = self._colours.with_teeth(teeth)
-                self._edge = max(self._edge, self._own.edge)
+                self._edge = self._own.edge if self._own.edge > 0.0 else self._edge
             if self._own.open or self._own.teeth is not None:
                 self._crease = np.zeros(len(bottom))
         flesh = self._colours.cavity / max(float(self._colours.cavity.max()), 1.0)
@@ -190,10 +192,10 @@ class MouthLayer:
         gap = np.maximum(low - high, 1e-4)
         own = self._own
         share = 0.0 if own is None else own.share(float((bottom[:, 1] - top[:, 1]).max()))
-        highest, moves = HIGHEST_SMILE, 1.0 - share
+        highest = HIGHEST_SMILE
         if own is not None and own.stays:
-            highest, moves = max(highest, own.height + GUM_BARED), 1.0
-        lifted = moves * max(self._edge - highest - lip, 0.0)
+            highest = max(highest, own.height + GUM_BARED)
+        lifted = max(self._edge - highest - lip, 0.0)
         spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
         shown = LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread
         drawn_jaw = own is None or not own.open
@@ -213,21 +215,22 @@ class MouthLayer:
         if own is None or share <= 0.0:
             part = _rows(d < self._edge + 0.15)
             a, b = skull.on_arch(s[part], d[part])
+            if own is not None:
+                a, b = own.fit.places(a), b - own.bend(a)
             row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
             _lay(colours[part], row, cover)
             return colours
         a, b = skull.on_arch(s, d)
-        row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
-        s, d = skull.on_arch(s, d + np.float32(lifted) if own.stays else d, since=self._plane)
-        serves: float | Pixels = share
-        if share >= 1.0:
-            # In a mouth that is wider, or more open at its sides or above, more is seen than the lips left free.
-            beyond = own.unknown(s, d)
-            if wide <= WIDENED:
-                beyond *= rise(gap - own.gap(s), 0.0, BARED)
-            cover, serves = cover * beyond, 1.0 - beyond
+        row, cover = self._upper.at(own.fit.places(a), b - own.bend(a) - np.float32(self._edge - lifted))
+        s, d = skull.on_arch(s, d + np.float32(lifted), since=self._plane)
+        # In a mouth that is wider, or more open at its sides or above, more is seen than the lips left free.
+        bared = np.maximum(rise(gap - own.gap(s), 0.0, BARED), rise(np.array(wide), *WIDENED))
+        above, beside = bared * own.above(s, d), bared * own.beside(s)
+        # They are there before its own have gone: the dark behind both would be a line.
+        cover *= np.float32(1.0 - share) + np.float32(share) * rise(np.maximum(above, beside), 0.0, UNDER)
+        row = row * (np.float32(1.0) + np.float32(share) * (own.light(s) - np.float32(1.0)))[..., None]
         _lay(colours, row, cover)
-        own.lay_upper(colours, s, d, serves)
+        own.lay_upper(colours, s, d, np.float32(share) * (np.float32(1.0) - above))
         return colours
 
     def _lay_lower(

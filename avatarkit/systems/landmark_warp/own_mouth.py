@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from avatarkit.geometry.sampling import sample
 from avatarkit.systems.landmark_warp.openings import heights, rise
+from avatarkit.systems.landmark_warp.teeth import arch_light
+from avatarkit.systems.landmark_warp.tooth_fit import ToothFit
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
 Array = NDArray[np.float64]
@@ -19,25 +21,37 @@ OPEN_GAP = 0.15
 """Lips this far apart show the floor of the mouth as well."""
 WHOLE_CROWN = 0.06
 """Teeth shown over this height are a row; less is a strip, and serves only while the mouth is hardly wider open."""
-BROAD = 0.34
-"""A row that is seen over this width, that of a smile, serves however wide the mouth opens."""
-ROW_SERVES, STRIP_SERVES = (1.35, 1.55), (1.15, 1.35)
-"""What is less gives way to drawn teeth where the lips are this many times as far apart as in the source: soon, since
-two rows that show through one another look like broken teeth, and a piece of a row among others like a bad tooth."""
-LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.35, 1.55)
+BROAD, TALL = 0.34, 0.082
+"""A row that is seen over this width and height, that of a smile, serves however wide the mouth opens. Less high, drawn
+teeth above it would be a second row."""
+ROW_SERVES, STRIP_SERVES = (1.35, 2.0), (1.2, 2.0)
+"""What is less gives way to drawn teeth where the lips are this many times as far apart as in the source, little by
+little: these stand where it does."""
+LIKE_OWN, LIKE_OWN_TEETH = (1.2, 1.8), (1.2, 1.7)
 """All of the source's mouth serves up to so many times its own opening, and none of it from the second on: without
 teeth it may be drawn out, and teeth that it does not show come late."""
 LEAST_WITH_TEETH = (0.45, 0.65)
 """With teeth it serves from so much of its own opening on: closing lips slide over teeth and do not press them."""
-KNOWN_ABOVE = (0.004, 0.02)
-"""Above where the source's lip cut its teeth off they go on as they begin, and have given way to drawn ones and gum."""
+KNOWN_ABOVE, CUT_ABOVE = (0.004, 0.02), (0.1, 0.9)
+"""Above where the source's lip cut its teeth off they go on as they begin, and have given way to drawn ones and gum. Of
+less than a smile's row these begin to show, and are all that is seen, at such shares of its height from its edge to the
+lip's shadow: a seam would be a line across the teeth."""
 DARK = 0.6
 """Inside a mouth, what is darker than this share of its light parts is no tooth."""
-SHADED = 0.72
-"""At the ends of a row teeth lie in the shadow of the cheek; those that are darker than this share of the lightest one
-give way to drawn ones where more of them is bared."""
+SHADED, AROUND = 0.5, 0.03
+"""At the ends of a row teeth lie in the shadow of the cheek: light is what is so beside what lies around it, so far to
+either side, but nothing there is a tooth that is darker than this share of the others."""
 TOOTH_GAP = 0.035
 """Dark gaps between teeth are narrower than this."""
+BUMP = 0.03
+"""What hangs down from a row of teeth and is narrower than this is no tooth: a wet spot of the lip, or one below."""
+LIGHTER_THAN_DRAWN = (0.5, 1.15)
+"""Light of drawn teeth beside and above its own ones over that of drawn teeth alone, at least and at most."""
+UNSEEN, UNSEEN_AT = 0.5, 0.06
+"""Farther back, where it shows none, they lie in such a shade, and wholly so far from its ends."""
+BENDS, USUAL_BEND = (-0.06, 0.02), -0.05
+"""How far a row's edge lies below that of its middle teeth, at least and at most; that of drawn ones for each head unit
+aside."""
 REDDEST = 1.45
 """Red over green of teeth, at most; tongue, gums and lips are redder."""
 PER_UNIT = 400.0
@@ -54,7 +68,7 @@ class OwnMouth:
         teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
         ends: how far the row is seen to either side, in the plane of the teeth.
         open: whether the floor of the mouth is seen too. row: whether the teeth are seen over most of their height.
-        stays: whether they serve however wide the mouth opens.
+        stays: whether they serve however wide the mouth opens. fit: where drawn teeth stand as they do.
     """
 
     def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array) -> None:
@@ -71,12 +85,16 @@ class OwnMouth:
         height = ((b - lip) / gap).astype(np.float32)
         self.teeth: Pixels | None = None
         self._split, self.row = 0.5, False
+        self._shadow, self._edges = top, bottom
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
-        light = np.where(cover > 0.5, self._inside.mean(2), 0.0).max(0)
-        columns_seen = np.flatnonzero(light > SHADED * light.max(initial=0.0))
-        self.ends = (float(a[0, columns_seen[0]]), float(a[0, columns_seen[-1]])) if len(columns_seen) else (0.0, 0.0)
-        self.stays = self.row and self.ends[1] - self.ends[0] > BROAD
+        seen = np.flatnonzero((cover > 0.5).any(0))
+        self.ends = (float(a[0, seen[0]]), float(a[0, seen[-1]])) if len(seen) else (0.0, 0.0)
+        self.stays = self.row and self.ends[1] - self.ends[0] > BROAD and self.height > TALL
+        self._light = self._lights(cover, a[0])
+        stand, _ = plane.on_arch(a[:1].astype(np.float32), np.zeros((1, columns), np.float32))
+        self.fit = ToothFit.of(self._inside.mean(2), cover, stand[0].astype(np.float64), PER_UNIT)
+        self._bend = self._bends(cover, a, plane)
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
     def _find_teeth(self, a: Array, height: Pixels, gap: Pixels) -> Pixels:
@@ -84,8 +102,6 @@ class OwnMouth:
 
         A single light band is the upper row: lower teeth show without upper ones in wide open mouths alone.
         """
-        import cv2
-
         light = self._inside.mean(2)
         red = self._inside[..., 0] / np.maximum(self._inside[..., 1], 1.0)
         within = (height > 0.04) & (height < 0.96) & (gap > 0.4 * self._gap)
@@ -111,19 +127,81 @@ class OwnMouth:
         if np.count_nonzero(chosen) >= 8:
             self.teeth = np.asarray(np.percentile(self._inside[chosen], 60, axis=0), np.float32)
         self.row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
+        # At the mouth's corners nothing is told apart.
+        return self._from_lip_to_edge(light, lit, pale, height) * rise(gap, 0.1 * self._gap, 0.3 * self._gap)
+
+    def _from_lip_to_edge(self, light: Pixels, lit: float, pale: Pixels, height: Pixels) -> Pixels:
+        """Coverage (h, w) of the upper teeth, of what is seen above them, and of the gaps between them.
+
+        Lower teeth right below are told from them by the dark line between, column by column.
+        """
+        import cv2
+
+        bottom = min(self._split + 0.08, 0.97)
+        lightest = np.sort(np.where((height > 0.02) & (height < bottom), light * pale, 0.0), axis=0)[-4:].mean(0)[None]
+        reach = round(AROUND * PER_UNIT)
+        lightest = cv2.GaussianBlur(cv2.dilate(lightest, np.ones((1, 2 * reach + 1))), (0, 0), reach / 1.5)
+        tooth = rise(light / np.clip(lightest, SHADED * lit, lit), DARK - 0.12, DARK + 0.12) * pale
         # Gaps between teeth are dark, but no holes.
         between = np.ones((1, 2 * round(TOOTH_GAP * PER_UNIT / 2.0) + 1), np.uint8)
         tooth = np.asarray(cv2.morphologyEx(tooth, cv2.MORPH_CLOSE, between), np.float32)
-        cover = tooth * (1.0 - rise(height, 0.97, 1.03))
-        cover *= 1.0 - rise(height, self._split, self._split + 0.08) if self._split < 1.0 else 1.0
-        # What is seen above a tooth is its neck or gum.
-        cover = np.maximum.accumulate(cover[::-1])[::-1] * rise(height, -0.02, 0.02)
-        return np.asarray(cover * rise(gap, 0.1 * self._gap, 0.3 * self._gap), np.float32)
+        solid = ((tooth > 0.5) & (height > 0.0) & (height < bottom)).astype(np.uint8)
+        solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((5, 3), np.uint8)), np.uint8)
+        rows = np.arange(len(solid), dtype=np.float32)[:, None]
+        below = (solid == 0) & (rows > solid.argmax(0))
+        edge = np.where(below.any(0), below.argmax(0), len(solid)).astype(np.float32)
+        # A row is what hangs together, from the middle of what is found.
+        seen = np.flatnonzero(solid.any(0))
+        if not len(seen):
+            return np.zeros_like(height)
+        pieces = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
+        row = max(pieces, key=len)
+        part = np.s_[:, row[0] : row[-1] + 1]
+        narrow = np.ones((1, 2 * round(BUMP * PER_UNIT / 2.0) + 1), np.uint8)
+        line = cv2.GaussianBlur(cv2.morphologyEx(edge[None][part], cv2.MORPH_OPEN, narrow), (0, 0), 1.5)
+        begins = cv2.GaussianBlur(solid.argmax(0)[None][part].astype(np.float32), (0, 0), 3.0)
+        if len(row) > 1:
+            self._shadow, self._edges = (
+                self._corner + np.stack([np.arange(row[0], row[-1] + 1), rim[0]], axis=1) / PER_UNIT
+                for rim in (begins, line)
+            )
+        cover = np.zeros_like(height)
+        cover[part] = np.clip((line - rows) / 2.5 - 0.1, 0.0, 1.0) * rise(height[part], -0.02, 0.02)
+        return np.asarray(cv2.GaussianBlur(cover, (0, 0), 1.0), np.float32)
 
     def _lowest(self, cover: Pixels, a: Array, b: Array) -> float:
         """Where the teeth in the middle of the row end."""
         seen = (cover > 0.5) & (np.abs(a) < 0.06)
         return float(np.percentile(b[seen], 98)) if np.count_nonzero(seen) >= 8 else 0.0
+
+    def _lights(self, cover: Pixels, along: Array) -> tuple[Array, Array]:
+        """Places along the row from one of its ends to the other, and what `light` is there."""
+        inside = (along >= self.ends[0]) & (along <= self.ends[1])
+        if self.teeth is None or np.count_nonzero(inside) < 3:
+            return np.zeros(1), np.ones(1)
+        import cv2
+
+        shown = (cover[:, inside] > 0.8).astype(np.float32)
+        sums = np.stack([(shown * self._inside[:, inside].mean(2)).sum(0), shown.sum(0)])
+        sums = cv2.GaussianBlur(sums, (0, 0), AROUND * PER_UNIT, sigmaY=1e-3, borderType=cv2.BORDER_REPLICATE)
+        light = sums[0] / np.maximum(sums[1], 1e-3)
+        drawn = float(np.median(light)) * arch_light(along[inside])
+        return along[inside], np.clip(light / np.maximum(drawn, 1.0), *LIGHTER_THAN_DRAWN)
+
+    def _bends(self, cover: Pixels, a: Array, plane: ToothPlane) -> tuple[Array, Array]:
+        """Places along the arch of drawn teeth, rising, and what `bend` is there."""
+        import cv2
+
+        seen = cover > 0.5
+        columns = np.flatnonzero(seen.any(0))
+        if len(columns) < 3 or self.edge <= 0.0:
+            return np.zeros(1), np.zeros(1)
+        ends = heights(self._edges, a[:1, columns])
+        along, height = plane.on_arch(a[:1, columns].astype(np.float32), ends)
+        bend = height - np.float32(self.edge) - np.float32(USUAL_BEND) * np.abs(along)
+        bend = cv2.GaussianBlur(bend, (0, 0), AROUND * PER_UNIT, borderType=cv2.BORDER_REPLICATE)
+        order = np.argsort(along[0], kind="stable")
+        return along[0, order].astype(np.float64), np.clip(bend[0, order], *BENDS).astype(np.float64)
 
     def gap(self, s: Pixels) -> Pixels:
         """How far apart the source's lips are at places (h, w) along the mouth."""
@@ -161,10 +239,28 @@ class OwnMouth:
         """How far above the edge of the teeth the lip is, in the middle."""
         return self.edge - float(self._top[len(self._top) // 2, 1])
 
-    def unknown(self, s: Pixels, d: Pixels) -> Pixels:
-        """How far places (h, w) in the plane of the teeth lie above or beside what the source shows of them."""
-        aside = rise(np.maximum(self.ends[0] - s, s - self.ends[1]), -0.03, 0.01)
-        return np.maximum(aside, rise(heights(self._top, s) - d, *KNOWN_ABOVE))
+    def above(self, s: Pixels, d: Pixels) -> Pixels:
+        """How far places (h, w) in the plane of the teeth lie above what the source shows of them."""
+        if self.stays:
+            return rise(heights(self._top, s) - d, *KNOWN_ABOVE)
+        edge = heights(self._edges, s)
+        return rise((edge - d) / np.maximum(edge - heights(self._shadow, s), 0.01), *CUT_ABOVE)
+
+    def beside(self, s: Pixels) -> Pixels:
+        """How far places (h, w) along the row lie beside what the source shows of it."""
+        return rise(self._beyond(s), -0.01, 0.02)
+
+    def light(self, s: Pixels) -> Pixels:
+        """Light of its teeth at places (h, w) along the row over that of drawn ones; beyond it goes on as it ends."""
+        shade = np.float32(1.0) - np.float32(UNSEEN) * rise(self._beyond(s), 0.0, UNSEEN_AT)
+        return shade * np.interp(s, *self._light).astype(np.float32)
+
+    def _beyond(self, s: Pixels) -> Pixels:
+        return np.maximum(np.float32(self.ends[0]) - s, s - np.float32(self.ends[1]))
+
+    def bend(self, along: Pixels) -> Pixels:
+        """How much lower than drawn teeth its own end at places (h, w) along their arch; 0 in the middle."""
+        return np.interp(along, *self._bend).astype(np.float32)
 
     def lay_upper(self, colours: Pixels, s: Pixels, d: Pixels, share: float | Pixels) -> None:
         """Lay the upper teeth over colours (h, w, 3) at places in the plane of the teeth, in place.

@@ -29,12 +29,12 @@ LOWER_TEETH = (
 )  # fmt: skip
 UPPER_ARCH, LOWER_ARCH = 0.31, 0.27
 """Radius of the arch as seen from the front."""
-GAP_WIDTH, GAP_DEPTH = 0.0024, 0.24
+GAP_WIDTH, GAP_DEPTH = 0.003, 0.42
 CORNER = 0.02
 """Radius of a tooth's free corners."""
 PAPILLA = 0.04
 """How far the gum between two teeth reaches beyond that around their necks."""
-GUM_LIGHT, GLOSS = 1.0, 0.06
+GUM_LIGHT, GLOSS = 1.0, 0.14
 """Gum is wet, and lighter than the flesh behind it; teeth shine at one side."""
 LONGER = ((0.0, 0.002), (0.001, -0.003), (0.003, -0.001), (-0.002, 0.002), (0.0, 0.003), (0.0, 0.0))
 """From the middle outwards: length of a tooth over the usual one, left and right in the picture, in head units."""
@@ -182,8 +182,8 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
         apart = GAP_WIDTH * (1.0 + 1.2 * np.clip(1.0 - up / 0.25, 0.0, 1.0))
         gap = 1.0 - GAP_DEPTH * np.exp(-(((1.0 - far) * width / 2.0 / apart) ** 2))
         # A rounded body in the light from the front, its neck deeper in colour, its edge a little transparent.
-        form = (1.0 - 0.15 * far**4) * (1.0 - 0.12 * rise(up, 0.45, 1.05)) * (1.0 - 0.1 * (1.0 - rise(up, 0.0, 0.16)))
-        gloss = GLOSS * np.exp(-(((across + 0.25) / 0.22) ** 2) - ((up - 0.5) / 0.2) ** 2)
+        form = (1.0 - 0.22 * far**3) * (1.0 - 0.2 * rise(up, 0.4, 1.05)) * (1.0 - 0.12 * (1.0 - rise(up, 0.0, 0.18)))
+        gloss = GLOSS * np.exp(-(((across + 0.2) / 0.3) ** 2) - ((up - 0.42) / 0.24) ** 2)
         tone = colours.tones.tint(1.0 - rise(up, 0.3, 1.1)[..., None] * [0.0, 0.02, 0.07])
         tooth = colours.teeth * (tone * ((gap * form + gloss) * lighter)[..., None])
         colour = gum + neck[..., None] * (tooth - gum)
@@ -191,6 +191,15 @@ def _row(teeth: tuple[tuple[float, float, float], ...], arch: float, colours: Pa
         cover = np.maximum(cover, crown)
         begin += width
     # Cheeks shade the far teeth.
-    picture *= (0.3 + 0.7 * np.cos(angle) ** 1.5)[..., None]
+    picture *= _cheek_shade(angle)[..., None]
     cover *= rise((begin - along) / 0.05) * rise((HALF_WIDTH - np.abs(s)) / 0.03)
     return Row(np.dstack([picture, 255.0 * cover]).astype(np.float32))
+
+
+def arch_light(sideways: Array) -> Array:
+    """Light of upper teeth so far from the middle over that in the middle: cheeks shade the far ones."""
+    return _cheek_shade(np.arcsin(np.clip(np.abs(sideways) / UPPER_ARCH, 0.0, 0.999)))
+
+
+def _cheek_shade(angle: Array) -> Array:
+    return np.asarray(0.3 + 0.7 * np.cos(angle) ** 1.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,9 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.openings import fill
-from avatarkit.systems.landmark_warp.own_mouth import OwnMouth
+from avatarkit.systems.landmark_warp.own_mouth import USUAL_BEND, OwnMouth
 from avatarkit.systems.landmark_warp.skin import skin_colour
-from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
+from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH, arch_light
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
 
 SCALE = 300.0
@@ -43,30 +45,97 @@ def smile(teeth: float, gap: float = 0.12, gum: float = 0.0, half: float = 0.5) 
 
 
 def test_the_row_of_a_smile_serves_however_wide_the_mouth() -> None:
-    own = smile(0.7, half=0.2)
+    own = smile(0.8, half=0.2)
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
     assert [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.5, 3.0)] == [1.0] * 4
 
 
-@pytest.mark.parametrize(("teeth", "half", "until"), [(0.7, 0.12, 1.35), (0.35, 0.2, 1.15)], ids=["narrow", "strip"])
+@pytest.mark.parametrize(("teeth", "half", "until"), [(0.7, 0.12, 1.35), (0.35, 0.2, 1.2)], ids=["narrow", "strip"])
 def test_less_serves_until_lips_would_show_where_it_is_cut(teeth: float, half: float, until: float) -> None:
+    """It gives way little by little: lips part by half a millimetre between two frames of speech."""
     own = smile(teeth, half=half)
     assert own.teeth is not None
-    shares = [own.share(0.12 * (until + more)) for more in (-0.6, -0.01, 0.1, 0.21, 1.5)]
+    shares = [own.share(0.12 * (until + more)) for more in (-0.6, -0.01, 0.3, 0.85, 1.5)]
     assert shares[:2] == [1.0, 1.0]
     assert 0.0 < shares[2] < 1.0
     assert shares[3:] == [0.0, 0.0]
+    steps = [own.share(0.12 * until + 0.006 * step) for step in range(20)]
+    assert max(before - after for before, after in pairwise(steps)) < 0.16
 
 
 def test_what_lips_and_cheeks_hid_of_a_row_is_unknown() -> None:
-    own = smile(0.7, half=0.12)
-    s, d = np.meshgrid(np.float32([0.0, 0.05, 0.16]), np.float32([-0.06, -0.036, 0.0, 0.03]))
-    known = 1.0 - own.unknown(s, d)
+    own = smile(0.8, half=0.18)
+    s, d = np.meshgrid(np.float32([0.0, 0.05, 0.22]), np.float32([-0.06, -0.036, 0.0, 0.03]))
+    known = 1.0 - np.maximum(own.above(s, d), own.beside(s))
     # The lip's edge runs 0.036 above in the middle, and lower aside.
     np.testing.assert_allclose(known[:, 0], [0.0, 1.0, 1.0, 1.0], atol=0.02)
     np.testing.assert_allclose(known[2:, 1], 1.0, atol=0.02)
     assert not known[:, 2].any()
+
+
+def test_a_strip_has_no_seam_to_what_is_drawn_above_it() -> None:
+    """Drawn teeth take its place little by little from its edge up, and wholly in the shadow of the lip."""
+    own = smile(0.35, half=0.2)
+    d = np.linspace(own.edge - 0.05, own.edge, 41, dtype=np.float32)[:, None]
+    above = own.above(np.zeros_like(d), d)[:, 0]
+    assert above[0] == pytest.approx(1.0)
+    assert above[-1] == pytest.approx(0.0, abs=0.05)
+    assert -np.diff(above).min() < 0.1
+
+
+def test_lower_teeth_right_below_are_not_taken_along() -> None:
+    """Only a thin dark line lies between, and on one side the upper teeth are shorter."""
+    own = smile(0.7)
+    picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
+    picture[89:125] = TEETH
+    picture[105:108, 150:] = (40, 20, 20)
+    picture[112:115, :150] = (40, 20, 20)
+    picture[89:125, ::20] = (60, 40, 40)
+    plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
+    own = OwnMouth(picture, plane, own._top, own._bottom)
+    frame = np.zeros((1, 2, 3), np.float32)
+    for number, (edge, side) in enumerate(((5.0, 0.06), (12.0, -0.06))):
+        for below, taken in ((-3.0, True), (7.0, False)):
+            frame[:] = 0.0
+            s = np.float32([[side, side + 0.01 * (1 - 2 * number)]])
+            own.lay_upper(frame, s, np.full_like(s, (edge + below) / SCALE), 1.0)
+            assert (frame.max(2) > 150.0).all() == taken, (side, below)
+
+
+def test_teeth_in_the_shadow_of_the_cheek_are_teeth() -> None:
+    """Drawn ones beside them go on in their light."""
+    own = smile(0.7, half=0.2)
+    picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
+    picture[89:114] = TEETH
+    picture[114:125] = (30, 15, 15)
+    dim = np.abs(np.arange(300) - 150) > 0.12 * SCALE
+    picture[89:114, dim] = (0.65 * np.array(TEETH)).astype(np.uint8)
+    picture[89:125, np.abs(np.arange(300) - 150) > 0.2 * SCALE] = (30, 15, 15)
+    plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
+    own = OwnMouth(picture, plane, own._top, own._bottom)
+    np.testing.assert_allclose(own.ends, (-0.2, 0.2), atol=0.025)
+    lit, dark, unseen = own.light(np.float32([[0.0, 0.19, 0.27]]))[0] * arch_light(np.array([0.0, 0.19, 0.19]))
+    assert 0.5 < dark / lit < 0.75
+    assert unseen < 0.6 * dark
+
+
+def test_drawn_teeth_end_where_its_own_do() -> None:
+    """A row that rises to both sides, as in a smile, goes on so beside its ends; a level one goes on level."""
+    picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
+    x = np.arange(300)
+    rows, edge = np.arange(200)[:, None], 116 - 14 * (np.abs(x - 150) / 54.0) ** 2
+    picture[89:126] = (30, 15, 15)
+    picture[(rows >= 89) & (rows < edge) & (np.abs(x - 150) < 54)] = TEETH
+    level = smile(0.7, half=0.18)
+    plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
+    rising = OwnMouth(picture, plane, level._top, level._bottom)
+    places = np.float32([[-0.25, 0.0, 0.25]])
+    usual = USUAL_BEND * np.abs(places[0])
+    for own, bend in ((level, 0.0), (rising, -0.035)):
+        found = own.bend(places)[0] + usual
+        assert found[1] == pytest.approx(0.0, abs=0.012)
+        np.testing.assert_allclose(found[[0, 2]], bend, atol=0.02)
 
 
 def test_gaps_between_teeth_are_no_holes() -> None:
@@ -113,7 +182,7 @@ def test_teeth_to_the_side_lie_farther_back(turn_deg: float) -> None:
     np.testing.assert_allclose(same, places[:, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("teeth", "at", "beyond"), [(0.7, 1.3, 1.6), (0.0, 1.15, 1.9)])
+@pytest.mark.parametrize(("teeth", "at", "beyond"), [(0.7, 1.15, 1.75), (0.0, 1.15, 1.9)])
 def test_all_that_a_source_shows_serves_a_mouth_like_its_own(teeth: float, at: float, beyond: float) -> None:
     own = smile(teeth)
     assert [own.likeness(0.12 * ratio) for ratio in (1.0, at, beyond)] == [1.0, 1.0, 0.0]
