@@ -41,12 +41,13 @@ SCALE_RATIO_RANGE = (0.75, 1.35)
 _UPPER, _LOWER = list(lm.INNER_LIP_UPPER), list(lm.INNER_LIP_LOWER)
 _CORNERS = [lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]]
 _JAW_ENDS = [132, 361]
-_MIRRORED_PROPORTIONS = ((127, 356), (10, 2))
+_WIDTH_ENDS, _HEIGHT_ENDS = (127, 356), (10, 2)
+"""A face is measured from temple to temple, and from the forehead to below the nose: a chin moves."""
 
 
 def proportions(source: Array, identity: NDArray[np.floating[Any]]) -> Array:
     """Source over driver width, height and depth (3,) in head coordinates, within sensible limits."""
-    (right, left), (top, bottom) = _MIRRORED_PROPORTIONS
+    (right, left), (top, bottom) = _WIDTH_ENDS, _HEIGHT_ENDS
     driver = np.asarray(identity, np.float64)
     x = np.linalg.norm(source[left] - source[right]) / np.linalg.norm(driver[left] - driver[right])
     y = np.linalg.norm(source[bottom] - source[top]) / np.linalg.norm(driver[bottom] - driver[top])

@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 RIM_SHARE = 0.03
-"""Lashes and lid margins reach this far (in eye widths) into the opening; no eyeball is read or drawn there."""
+"""Lashes and lid margins reach this far (in eye widths) into the opening from above and below. No eyeball is read
+there; one is drawn there in eyes that are less open than the source's, see `eyes.RIM_SERVES`."""
 CORNER_RIM = 0.06
 """And this far along the eye no iris is read: beside it lies a corner's red, or paint."""
 LID_SHADOW, SHADOW_REACH = 0.42, 0.05

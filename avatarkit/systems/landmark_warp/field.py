@@ -34,7 +34,8 @@ BODY_BELOW, BODY_ASIDE = (-0.4, 0.2), (0.7, 1.5)
 SHORTEST_NECK = 0.35
 """Where the picture ends soon below the chin the motion fades faster, but not faster than over this length."""
 FOOT = 0.25
-"""Over this length above the picture's lower edge the head's motion ends, where the neck has not ended it."""
+"""Over this length above the picture's lower edge the head's motion ends, where the neck has not ended it: but for
+necks that are cut off as soon as the shortest one, and in anchored pictures."""
 PINNED = 0.07
 """An edge of an anchored picture is left alone over this share of the picture."""
 STANDING = 1.2
@@ -51,7 +52,7 @@ class Surface:
 
     places (2): in pixels. head (3): in head coordinates. expression (468): share of each landmark's own motion.
     round_off (1): 0 on the face, 1 at the outline, which does not narrow in a turn. hold (1): share of the head's
-    motion. follow (2): share of its plain shift. free (2): 0 where nothing may move.
+    motion. follow (2): share of its plain shift. free (2 or 1): 0 where nothing may move.
     """
 
     places: Array
@@ -126,7 +127,7 @@ class HeadField:
         return inverse
 
     def displacement(self, motion: DriveFrame) -> Map:
-        """Where each lattice node of the source moves, in pixels (rows, columns, 2); never folds."""
+        """How far each lattice node of the source moves, in pixels (rows, columns, 2), smoothed where it would fold."""
         field = self._surface.moved(motion, self._pose, self._residual(motion))
         return unfolded(field.astype(np.float32), self.lattice.step)
 

@@ -28,7 +28,7 @@ _MIDDLE_Y = 0.15
 
 _SIDE = len(_LEFT)
 OVAL = np.concatenate([_LEFT, MIRROR[list(_LEFT)]])
-"""(26,) landmarks of the oval that the strips begin at: the person's left side, then the right one."""
+"""(28,) landmarks of the oval that the strips begin at: the person's left side, then the right one."""
 EARS = np.array([356, 454, 323]), MIRROR[[356, 454, 323]]
 """Landmarks of the oval before the left and before the right ear."""
 NUMBER = len(OVAL) * len(RINGS)

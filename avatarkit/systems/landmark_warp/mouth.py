@@ -54,8 +54,8 @@ STRIP_SHADED = 0.9
 """A strip of teeth is seen in the shadow of the lips and takes their colour: a row that comes into the light has at
 least this share of what teeth have in the picture's light."""
 CLOSED, SLIT = 0.008, (0.006, 0.03)
-"""Lips less far apart are closed. Those apart by less than the second of the next two show no teeth between them, by
-less than the first nothing at all."""
+"""Lips less far apart than the first are closed. Between those that are hardly farther apart lies less and less of what
+is behind them, and their own colour instead: all of it from the second of the next two on, nothing up to the first."""
 SQUEEZED = (0.7, 0.004)
 """How far the opening of a source whose mouth closes is covered beyond its rim, in pixels and in head units."""
 CREASE_SHOWN = (0.004, 0.04)
