@@ -286,9 +286,3 @@ def _bounded(vector: Array, longest: float) -> Array:
     """The vector, shortened smoothly so that it is never longer than `longest`."""
     length = float(np.linalg.norm(vector[:2]))
     return vector if length < 1e-9 else vector * (held(length, 0.0, longest) / length)
-
-
-def without_motion(source: NDArray[np.floating[Any]]) -> DriveFrame:
-    """The frame that shows the source as it is."""
-    points = np.asarray(source, np.float64)
-    return DriveFrame(head_frame(points), points.copy(), np.ones(2), 0)

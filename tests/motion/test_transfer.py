@@ -16,7 +16,7 @@ from avatarkit.head.coordinates import gaze, head_frame
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.config import REGIONS, MotionConfig
-from avatarkit.motion.transfer import Framing, Transfer, check, without_motion
+from avatarkit.motion.transfer import Framing, Transfer, check
 
 from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_eyes, with_gaze, with_mouth
 
@@ -308,13 +308,6 @@ def test_a_photo_gives_its_pose_and_its_open_mouth(
     shape = shape_of(frame.landmarks, frame.pose)
     own = shape_of(source, head_frame(source))
     assert (shape - own)[list(lm.INNER_LIP_LOWER[3:8]), 1].mean() > 0.08
-
-
-def test_without_motion(source: np.ndarray) -> None:
-    frame = without_motion(source)
-    np.testing.assert_array_equal(frame.landmarks, source)
-    frame.landmarks[:] = 0
-    assert source.any()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from avatarkit.geometry.crop import cut, head_crop
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.mesh import Cover
 from avatarkit.systems.protocol import SourceLayers
 
@@ -52,6 +52,12 @@ def source(grace_hopper: np.ndarray, hopper_landmarks: np.ndarray) -> SourceLaye
     picture = cut(grace_hopper, crop)
     landmarks = crop.to_crop(hopper_landmarks)
     return SourceLayers(picture, picture, ellipse_alpha(landmarks, SIZE), landmarks)
+
+
+def without_motion(source: np.ndarray) -> DriveFrame:
+    """The frame that shows a face with landmarks (478, 3) as it is."""
+    points = np.asarray(source, np.float64)
+    return DriveFrame(head_frame(points), points.copy(), np.ones(2), 0)
 
 
 def moves_of(source: np.ndarray) -> Move:

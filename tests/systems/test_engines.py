@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import Engine, SourceLayers
 
-from .conftest import SIZE, Move
+from .conftest import SIZE, Move, without_motion
 
 ENGINES: list[Callable[[], Engine]] = [WarpEngine]
 MOVES = [

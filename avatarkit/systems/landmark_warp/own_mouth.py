@@ -279,12 +279,10 @@ class OwnMouth:
         Args:
             jaw: (2,) where the middle of the lower lip's edge is now.
         """
-        if not self.open:
-            return
         a, b = s - np.float32(jaw[0] - self._jaw[0]), d - np.float32(jaw[1] - self._jaw[1])
         top, bottom = heights(self._top, a), heights(self._bottom, a)
         gap = np.maximum(bottom - top, 0.0)
-        split = top + np.float32(min(self._split, 1.0)) * gap
+        split = top + np.float32(self._split) * gap
         share = rise(b - split, -0.01, 0.03) if self._split < 1.0 else np.zeros_like(gap)
         share = share * np.clip(gap / 0.02 - 0.4, 0.0, 1.0)
         own = self._at(self._inside, a, np.clip(b, split, bottom - np.float32(0.008)))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import engine as engine_module
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import Move
+from ..conftest import Move, without_motion
 from .conftest import SIZE, SKIN
 
 

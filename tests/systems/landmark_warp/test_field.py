@@ -10,14 +10,14 @@ import pytest
 from avatarkit.errors import AvatarkitError
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
 from avatarkit.systems.landmark_warp.mesh import FaceMesh
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import SIZE, Move
+from ..conftest import SIZE, Move, without_motion
 
 SWEEP = [
     *[{"yaw_deg": angle} for angle in (-40.0, -25.0, -10.0, 10.0, 25.0, 40.0)],

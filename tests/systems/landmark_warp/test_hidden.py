@@ -12,7 +12,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.face.mirror import MIRROR
 from avatarkit.geometry.rotation import angle_deg, from_euler_deg
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import head_side
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.hidden import HiddenSide, _with_rim
@@ -25,7 +25,7 @@ from avatarkit.systems.landmark_warp.limits import (
 from avatarkit.systems.landmark_warp.mesh import FaceMesh
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import SIZE, rasterised
+from ..conftest import SIZE, rasterised, without_motion
 
 SKIN, BACKGROUND, EAR = (205, 150, 120), (20, 40, 220), (220, 60, 60)
 FRONTAL = without_motion

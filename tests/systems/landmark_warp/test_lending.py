@@ -10,7 +10,6 @@ import pytest
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.hidden import HiddenSide
 from avatarkit.systems.landmark_warp.lending import Lending
@@ -18,7 +17,7 @@ from avatarkit.systems.landmark_warp.limits import reposed
 from avatarkit.systems.landmark_warp.mesh import FaceMesh
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import SIZE
+from ..conftest import SIZE, without_motion
 
 SKIN, INK = (200, 150, 120), (20, 40, 220)
 RIGHT_CORNER, LEFT_CORNER = lm.RIGHT_UPPER_LID[-1], lm.LEFT_UPPER_LID[-1]

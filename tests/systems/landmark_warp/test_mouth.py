@@ -9,14 +9,14 @@ import pytest
 
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
-from avatarkit.motion.transfer import DriveFrame, without_motion
+from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.limits import shifted
 from avatarkit.systems.landmark_warp.mouth import GUM_BARED, MouthLayer
 from avatarkit.systems.landmark_warp.teeth import palette
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import Move, moves_of
+from ..conftest import Move, moves_of, without_motion
 from .conftest import LIPS, SIZE, SKIN, near, opening, polygon
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from avatarkit.face import landmarks as lm
 from avatarkit.head.square import Square
-from avatarkit.motion.transfer import without_motion
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.eyes import EyeLayer
 from avatarkit.systems.landmark_warp.openings import Region, blend, fill, heights, smooth_curve, smooth_ring, soft_mask
 from avatarkit.systems.protocol import SourceLayers
 
-from ..conftest import Move, moves_of
+from ..conftest import Move, moves_of, without_motion
 from .conftest import IRIS, SIZE, SKIN, WHITE, iris_seen, near
 
 EYES = pytest.mark.parametrize("eye", [0, 1], ids=["right", "left"])
