@@ -121,7 +121,7 @@ class LidLayer:
         if lid.frame is not None:
             free *= 1.0 - lid.frame.at(local)
         above = rise(below, -OPEN_LASHES, -0.6 * OPEN_LASHES) * rise(-off, -0.01, 0.02) * rise((0.8 - np.abs(a)) / 0.2)
-        _without_lashes(part, free * above, max(3, round(LASH_WIDTH * eye_frame.width) | 1))
+        _without_lashes(part, free * above, max(3, round(LASH_WIDTH * eye_frame.width) | 1), eye_frame.along)
         blend(part, lid.skin.at(local), free * mask)
         # From the inner corner (-0.5) to the outer one: lashes grow longer and denser.
         out = -a if eye == 0 else a
@@ -141,19 +141,38 @@ class LidLayer:
         blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
 
 
-def _without_lashes(part: NDArray[np.uint8], share: Pixels, width: int) -> None:
-    """Take strands of less than `width` pixels that are darker than what is beside them out of a picture, in place.
+def _without_lashes(part: NDArray[np.uint8], share: Pixels, width: int, along: Array) -> None:
+    """Take strands that stand on an eye out of a picture, in place: they are darker than what is beside them.
 
-    share: (h, w) how far; no more than `LASH_DARK` leaves of it.
+    share: (h, w) how far; no more than `LASH_DARK` leaves of it. width: of the strands, at most, in pixels. along: unit
+    vector (2,) along the eye, which need not be level.
     """
     import cv2
 
-    clear = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((1, width), np.uint8))
-    light, beside = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (part, clear))
+    turn, size = _levelling(part.shape[:2], along)
+    level = cv2.warpAffine(part, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    clear = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((1, width), np.uint8))
+    light, beside = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (level, clear))
     dark = 1.0 - light / np.maximum(beside, 1.0)
     calm = cv2.blur(clear, (width // 2, 3)).astype(np.float32)
-    strands = cv2.dilate(rise(dark, *LASH_DARK), np.ones((3, 3), np.uint8))
-    blend(part, calm, share * np.asarray(cv2.blur(strands, (3, 3)), np.float32))
+    strands = cv2.blur(cv2.dilate(rise(dark, *LASH_DARK), np.ones((3, 3), np.uint8)), (3, 3))
+    back, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (part.shape[1], part.shape[0])
+    found = cv2.warpAffine(np.dstack([calm, strands]), turn, size, flags=back, borderMode=cv2.BORDER_REPLICATE)
+    calm, strands = np.asarray(found[..., :3], np.float32), np.asarray(found[..., 3], np.float32)
+    blend(part, calm, share * strands)
+
+
+def _levelling(shape: tuple[int, ...], along: Array) -> tuple[Array, tuple[int, int]]:
+    """The matrix (2, 3) that turns a picture (h, w) until an eye in it is level, and the turned one's width and height.
+
+    An eye that is level is moved by whole pixels, and so not blurred.
+    """
+    matrix = np.array([along, [-along[1], along[0]]])
+    right, bottom = shape[1] - 1.0, shape[0] - 1.0
+    corners = np.array([[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]]) @ matrix.T
+    low, high = np.floor(corners.min(0) + 0.01), np.ceil(corners.max(0) - 0.01)
+    columns, rows = (high - low).astype(int) + 1
+    return np.column_stack([matrix, -low]), (int(columns), int(rows))
 
 
 def _at_corners(a: NDArray[Any], b: NDArray[Any], eye: int) -> Pixels:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pytest
 
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
@@ -39,16 +40,22 @@ def test_a_shut_lid_is_skin_down_to_a_dark_line(source: SourceLayers) -> None:
         assert light[line[1] - 2 : line[1] + 3, line[0]].min() < lid.mean() - 12.0
 
 
-def test_lashes_are_taken_away_and_folds_stay() -> None:
-    skin = np.full((60, 80, 3), 160, np.uint8)
-    skin[:, 40:42] = 60  # a strand
-    skin[30:, :] = 120  # a fold
-    part, share = skin.copy(), np.ones((60, 80), np.float32)
-    share[:, 60:] = 0.0
-    _without_lashes(part, share, 9)
-    assert np.all(part[5:25, 40] > 150)
-    assert np.all(np.abs(part[35:, 40].astype(int) - 120) < 6)
-    np.testing.assert_array_equal(part[:, 60:], skin[:, 60:])
+@pytest.mark.parametrize("roll_deg", [0.0, 25.0, 60.0, 90.0, 180.0, -90.0])
+def test_lashes_are_taken_away_and_folds_stay(roll_deg: float) -> None:
+    """Lashes stand on the eye, however the head lies; what runs along it stays."""
+    along = np.array([np.cos(np.radians(roll_deg)), np.sin(np.radians(roll_deg))])
+    y, x = np.mgrid[0:81, 0:81] - 40.0
+    a, b = x * along[0] + y * along[1], y * along[0] - x * along[1]
+    skin = np.full((81, 81, 3), 160, np.uint8)
+    skin[np.abs(a) < 1.2] = 60  # a strand
+    skin[b > 8.0] = 120  # a fold
+    part, share = skin.copy(), np.ones((81, 81), np.float32)
+    share[a > 22.0] = 0.0
+    _without_lashes(part, share, 9, along)
+    within = np.hypot(x, y) < 34.0
+    assert (part[within & (np.abs(a) < 1.2) & (b < 4.0)] > 145).all()
+    assert (np.abs(part[within & (np.abs(a) < 1.2) & (b > 13.0)].astype(int) - 120) < 8).all()
+    np.testing.assert_array_equal(part[a > 22.0], skin[a > 22.0])
 
 
 def test_a_shut_lid_covers_dark_lashes_beside_the_outer_corner(source: SourceLayers) -> None:
