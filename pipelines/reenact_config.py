@@ -9,8 +9,7 @@ from avatarkit.face.types import FaceChoice
 from avatarkit.media.containers import choose_codec, output_kind
 from avatarkit.media.output import check_distinct, check_output
 from avatarkit.media.probe import probe
-from avatarkit.motion.config import ON_MISSING, MotionConfig
-from avatarkit.motion.transfer import check
+from avatarkit.motion.config import ON_MISSING, MotionConfig, check
 from avatarkit.pipelines.driver import DriverPart, driver_kind
 from avatarkit.pipelines.provenance.sign import Signer, check_signer
 from avatarkit.systems.refined_warp import is_avatar

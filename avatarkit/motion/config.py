@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from avatarkit.errors import UsageError
+
 MODES = ("relative", "absolute")
 REGIONS = ("all", "pose", "expression", "eyes", "mouth")
 ON_MISSING = ("interpolate", "hold", "source", "fail")
@@ -32,3 +34,23 @@ class MotionConfig:
     keep_translation: bool = False
     frontalize: bool = False
     reference_frame: str = "auto"
+
+
+def check(config: MotionConfig) -> MotionConfig:
+    """The same configuration, when its values make sense.
+
+    Raises:
+        UsageError: naming the option and its range.
+    """
+    if config.mode not in MODES:
+        raise UsageError(f"--motion {config.mode}: use {' or '.join(MODES)}")
+    if config.region not in REGIONS:
+        raise UsageError(f"--region {config.region}: use one of {', '.join(REGIONS)}")
+    if not 0.0 <= config.strength <= 2.0:
+        raise UsageError(f"--strength {config.strength:g}: use a number from 0 to 2")
+    if config.close_mouth and config.mode != "relative":
+        raise UsageError("--close-mouth changes where motion starts from: use it with --motion relative")
+    for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+        if not abs(getattr(config, name)) <= 60.0:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name):g}: use degrees from -60 to 60")
+    return config

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.errors import UsageError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import Covered
 from avatarkit.geometry.easing import held
@@ -20,7 +19,7 @@ from avatarkit.head.square import Square
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.averted import with_near_half
 from avatarkit.motion.columns import Motion
-from avatarkit.motion.config import MODES, REGIONS, MotionConfig
+from avatarkit.motion.config import MotionConfig, check
 from avatarkit.motion.irises import Irises, agreed
 from avatarkit.motion.lids import WIDEST_EYE, openness, shares, winks
 from avatarkit.motion.moment import Reference, eyes_seen, looking_ahead, moment, pose_of, still_moment
@@ -89,26 +88,6 @@ class Framing:
     scale: float
     offset_x: float
     offset_y: float
-
-
-def check(config: MotionConfig) -> MotionConfig:
-    """The same configuration, when its values make sense.
-
-    Raises:
-        UsageError: naming the option and its range.
-    """
-    if config.mode not in MODES:
-        raise UsageError(f"--motion {config.mode}: use {' or '.join(MODES)}")
-    if config.region not in REGIONS:
-        raise UsageError(f"--region {config.region}: use one of {', '.join(REGIONS)}")
-    if not 0.0 <= config.strength <= 2.0:
-        raise UsageError(f"--strength {config.strength:g}: use a number from 0 to 2")
-    if config.close_mouth and config.mode != "relative":
-        raise UsageError("--close-mouth changes where motion starts from: use it with --motion relative")
-    for name in ("yaw_deg", "pitch_deg", "roll_deg"):
-        if not abs(getattr(config, name)) <= 60.0:
-            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name):g}: use degrees from -60 to 60")
-    return config
 
 
 class Transfer:

@@ -15,8 +15,8 @@ from avatarkit.geometry.rotation import angle_deg, from_euler_deg
 from avatarkit.head.coordinates import gaze, head_frame
 from avatarkit.motion.around_lips import AroundLips
 from avatarkit.motion.columns import Motion
-from avatarkit.motion.config import REGIONS, MotionConfig
-from avatarkit.motion.transfer import Framing, Transfer, check
+from avatarkit.motion.config import REGIONS, MotionConfig, check
+from avatarkit.motion.transfer import Framing, Transfer
 
 from .conftest import IDENTITY, STILL, Pose, driven, motion_of, with_eyes, with_gaze, with_mouth
 
