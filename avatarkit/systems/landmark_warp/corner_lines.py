@@ -23,12 +23,16 @@ Map = NDArray[np.float32]
 LONG, HIGH, OUTWARDS = 0.1, 0.075, 0.015
 """Half axes of what is looked at around a corner of the photo, along the mouth and across it, and how far outside of
 the corner its middle lies."""
-LINE = 0.05
+LINE = 0.08
 """What is dark and less high than this is the line."""
 TEXTURE = 0.01
 """What is finer than this is the skin's own, and stays."""
 APART = (0.05, 0.15)
 """Lips so much farther apart than in the photo, beside a corner, begin to lose the line there, and have lost it."""
+POINTED = (0.025, 0.08)
+"""The same for what lies beyond the corner, which ends in a point: as it opens, the line would end it upright."""
+OUTSIDE, POINT = (-0.02, 0.003), (0.009, 0.024)
+"""Beyond the corner begins so far outside of it; half the height of the point that is left there, and its length."""
 TAKEN = 0.85
 """How much of it is lost."""
 COLOURED = 0.6
@@ -95,9 +99,11 @@ class CornerLines:
         import cv2
 
         scale = motion.pose.scale
-        shares = rise(_parted(motion.landmarks, scale) - self.parted, *APART)
-        for side, share in zip(_SIDES, shares, strict=True):
-            if share <= 0.0:
+        parted = _parted(motion.landmarks, scale) - self.parted
+        corners = motion.landmarks[[lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]], :2]
+        along = (corners[1] - corners[0]) / max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
+        for side, corner, way, apart in zip(_SIDES, corners, (-along, along), parted, strict=True):
+            if apart <= POINTED[0]:
                 continue
             around = [row[k] for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for k in side]
             region = Region.around(
@@ -108,9 +114,25 @@ class CornerLines:
             x, y = shown(region)
             x, y = x - np.float32(self.left), y - np.float32(self.top)
             darker = cv2.remap(self.darker, x, y, cv2.INTER_LINEAR, None, cv2.BORDER_CONSTANT)
+            share = _taken(region, corner, way / scale, float(apart))
             part = region.of(drawn)
-            light = cv2.convertScaleAbs(darker, None, float(share))
+            light = np.round(darker * share[..., None]).astype(np.uint8)
             part[..., :3] = cv2.add(np.ascontiguousarray(part[..., :3]), light)
+
+
+def _taken(region: Region, corner: Array, way: Array, apart: float) -> Map:
+    """How much (h, w) of a line is taken around a corner.
+
+    Args:
+        way: outwards, as long as a pixel is in head units. apart: see `APART`.
+    """
+    x, y = region.pixels()
+    dx, dy = x - np.float32(corner[0]), y - np.float32(corner[1])
+    outwards, across = way[0] * dx + way[1] * dy, way[0] * dy - way[1] * dx
+    half = POINT[0] * np.clip(1.0 - outwards / POINT[1], 0.05, 1.0)
+    beyond = rise(outwards, *OUTSIDE) * (1.0 - np.exp(-((across / half) ** 2)))
+    everywhere, outside = (float(rise(np.array(apart), *limits)) for limits in (APART, POINTED))
+    return np.asarray(np.maximum(np.float32(everywhere), np.float32(outside) * beyond), np.float32)
 
 
 def _parted(landmarks: Array, scale: float) -> Array:

@@ -9,7 +9,9 @@ import pytest
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import engine as engine_module
+from avatarkit.systems.landmark_warp.corner_lines import _taken
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.landmark_warp.openings import Region
 from avatarkit.systems.protocol import SourceLayers
 
 from ..conftest import Move, without_motion
@@ -68,6 +70,32 @@ def test_the_line_goes_where_lips_part_and_stays_where_they_do_not(
 
 
 def test_a_mouth_hardly_open_keeps_its_line(lined: np.ndarray, landmarks: np.ndarray, act: Move) -> None:
-    little, at_rest = act(mouth=0.05), without_motion(landmarks)
+    little, at_rest = act(mouth=0.03), without_motion(landmarks)
     kept = dark(drawn(lined, landmarks, little), little)
     assert kept > 0.8 * dark(drawn(lined, landmarks, at_rest), at_rest)
+
+
+def test_a_corner_ends_in_a_point_before_the_line_goes(
+    picture: np.ndarray, lined: np.ndarray, landmarks: np.ndarray, act: Move
+) -> None:
+    """Beyond the corner the line would end it upright; between the lips all is as it was."""
+    opened, at_rest = act(mouth=0.09), without_motion(landmarks)
+    frame = drawn(lined, landmarks, opened)
+    assert dark(frame, opened) < 0.35 * dark(drawn(lined, landmarks, at_rest), at_rest)
+    motion = opened.landmarks
+    inside = np.s_[int(motion[13, 1]) : int(motion[14, 1]), int(motion[61, 0]) + 8 : int(motion[291, 0]) - 8]
+    plain = drawn(picture, landmarks, opened)
+    changed = np.abs(frame[inside].astype(int) - plain[inside]).max(2) > 30
+    assert changed.mean() < 0.05
+
+
+def test_what_is_left_of_a_corner_is_low_and_short() -> None:
+    """Of a line that reaches beyond a corner its middle is left, up to where a point ends."""
+    region, scale = Region.whole(100, 80), 200.0
+    taken = _taken(region, np.array([40.0, 40.0]), np.array([1.0, 0.0]) / scale, 0.08)
+    assert taken[40, 42] < 0.3
+    assert (taken[:30, 45:] > 0.95).all()
+    assert (taken[:, 40 + round(0.04 * scale) :] > 0.95)[[36, 44]].all()
+    height = [(taken[:, column] < 0.5).sum() for column in (40, 42, 44)]
+    assert height == sorted(height, reverse=True)
+    assert not _taken(region, np.array([40.0, 40.0]), np.array([1.0, 0.0]) / scale, 0.02).any()
