@@ -85,40 +85,9 @@ def composite(
     for top in range(0, len(foreground), _BAND_PX):
         rows = slice(top, top + _BAND_PX)
         levels = alpha[rows] if alpha.dtype == np.uint8 else cv2.convertScaleAbs(alpha[rows], alpha=255.0)
-        if not in_place:
-            np.copyto(result[rows], foreground[rows])
-        _lay_over(result[rows], np.asarray(levels, np.uint8), background[rows])
+        near = levels.astype(np.float32)
+        cv2.blendLinear(foreground[rows], background[rows], near, np.float32(255.0) - near, result[rows])
     return result
-
-
-def _lay_over(foreground: NDArray[np.uint8], levels: NDArray[np.uint8], background: NDArray[np.uint8]) -> None:
-    """Lay a foreground over a background (h, w, C) by its alpha (h, w), in place."""
-    # As a rule most pixels are of one layer alone, and only the rim is mixed: in runs of as many pixels as there is a
-    # type for, whose others are of one layer and come out as they are.
-    run, channels = next(count for count in (8, 4, 2, 1) if levels.size % count == 0), foreground.shape[2]
-    mixes = cv2.inRange(levels, 1.0, 254.0)  # type: ignore[call-overload]
-    rim = np.flatnonzero(np.ravel(np.asarray(mixes, np.uint8)).view(f"u{run}") != 0)
-    near, far = (_runs(layer, rim, channels * run) for layer in (foreground, background))
-    cv2.copyTo(background, cv2.compare(levels, 0.0, cv2.CMP_EQ), foreground)  # type: ignore[call-overload]
-    if not len(rim):
-        return
-    share = np.asarray(cv2.merge([_runs(levels, rim, run)[None]] * channels)).ravel().astype(np.uint16)
-    mixed = near * share
-    mixed += far * (np.uint16(255) - share)
-    # Over 255, rounded: exact for products of bytes.
-    mixed += np.uint16(128)
-    mixed += mixed >> np.uint16(8)
-    mixed >>= np.uint16(8)
-    whole = np.ascontiguousarray(foreground)
-    kind = f"V{channels * run}"
-    whole.reshape(-1).view(kind)[rim] = mixed.astype(np.uint8).view(kind)
-    if whole is not foreground:
-        np.copyto(foreground, whole)
-
-
-def _runs(layer: NDArray[np.uint8], places: NDArray[np.intp], size: int) -> NDArray[np.uint8]:
-    """Bytes (N * size,) of those runs (N,) of `size` bytes that a layer consists of."""
-    return np.asarray(np.take(np.ravel(layer).view(f"V{size}"), places).view(np.uint8), np.uint8)
 
 
 def to_rgba(foreground: NDArray[np.uint8], alpha: NDArray[np.uint8] | Array) -> NDArray[np.uint8]:

@@ -24,7 +24,7 @@ Part = tuple[slice, slice]
 
 JOIN_BAND = 0.03
 """What is drawn of a picture runs into the whole one over this share of its longer side."""
-BAND_PX = 256
+BAND_PX = 128
 """Rows that are laid over at a time, an even number: what is between the layers and the planes stays within the
 processor."""
 
