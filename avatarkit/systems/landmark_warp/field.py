@@ -64,18 +64,27 @@ class Surface:
     free: Array
 
     @cached_property
+    def _terms(self) -> tuple[Array, Array]:
+        """What a move of the head is a sum of at each point, for one product: (N, 9), and (N, 2) what is taken off."""
+        held = self.free * self.hold
+        terms = (
+            held[..., :1] * (1.0 - self.round_off) * self.head,
+            held[..., :1] * self.round_off * self.places,
+            held[..., :1] * self.round_off,
+            held[..., :1],
+            self.free * self.follow,
+        )
+        return np.concatenate(terms, axis=2).reshape(-1, 9), (held * self.places).reshape(-1, 2)
+
+    @cached_property
     def _reached(self) -> tuple[NDArray[np.intp], Map]:
-        """Flat indices (N,) of the points that the face's expression reaches, and their shares (N, 468)."""
+        """Flat indices (N,) of the points that the face's expression reaches, and what each landmark's own motion moves
+        them by (N, 468).
+        """
         flat = self.expression.reshape(-1, self.expression.shape[-1])
         reached = np.flatnonzero(flat.any(1))
-        return reached, flat[reached]
-
-    def _pulled(self, residual: Map) -> Map:
-        """How far the expression pulls each point (rows, columns, 2): most of them not at all."""
-        reached, shares = self._reached
-        result = np.zeros((self.expression.shape[0] * self.expression.shape[1], 2), np.float32)
-        result[reached] = shares @ residual
-        return result.reshape(*self.expression.shape[:2], 2)
+        held = (self.free * self.hold)[..., 0].reshape(-1, 1)
+        return reached, (held[reached] * flat[reached]).astype(np.float32)
 
     def only(self, rows: NDArray[Any]) -> "Surface":
         """These rows."""
@@ -86,11 +95,18 @@ class Surface:
 
         residual: (468, 2) what the landmarks do beside moving with the head, in pixels.
         """
-        turned = motion.pose.apply(self.head)[..., :2]
-        flat = _in_plane(self.places, source, motion.pose)
-        moved = turned + self.round_off * (flat - turned) - self.places + self._pulled(residual)
-        shift = (motion.pose.translation - source.translation)[:2]
-        return self.free * (self.hold * moved + self.follow * shift)
+        # The outline of a round head does not narrow when it turns, so hair there follows the part of the motion that
+        # lies in the picture: shift, roll and scale about the head's axis.
+        turn, pose = motion.pose.rotation @ source.rotation.T, motion.pose
+        roll = float(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
+        flat = pose.scale / source.scale * np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        shift = (pose.translation - source.translation)[:2]
+        ways = pose.scale * pose.rotation[:2].T, flat, -source.translation[None, :2] @ flat, pose.translation[None, :2]
+        (terms, off), (reached, shares) = self._terms, self._reached
+        moved = terms @ np.concatenate([*ways, np.diag(shift)])
+        moved -= off
+        moved[reached] += shares @ residual
+        return np.asarray(moved.reshape(self.places.shape), np.float64)
 
 
 class HeadField:
@@ -220,15 +236,3 @@ def _vertex_weights(nodes: Array, landmarks: Array, scale: float) -> Map:
     weights = np.exp(-(square - nearest**2) / (2.0 * sigma**2))
     return np.asarray(weights / weights.sum(axis=2, keepdims=True), np.float32)
 
-
-def _in_plane(nodes: Array, source: Similarity, target: Similarity) -> Array:
-    """The nodes after the part of the head's motion that lies in the picture: shift, roll and scale about its axis.
-
-    The outline of a round head does not narrow when it turns, so hair at the outline follows this, not the turn.
-    """
-    turn = target.rotation @ source.rotation.T
-    roll = float(np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
-    ratio = target.scale / source.scale
-    matrix = ratio * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    result: Array = (nodes - source.translation[:2]) @ matrix.T + target.translation[:2]
-    return result

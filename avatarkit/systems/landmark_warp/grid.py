@@ -129,8 +129,15 @@ class Lattice:
 
 def jacobian(displacement: Map, step: float) -> Map:
     """Derivative (rows, columns, 4) of node + displacement: dx/dx, dx/dy, dy/dx, dy/dy."""
-    dy, dx = np.gradient(displacement, step, axis=(0, 1))
-    return np.asarray(np.stack([1.0 + dx[..., 0], dy[..., 0], dx[..., 1], 1.0 + dy[..., 1]], axis=2), np.float32)
+    result = np.empty((*displacement.shape[:2], 4), np.float32)
+    # Along both axes: of x and y at once, between the neighbours, and at either end towards the only one.
+    for values, slopes in ((displacement, result[..., 0::2]), (np.swapaxes(displacement, 0, 1), result[..., 1::2])):
+        to = slopes if values is displacement else np.swapaxes(slopes, 0, 1)
+        np.multiply(values[:, 2:] - values[:, :-2], np.float32(0.5 / step), out=to[:, 1:-1])
+        np.multiply(values[:, 1:2] - values[:, :1], np.float32(1.0 / step), out=to[:, :1])
+        np.multiply(values[:, -1:] - values[:, -2:-1], np.float32(1.0 / step), out=to[:, -1:])
+    result[..., 0::3] += np.float32(1.0)
+    return result
 
 
 def determinant(derivative: Map) -> Map:
@@ -186,13 +193,17 @@ def invert(displacement: Map, lattice: Lattice) -> Map:
     furthest = np.float32(4.0 * lattice.step)
     left = np.inf
     for number in range(NEWTON_STEPS):
-        miss = point + lattice.sample(displacement, point) - target
+        miss = lattice.sample(displacement, point)
+        miss += point
+        miss -= target
         left, before = float(np.abs(miss).max()), left
         if left < CLOSE * lattice.step or (number > 2 and left > STUCK * before):
             break
         j = lattice.sample(derivative, point)
         det = np.maximum(determinant(j), np.float32(LEAST_DETERMINANT))
-        step_x = (j[..., 3] * miss[..., 0] - j[..., 1] * miss[..., 1]) / det
-        step_y = (j[..., 0] * miss[..., 1] - j[..., 2] * miss[..., 0]) / det
-        point = point - np.clip(np.stack([step_x, step_y], axis=2), -furthest, furthest)
+        way = np.empty_like(miss)
+        way[..., 0] = (j[..., 3] * miss[..., 0] - j[..., 1] * miss[..., 1]) / det
+        way[..., 1] = (j[..., 0] * miss[..., 1] - j[..., 2] * miss[..., 0]) / det
+        np.minimum(np.maximum(way, -furthest, out=way), furthest, out=way)
+        point = point - way
     return point
