@@ -21,3 +21,13 @@ def sample(values: Values, points: NDArray[np.floating[Any]], *, mirrored: bool 
         return cast(Values, np.empty((*grid.shape[:2], *values.shape[2:]), values.dtype))
     none: Any = None
     return cast(Values, cv2.remap(values, grid, none, cv2.INTER_LINEAR, borderMode=border))
+
+
+def sample_at(values: Values, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> Values:
+    """As `sample`, at points that are given by x (h, w) and y (h, w)."""
+    import cv2
+
+    if not x.size:
+        return cast(Values, np.empty((*x.shape, *values.shape[2:]), values.dtype))
+    grid: Any = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    return cast(Values, cv2.remap(values, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

@@ -4,6 +4,7 @@ Origin between the ears, x to the person's left (right in the picture), y down, 
 is the distance between the outer eye corners of an average face, about 9 cm.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +96,8 @@ def eye_axes(points: NDArray[np.floating[Any]], eye: int) -> tuple[Array, Array,
     if eye == 1:
         corners = corners[::-1]
     along = corners[1] - corners[0]
-    width = float(np.linalg.norm(along))
-    return corners.mean(0), along / max(width, 1e-6), width
+    width = math.hypot(*along.tolist())
+    return (corners[0] + corners[1]) / 2.0, along / max(width, 1e-6), width
 
 
 def gaze(points: NDArray[np.floating[Any]]) -> Array:

@@ -46,7 +46,9 @@ class Irises:
         self._rims = [np.asarray(source[list(rim), :2] - source[centre, :2], np.float64) for centre, rim in around]
         lengths = [float(np.linalg.norm(rim, axis=1).mean()) for rim in self._rims]
         self._radius = [length / width for length, width in zip(lengths, self._width, strict=True)]
-        self._white = [_white(source, eye, self.gaze[eye], self._radius[eye]) for eye in range(2)]
+        self._white = [
+            _white(source, eye, self.gaze[eye], self._radius[eye], eye_axes(source, eye)) for eye in range(2)
+        ]
 
     def place(self, landmarks: Array, change: Array) -> None:
         """Put the iris landmarks where a change (2, 2) of gaze wants them, in the plane of the picture, in place."""
@@ -57,7 +59,7 @@ class Irises:
             along_eye = _within_corners(float(wanted[0]), float(self.gaze[eye, 0]), self._radius[eye])
             look = np.array([along_eye, np.clip(wanted[1], -GAZE_LIMIT, GAZE_LIMIT)])
             most = np.maximum(self._white[eye], 0.0) + np.array([WHITE_ABOVE, WHITE_BELOW])
-            more = _white(landmarks, eye, look, self._radius[eye]) - most
+            more = _white(landmarks, eye, look, self._radius[eye], (middle, along, width)) - most
             # Where both sides show too much, the lids are wide open and the iris stays in the middle of it.
             look[1] += np.maximum(more, 0.0) @ [-1.0, 1.0]
             place = middle + width * (look[0] * along + look[1] * across)
@@ -85,9 +87,14 @@ def agreed(change: Array, turn: float) -> Array:
     return np.asarray(GAZE_GAIN * (both + OWN_GAZE * (change - both)), np.float64)
 
 
-def _white(landmarks: NDArray[np.floating[Any]], eye: int, look: Array, radius: float) -> Array:
-    """White (2,) above and below an iris at `look` (2,), up to the lids, in eye widths; negative where they hide it."""
-    middle, along, width = eye_axes(landmarks, eye)
+def _white(
+    landmarks: NDArray[np.floating[Any]], eye: int, look: Array, radius: float, axes: tuple[Array, Array, float]
+) -> Array:
+    """White (2,) above and below an iris at `look` (2,), up to the lids, in eye widths; negative where they hide it.
+
+    axes: see `eye_axes`.
+    """
+    middle, along, width = axes
     heights = []
     for ring in (lm.UPPER_LIDS[eye], lm.LOWER_LIDS[eye]):
         offset = (landmarks[list(ring), :2] - middle) / max(width, 1e-6)

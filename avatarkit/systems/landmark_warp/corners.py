@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.systems.landmark_warp.openings import Region, rise
+from avatarkit.systems.landmark_warp.openings import Region, rise, rise_at
 
 Array = NDArray[np.float64]
 
@@ -38,14 +38,14 @@ def clear_corners(frame: NDArray[np.uint8], motion: DriveFrame, apart: float) ->
     corners = motion.landmarks[[lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]], :2]
     along = corners[1] - corners[0]
     width = float(np.linalg.norm(along))
-    share = TAKEN * float(rise(np.array(apart * scale / max(width, 1.0)), *APART))
+    share = TAKEN * rise_at(apart * scale / max(width, 1.0), *APART)
     if share <= 0.0 or width < 0.2 * scale:
         return
     along = along / width
     across, forward = motion.pose.rotation[2, 0], motion.pose.rotation[2, 2]
     for corner, way, aside in zip(corners, (-along, along), (-ASIDE, ASIDE), strict=True):
         facing = (forward - aside * across) / np.hypot(1.0, ASIDE)
-        seen = share * float(rise(np.array(facing), *FACING))
+        seen = share * rise_at(facing, *FACING)
         if seen > 0.0:
             _clear(frame, corner + OUTWARDS * scale * way, along, scale, seen)
 

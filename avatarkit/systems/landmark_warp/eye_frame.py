@@ -51,9 +51,11 @@ class EyeFrame:
         x, y = region.pixels()
         dx, dy = x - np.float32(self.middle[0]), y - np.float32(self.middle[1])
         ax, ay = np.float32(self.along[0]), np.float32(self.along[1])
-        return np.stack(
-            [(dx * ax + dy * ay) / np.float32(self.width), (dy * ax - dx * ay) / np.float32(self.height)], axis=2
-        )
+        wide, high = np.float32(self.width), np.float32(self.height)
+        result = np.empty((y.shape[0], x.shape[1], 2), np.float32)
+        np.add(dx * ax / wide, dy * ay / wide, out=result[..., 0])
+        np.subtract(dy * ax / high, dx * ay / high, out=result[..., 1])
+        return result
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,14 @@ class EyePatch:
 
     def at(self, local: NDArray[np.float32]) -> NDArray[np.float32]:
         """Colours (h, w, 3) at eye coordinates (h, w, 2)."""
-        corner = np.array([HALF_WIDTH, HALF_HEIGHT], np.float32)
-        return sample(self.pixels, (local + corner) * np.float32(self.per_width))
+        return sample(self.pixels, self.places(local))
+
+    def places(self, local: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Eye coordinates (h, w, 2) in the patch's pixels."""
+        # One number for each column and row less to add than to eye coordinates themselves.
+        result = local * np.float32(self.per_width)
+        result += np.array([HALF_WIDTH * self.per_width, HALF_HEIGHT * self.per_width], np.float32)
+        return result
 
 
 def turned_away(landmarks: Array, eye: int, rotation: Array) -> bool:

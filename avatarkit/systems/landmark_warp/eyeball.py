@@ -1,5 +1,6 @@
 """A source's eyeball: its white without the iris, the iris as light, and both completed where lids hide them."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,9 @@ from numpy.typing import NDArray
 
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.sampling import sample
 from avatarkit.systems.landmark_warp.eye_frame import HALF_HEIGHT, HALF_WIDTH, EyeFrame, EyePatch
-from avatarkit.systems.landmark_warp.openings import fill, heights, rise, smooth_curve
+from avatarkit.systems.landmark_warp.openings import fill, heights, rise, rise_at, smooth_curve
 from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc
 
@@ -72,21 +74,24 @@ class Eyeball:
         opened: the share of its opening in the source that the eye is open by.
         """
         shift = (centre - self.tracked).astype(np.float32)
-        colours = self.white.at(local) * self.iris_light.at(local - shift)
-        moved, lids = np.array(np.linalg.norm(shift) / self.radius), np.array(abs(opened - 1.0))
+        # All three are of one place and size.
+        places = self.white.places(local)
+        colours = sample(self.white.pixels, places)
+        colours *= sample(self.iris_light.pixels, places - np.float32(self.white.per_width) * shift)
+        moved, lids = math.hypot(*shift.tolist()) / self.radius, abs(opened - 1.0)
         dark, bright = (
-            np.float32((1.0 - rise(moved, *fade)) * (1.0 - rise(lids, *LIDS_FADE)))
+            np.float32((1.0 - rise_at(moved, *fade)) * (1.0 - rise_at(lids, *LIDS_FADE)))
             for fade in (REMAINS_FADE, BRIGHT_FADE)
         )
         if dark > 0.0:
-            remains = self.remains.at(local)
+            remains = sample(self.remains.pixels, places)
             colours *= 1.0 + dark * (np.minimum(remains, 1.0) - 1.0) + bright * (np.maximum(remains, 1.0) - 1.0)
         return colours
 
 
-def lid_shadow(local: Pixels, upper: Array) -> Pixels:
-    """Light (h, w) that the upper lid leaves; `upper` is its edge (N, 2) in eye coordinates."""
-    depth = np.maximum(local[..., 1] - heights(upper, local[..., 0]), 0.0)
+def lid_shadow(below: Pixels) -> Pixels:
+    """Light (h, w) that the upper lid leaves so far below its edge, in eye widths."""
+    depth = np.maximum(below, np.float32(0.0))
     return np.asarray(1.0 - np.float32(LID_SHADOW) * np.exp(depth * np.float32(-1.0 / SHADOW_REACH)), np.float32)
 
 
@@ -106,7 +111,7 @@ def eyeball(patch: EyePatch, landmarks: Array, eye: int, iris: Disc, tones: Tone
     clear = np.asarray(cv2.erode(seen, np.ones((2 * rim_px + 1, 3), np.uint8)), bool)
     local = patch.local.astype(np.float32)
     upper = frame.local(smooth_curve(landmarks[list(lm.UPPER_LIDS[eye]), :2]))
-    lit = patch.pixels / lid_shadow(local, upper)[..., None]
+    lit = patch.pixels / lid_shadow(local[..., 1] - heights(upper, local[..., 0]))[..., None]
     beside_px = max(1, round(CORNER_RIM * patch.per_width))
     inside = np.asarray(cv2.erode(clear.astype(np.uint8), np.ones((1, 2 * beside_px + 1), np.uint8)), bool)
     completed = _completed(lit, clear, inside, local, iris, tones)

@@ -12,7 +12,16 @@ from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
 from avatarkit.systems.landmark_warp.eyeball import RIM_SHARE, eyeball, lid_shadow
-from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import (
+    Region,
+    blend,
+    heights,
+    rise,
+    rise_at,
+    smooth_curve,
+    soft_mask,
+    times,
+)
 from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc, wide_irises
 
@@ -51,9 +60,9 @@ class EyeLayer:
             gap = (lower - upper) @ eye_frame.across
             if gap.max() < 0.6 or eye_frame.width < 3.0 or turned_away(motion.landmarks, eye, motion.pose.rotation):
                 continue
-            opened = np.array(gap.max() / eye_frame.height / ball.opening)
+            opened = float(gap.max()) / eye_frame.height / ball.opening
             # Lid margins and lashes lie inside the outline, and are the lids': stretched, but not squashed ones.
-            rim_px = RIM_SHARE * eye_frame.height * rise(opened, *RIM_SERVES)
+            rim_px = RIM_SHARE * eye_frame.height * rise_at(opened, *RIM_SERVES)
             inwards = np.minimum(rim_px / np.maximum(gap, 1e-6), RIM_OF_GAP)[:, None]
             inner_upper, inner_lower = upper + inwards * (lower - upper), lower + inwards * (upper - lower)
             outline = np.concatenate([smooth_curve(inner_upper), smooth_curve(inner_lower)[::-1]])
@@ -62,23 +71,24 @@ class EyeLayer:
                 continue
             centre = eye_frame.local(motion.landmarks[lm.IRIS_CENTRES[eye], :2])
             local = eye_frame.of_region(region)
-            edge, low, slit = (*(eye_frame.local(smooth_curve(lid)) for lid in (upper, lower)), _slit(opened))
-            colours = ball.look(local, centre, float(opened)) * (lid_shadow(local, edge) * slit)[..., None]
-            room = heights(low, local[..., 0]) - heights(edge, local[..., 0])
-            shown = rise(room / np.float32(ball.opening), *BALL_SHOWS)[..., None]
+            edge, low = (eye_frame.local(smooth_curve(lid)) for lid in (upper, lower))
+            slit = np.float32(SLIT_LIGHT + (1.0 - SLIT_LIGHT) * rise_at(opened, *SLIT))
+            along = local[..., 0].astype(np.float64)
+            top = heights(edge, along)
+            colours, room = ball.look(local, centre, opened), heights(low, along) - top
+            times(colours, slit * lid_shadow(local[..., 1] - top))
+            shown = rise(room / np.float32(ball.opening), *BALL_SHOWS)
             # Beside the ball lie lids and lashes, the darker the farther from the corners.
             widest = (heights(low, edge[:, 0]) - heights(edge, edge[:, 0])).max()
             deep = np.clip(room / np.maximum(widest, np.float32(1e-6)), 0.0, 1.0)
-            beside = region.of(frame) * (1.0 - (1.0 - slit) * deep)[..., None]
-            colours = np.asarray(beside + shown * (colours - beside), np.float32)
+            beside = region.of(frame).astype(np.float32)
+            times(beside, np.float32(1.0) - (np.float32(1.0) - slit) * deep)
+            colours -= beside
+            times(colours, shown)
+            colours += beside
             # A nearly closed eye shows less and less of the ball, without a hard last moment.
             opening = float(np.clip(gap.max() / 2.5, 0.0, 1.0))
             blend(region.of(frame), colours, np.float32(opening) * soft_mask(outline, region, 0.008 * eye_frame.width))
-
-
-def _slit(opened: Array) -> Pixels:
-    """Light that reaches the ball of an eye that is open by this share of its opening in the source."""
-    return np.asarray(SLIT_LIGHT + (1.0 - SLIT_LIGHT) * rise(opened, *SLIT), np.float32)
 
 
 def _tracked_iris(landmarks: Array, eye: int) -> Disc:

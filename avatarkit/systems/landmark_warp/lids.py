@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from avatarkit.background.membrane import fill_smooth
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.easing import eased
-from avatarkit.geometry.sampling import sample
+from avatarkit.geometry.sampling import sample_at
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch, turned_away
-from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, soft_mask
+from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, rise_at, smooth_curve, soft_mask
 from avatarkit.systems.landmark_warp.skin import blur_around_mouth, skin_detail
 from avatarkit.systems.landmark_warp.spectacles import frame_before, worn
 from avatarkit.systems.landmark_warp.tones import Tones
@@ -112,7 +112,7 @@ class LidLayer:
         # From the crease down, and in from the corners, the source's own lid runs into the drawn one.
         below = b - heights(eye_frame.local(top), a)
         mask *= rise(below / OWN_LID + 0.15) * rise((0.6 - np.abs(a)) / 0.3)
-        covered = lid.corners * float(rise(np.array(1.0 - openness / CORNERS_FROM)))
+        covered = lid.corners * rise_at(1.0 - openness / CORNERS_FROM)
         mask = np.maximum(mask, covered * rise(_at_corners(a, b, eye), 0.0, 0.8))
         if shut < 1.0:
             # The edge over the eyeball is sharp, and stays on the lid's side.
@@ -134,9 +134,10 @@ class LidLayer:
         hang = LASH_LENGTH * float(np.clip((LASHES_FROM - openness) / LASHES_FROM, 0.0, 1.0))
         if hang > 0.01:
             long = hang * (1.0 + LASHES_OUTWARDS * np.clip(out, -0.5, 0.6))
-            grid = np.stack([(a + 0.6) / 1.2 * self._comb.shape[1], off / long * self._comb.shape[0]], axis=2)
+            along = (a + np.float32(0.6)) * np.float32(self._comb.shape[1] / 1.2)
+            down = np.asarray(off / long * self._comb.shape[0], np.float32)
             there = np.clip((np.where(out > 0.0, 0.58, 0.46) - np.abs(a)) / 0.2, 0.0, 1.0)
-            strength = np.maximum(strength, LASH_STRENGTH * there * sample(self._comb, grid) * (off > 0))
+            strength = np.maximum(strength, LASH_STRENGTH * there * sample_at(self._comb, along, down) * (off > 0))
         strength *= free
         blend(part, np.broadcast_to(lid.lashes, (*a.shape, 3)), strength.astype(np.float32))
 
@@ -241,7 +242,7 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     before = None if frame is None else patch.with_pixels(frame)
     # In deep shadow, and beside paint, open skin would be a light spot.
     around = float(np.median(light[(corners < 0.0) & (corners > -1.0)])) / max(float(skin[corners > 0.3].mean()), 1.0)
-    covered = float(rise(np.array(around), *CORNERS_LIGHT))
+    covered = rise_at(around, *CORNERS_LIGHT)
     return Lid(patch.with_pixels(skin), np.asarray(lashes, np.float32), before, covered)
 
 

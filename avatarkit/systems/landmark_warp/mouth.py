@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import mouth_covered
-from avatarkit.geometry.sampling import sample
+from avatarkit.geometry.sampling import sample_at
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.round_lips import roundness
@@ -16,7 +16,18 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.corners import clear_corners
 from avatarkit.systems.landmark_warp.crease import crease
 from avatarkit.systems.landmark_warp.mouth_floor import DIM, MouthFloor
-from avatarkit.systems.landmark_warp.openings import Region, blend, heights, rise, smooth_curve, smooth_ring, soft_mask
+from avatarkit.systems.landmark_warp.openings import (
+    Region,
+    blend,
+    heights,
+    lay,
+    rise,
+    rise_at,
+    smooth_curve,
+    smooth_ring,
+    soft_mask,
+    times,
+)
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.skin import blur_around_mouth, film_grain
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
@@ -145,7 +156,7 @@ class MouthLayer:
                 rows, columns = self._grain.shape
                 scale_px = np.float32(self._scale)
                 places = s * scale_px + np.float32(columns / 2), d * scale_px + np.float32(rows / 3)
-                colours *= sample(self._grain, np.stack(places, axis=2))[..., None]
+                times(colours, sample_at(self._grain, *places))
         if self._own is not None and alike > 0.0:
             across = (s - np.float32(top[0, 0])) / np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
             down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
@@ -154,15 +165,15 @@ class MouthLayer:
         if gap < SLIT[1]:
             # Lips that all but touch leave a line of their own colour in the shade, and hide the teeth; what the source
             # shows between lips that are hardly parted stays while they are.
-            seen = float(rise(np.array(gap), *SLIT))
+            seen = rise_at(gap, *SLIT)
             if self._parted > PARTED_GAP:
-                seen = max(seen, alike * float(rise(np.array(apart), SLIT[0], min(self._parted, SLIT[1]))))
+                seen = max(seen, alike * rise_at(apart, SLIT[0], min(self._parted, SLIT[1])))
             colours += np.float32(1.0 - seen) * (self._colours.upper_lip - colours)
         blend(region.of(frame), colours, soft_mask(outline, region, 0.007 * scale))
 
     def _crease_shown(self, motion: DriveFrame) -> Array:
         """What is seen of the line where the lips met (N, 1) in head units: all of it, once they are well apart."""
-        return self._crease[:, None] * float(rise(np.array(self._opened(motion)), *CREASE_SHOWN))
+        return self._crease[:, None] * rise_at(self._opened(motion), *CREASE_SHOWN)
 
     def _opened(self, motion: DriveFrame) -> float:
         """How much farther apart than in the source the lips are, in head units."""
@@ -172,8 +183,7 @@ class MouthLayer:
         """The inner edges (N, 2) of the upper and of the lower lip in the plane of the teeth."""
         plane = ToothPlane.of(pose, self._rest)
         upper, lower = (
-            np.array([plane.place(point) for point in landmarks[list(ring), :2]])
-            for ring in (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER)
+            plane.place(landmarks[list(ring), :2]) for ring in (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER)
         )
         return upper, lower
 
@@ -199,7 +209,7 @@ class MouthLayer:
         spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)
         shown = LOWER_TEETH_SHOWN + SPREAD_SHOWS * spread
         drawn_jaw = own is None or not own.open
-        lit = float(rise(np.array(float(jaw[1]) - shown - self._edge + lifted), *JAWS_PART)) if drawn_jaw else 1.0
+        lit = rise_at(float(jaw[1]) - shown - self._edge + lifted, *JAWS_PART) if drawn_jaw else 1.0
         dark = np.float32(DIM) * (np.float32(0.2) * self._colours.cavity + np.float32(0.8) * self._colours.tongue)
         if lit > 0.0:
             colours = self._floor.at(s - np.float32(jaw[0]), (low - d) / gap, gap)
@@ -218,18 +228,18 @@ class MouthLayer:
             if own is not None:
                 a, b = own.fit.places(a), b - own.bend(a)
             row, cover = self._upper.at(a, b - np.float32(self._edge - lifted))
-            _lay(colours[part], row, cover)
+            lay(colours[part], row, cover)
             return colours
         a, b = skull.on_arch(s, d)
         row, cover = self._upper.at(own.fit.places(a), b - own.bend(a) - np.float32(self._edge - lifted))
         s, d = skull.on_arch(s, d + np.float32(lifted), since=self._plane)
         # In a mouth that is wider, or more open at its sides or above, more is seen than the lips left free.
-        bared = np.maximum(rise(gap - own.gap(s), 0.0, BARED), rise(np.array(wide), *WIDENED))
+        bared = np.maximum(rise(gap - own.gap(s), 0.0, BARED), np.float32(rise_at(wide, *WIDENED)))
         above, beside = bared * own.above(s, d), bared * own.beside(s)
         # They are there before its own have gone: the dark behind both would be a line.
         cover *= np.float32(1.0 - share) + np.float32(share) * rise(np.maximum(above, beside), 0.0, UNDER)
         row = row * (np.float32(1.0) + np.float32(share) * (own.light(s) - np.float32(1.0)))[..., None]
-        _lay(colours, row, cover)
+        lay(colours, row, cover)
         own.lay_upper(colours, s, d, np.float32(share) * (np.float32(1.0) - above))
         return colours
 
@@ -249,14 +259,14 @@ class MouthLayer:
         if shown <= 0.0:
             return
         # Seen from above, the arch of a jaw that is open bends up as the lip does.
-        bent = 0.75 * float(rise(np.array(edge - upper), 0.0, 0.1))
+        bent = 0.75 * rise_at(edge - upper, 0.0, 0.1)
         part = _rows(d > np.float32(edge - 0.16 * bent - 0.02))
         a, b = skull.on_arch(s[part] - np.float32(jaw[0]), d[part])
         beyond = np.float32(edge) - b
         if bent > 0.0:
             beyond += np.float32(bent) * np.clip(low[part] - np.float32(jaw[1]), np.float32(-0.16), np.float32(0.0))
         row, cover = self._lower.at(a, beyond)
-        _lay(colours[part], row, cover)
+        lay(colours[part], row, cover)
         apart = edge - upper
         if apart < BITE_SHADE[1]:
             near = _rows((d < np.float32(upper + BITE_SHADE[1])) & (d > np.float32(edge)))
@@ -293,7 +303,7 @@ class MouthLayer:
             roll = np.float32(most) * rise(length - inside[near], 0.0, length) * rise(gap[near], 0.05, 0.15)
             # Beside a high opening the lip's edge is upright: what turns in there would be a thread.
             roll *= rise(inwards[near], *ROLLS)
-            _lay(colours[near], lip, roll)
+            lay(colours[near], lip, roll)
 
 
 def _from_corners(s: Pixels, top: Array) -> Pixels:
@@ -316,13 +326,6 @@ def _edges(upper: Array, lower: Array, share: float) -> tuple[Array, Array]:
 def _ends_apart(landmarks: Array) -> float:
     """How far apart the middles of the inner lips are, in pixels."""
     return float(np.linalg.norm(landmarks[14] - landmarks[13]))
-
-
-def _lay(colours: Pixels, over: Pixels, cover: Pixels) -> None:
-    """Lay colours (h, w, 3) or one (3,) over others by a cover (h, w), in place: by channels, which is quicker."""
-    for channel in range(3):
-        part = colours[..., channel]
-        part += cover * (over[..., channel] - part)
 
 
 def _rows(wanted: NDArray[np.bool_]) -> slice:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.geometry.sampling import sample
-from avatarkit.systems.landmark_warp.openings import rise
+from avatarkit.geometry.sampling import sample_at
+from avatarkit.systems.landmark_warp.openings import rise, times
 from avatarkit.systems.landmark_warp.teeth import Palette
 
 Pixels = NDArray[np.float32]
@@ -66,8 +66,8 @@ class MouthFloor:
             gap: how far the lips are apart, in head units.
         """
         columns = (aside * np.float32(1.0 / TONGUE) + np.float32(REACH)) * np.float32((COLUMNS - 1) / (2.0 * REACH))
-        found = sample(self.picture, np.stack([columns, (1.0 - up) * np.float32(ROWS - 1)], axis=2))
-        found *= (np.float32(DIM) + np.float32(1.0 - DIM) * rise(gap, *LIT))[..., None]
+        found = sample_at(self.picture, columns, (1.0 - up) * np.float32(ROWS - 1))
+        times(found, np.float32(DIM) + np.float32(1.0 - DIM) * rise(gap, *LIT))
         return found
 
 

@@ -50,11 +50,10 @@ class Region:
         return Region(left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
 
     def pixels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """X and y (h, w) of every pixel of the rectangle."""
+        """X (1, w) of the columns and y (h, 1) of the rows of the rectangle."""
         x = np.arange(self.left, self.right, dtype=np.float32)
         y = np.arange(self.top, self.bottom, dtype=np.float32)
-        xx, yy = np.meshgrid(x, y)
-        return xx, yy
+        return x[None], y[:, None]
 
     def of(self, image: NDArray[Pixel]) -> NDArray[Pixel]:
         """The image's part, as a view."""
@@ -119,6 +118,27 @@ def rise(values: NDArray[np.floating[Any]], start: float = 0.0, stop: float = 1.
     """As `easing.rise`, of single precision: 0 up to `start`, 1 from `stop` on."""
     t = np.clip((np.asarray(values, np.float32) - np.float32(start)) / np.float32(stop - start), 0.0, 1.0)
     return np.asarray(eased(t), np.float32)
+
+
+def rise_at(value: float, start: float = 0.0, stop: float = 1.0) -> float:
+    """As `rise`, of one value: a tenth of the time."""
+    t = min(max((value - start) / (stop - start), 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def lay(colours: NDArray[np.float32], over: NDArray[np.float32], cover: NDArray[np.float32]) -> None:
+    """Lay colours (h, w, 3) or one (3,) over others by a cover (h, w), in place: by channels, which is quicker."""
+    for channel in range(3):
+        part = colours[..., channel]
+        part += cover * (over[..., channel] - part)
+
+
+def times(colours: NDArray[np.float32], light: NDArray[np.float32]) -> None:
+    """Multiply colours (h, w, 3) by a light (h, w), in place."""
+    import cv2
+
+    # As many channels as the colours have: one that is repeated on the way takes several times as long.
+    colours *= cv2.merge([light] * colours.shape[2])
 
 
 def soft_mask(outline: Array, region: Region, softness_px: float) -> NDArray[np.float32]:

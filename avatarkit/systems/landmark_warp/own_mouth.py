@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from avatarkit.geometry.sampling import sample
-from avatarkit.systems.landmark_warp.openings import heights, rise
+from avatarkit.geometry.sampling import sample, sample_at
+from avatarkit.systems.landmark_warp.openings import heights, lay, rise, rise_at
 from avatarkit.systems.landmark_warp.teeth import arch_light
 from avatarkit.systems.landmark_warp.tooth_fit import ToothFit
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
@@ -209,10 +209,10 @@ class OwnMouth:
 
     def likeness(self, gap: float) -> float:
         """How far a mouth that is open by `gap` is the source's own: 1 as it is there, 0 where it must be drawn."""
-        ratio = np.array(gap / self._gap)
+        ratio = gap / self._gap
         if self.teeth is None:
-            return 1.0 - float(rise(ratio, *LIKE_OWN))
-        return (1.0 - float(rise(ratio, *LIKE_OWN_TEETH))) * float(rise(ratio, *LEAST_WITH_TEETH))
+            return 1.0 - rise_at(ratio, *LIKE_OWN)
+        return (1.0 - rise_at(ratio, *LIKE_OWN_TEETH)) * rise_at(ratio, *LEAST_WITH_TEETH)
 
     def whole(self, across: Pixels, down: Pixels) -> Pixels:
         """All that the source shows between its lips, (h, w, 3).
@@ -232,7 +232,7 @@ class OwnMouth:
         if self.stays:
             return 1.0
         # Where lips cut the row short and hide its ends, a wider mouth would show a piece of it.
-        return 1.0 - float(rise(np.array(gap / self._gap), *(ROW_SERVES if self.row else STRIP_SERVES)))
+        return 1.0 - rise_at(gap / self._gap, *(ROW_SERVES if self.row else STRIP_SERVES))
 
     @property
     def height(self) -> float:
@@ -271,7 +271,7 @@ class OwnMouth:
         top = heights(self._top, s)
         result = self._at(self._upper, s, np.maximum(d, top + np.float32(0.006)))
         cover = result[..., 3] * np.asarray(share, np.float32) / np.float32(255.0)
-        colours += cover[..., None] * (result[..., :3] - colours)
+        lay(colours, result, cover)
 
     def lay_lower(self, colours: Pixels, s: Pixels, d: Pixels, jaw: Array) -> None:
         """Lay what lies below the upper teeth, of a mouth that is open, over colours (h, w, 3), in place.
@@ -286,8 +286,8 @@ class OwnMouth:
         share = rise(b - split, -0.01, 0.03) if self._split < 1.0 else np.zeros_like(gap)
         share = share * np.clip(gap / 0.02 - 0.4, 0.0, 1.0)
         own = self._at(self._inside, a, np.clip(b, split, bottom - np.float32(0.008)))
-        colours += share[..., None] * (own - colours)
+        lay(colours, own, np.asarray(share, np.float32))
 
     def _at(self, values: Pixels, a: Pixels, b: Pixels) -> Pixels:
         x, y = (a - np.float32(self._corner[0])) * PER_UNIT, (b - np.float32(self._corner[1])) * PER_UNIT
-        return sample(values, np.stack([x, y], axis=2))
+        return sample_at(values, x, y)

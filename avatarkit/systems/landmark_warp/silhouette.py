@@ -16,7 +16,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.geometry.sampling import sample
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.systems.landmark_warp.openings import fill, rise
+from avatarkit.systems.landmark_warp.openings import fill, rise, rise_at
 
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]
@@ -68,7 +68,7 @@ class Silhouette:
         pose = head_frame(landmarks)
         unit, yaw = pose.scale, pose.rotation[0, 2]
         upright = _upright(pose.rotation)
-        averted = upright * float(rise(np.array(yaw), *AVERTED)), upright * float(rise(np.array(-yaw), *AVERTED))
+        averted = upright * rise_at(yaw, *AVERTED), upright * rise_at(-yaw, *AVERTED)
         if not any(averted):
             return None
         # Of a head that is turned in the picture its cheek hides a part of the oval.
@@ -151,4 +151,4 @@ class Silhouette:
 def _upright(rotation: Array) -> float:
     """1 of a head that stands up in its picture, 0 of one that leans by 45 degrees: its sides are not beside it."""
     across = rotation[:2, 0]
-    return float(rise(np.array(across[0] / max(float(np.hypot(*across)), 1e-6)), *UPRIGHT))
+    return rise_at(across[0] / max(float(np.hypot(*across)), 1e-6), *UPRIGHT)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.geometry.sampling import sample
+from avatarkit.geometry.sampling import sample_at
 from avatarkit.systems.landmark_warp.openings import fill, rise
 from avatarkit.systems.landmark_warp.tones import Tones
 
@@ -60,8 +60,7 @@ class Row:
         Args:
             sideways: from the middle of the row. beyond: past the edge of its first teeth, away from the gum.
         """
-        grid = np.stack([(sideways + HALF_WIDTH) * PER_UNIT, (beyond + ABOVE) * PER_UNIT], axis=2)
-        result = sample(self.picture, grid)
+        result = sample_at(self.picture, (sideways + HALF_WIDTH) * PER_UNIT, (beyond + ABOVE) * PER_UNIT)
         return result[..., :3], result[..., 3] / np.float32(255.0)
 
     def blurred(self, blur: float) -> "Row":

@@ -45,9 +45,9 @@ class ToothPlane:
         inverse = np.linalg.inv(matrix)
         return ToothPlane(pose.apply(rest)[:2], matrix, inverse, inverse @ (pose.scale * pose.rotation[:2, 2]))
 
-    def place(self, point: Array) -> Array:
-        """Sideways and down (2,) of a pixel."""
-        return np.asarray(self.inverse @ (point - self.origin), np.float64)
+    def place(self, points: Array) -> Array:
+        """Sideways and down (..., 2) of pixels (..., 2)."""
+        return np.asarray((points - self.origin) @ self.inverse.T, np.float64)
 
     def places(self, region: Region) -> tuple[Pixels, Pixels]:
         """Sideways and down (h, w) of a region's pixels."""

@@ -10,7 +10,7 @@ from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.systems.landmark_warp.eye_frame import EyeFrame, EyePatch
 from avatarkit.systems.landmark_warp.eyeball import Eyeball, _white, eyeball, lid_shadow
-from avatarkit.systems.landmark_warp.openings import smooth_curve
+from avatarkit.systems.landmark_warp.openings import heights, smooth_curve
 from avatarkit.systems.landmark_warp.tones import Tones
 from avatarkit.systems.landmark_warp.wide_irises import Disc
 
@@ -56,7 +56,7 @@ def test_at_rest_the_eye_is_as_in_the_picture(
     local = patch.local.astype(np.float32)
     upper = EyeFrame.of(landmarks, 0).local(smooth_curve(landmarks[list(lm.UPPER_LIDS[0]), :2]))
     inside = (np.abs(local[..., 0]) < 0.35) & (np.abs(local[..., 1] + 0.02) < 0.06)
-    drawn = ball.look(local, ball.tracked, 1.0) * lid_shadow(local, upper)[..., None]
+    drawn = ball.look(local, ball.tracked, 1.0) * lid_shadow(local[..., 1] - heights(upper, local[..., 0]))[..., None]
     error = np.abs(drawn - patch.pixels)[inside]
     assert error.mean() < 1.0
     if colour != WHITE:  # the spot itself is there
