@@ -29,5 +29,5 @@ def sample_at(values: Values, x: NDArray[np.floating[Any]], y: NDArray[np.floati
 
     if not x.size:
         return cast(Values, np.empty((*x.shape, *values.shape[2:]), values.dtype))
-    grid: Any = np.asarray(x, np.float32), np.asarray(y, np.float32)
-    return cast(Values, cv2.remap(values, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    columns, rows = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    return cast(Values, cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
