@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avatarkit.face import landmarks as lm
+from avatarkit.geometry.rotation import from_euler_deg
 from avatarkit.head.coordinates import head_frame
 from avatarkit.head.unfolded import unfolded
 
@@ -55,3 +56,33 @@ def test_it_does_not_matter_how_a_face_lies_in_its_picture(hopper_landmarks: np.
     folded = gaping(hopper_landmarks)
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     np.testing.assert_allclose(unfolded(folded @ turn.T), unfolded(folded) @ turn.T, atol=1e-6)
+
+
+def test_chins_of_mouths_that_do_not_gape_stay_as_they_are_seen(hopper_landmarks: np.ndarray) -> None:
+    """Seen from aside, a corner of the mouth and the skin below it are drawn one over the other: no fold of a gape."""
+    pose = head_frame(hopper_landmarks)
+    shape = pose.apply_inverse(hopper_landmarks)
+    shape[[273, 335, 424, 406]] += [0.05, -0.06, 0.0]
+    turned = pose.apply(shape @ from_euler_deg(35.0, 0.0, 0.0).T)
+    np.testing.assert_array_equal(unfolded(turned), turned)
+
+
+def test_what_lacks_little_moves_little(hopper_landmarks: np.ndarray) -> None:
+    """Also sideways: not at once all the way to where its column runs."""
+    calm = unfolded(gaping(hopper_landmarks))
+    pose = head_frame(calm)
+    shape = pose.apply_inverse(calm)
+    moved, below, aside = 273, 375, 0.05
+    shape[moved] += [aside, shape[below, 1] - shape[moved, 1], 0.0]
+    change = pose.apply_inverse(unfolded(pose.apply(shape)))[moved] - shape[moved]
+    assert 0.01 < change[1] < 0.015
+    assert abs(change[0]) < 0.4 * aside
+
+
+def test_a_mouth_that_opens_wide_is_put_back_without_a_jump(hopper_landmarks: np.ndarray) -> None:
+    way = gaping(hopper_landmarks) - hopper_landmarks
+    faces = [hopper_landmarks + share * way for share in np.arange(0.0, 1.0, 0.01)]
+    unit = head_frame(hopper_landmarks).scale
+    changes = np.array([unfolded(face) - face for face in faces]) / unit
+    assert np.abs(changes[-1]).max() > 0.1
+    assert np.abs(np.diff(changes, axis=0)).max() < 0.02
