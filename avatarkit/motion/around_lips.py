@@ -27,6 +27,8 @@ REACH = (0.35, 0.55)
 """In head units from the outline: up to the first skin gives way as it must, beyond the second it stays."""
 CORNERS_TAKE_PART = 0.7
 """An upper lip that is held down takes the corners of the mouth along by this share."""
+WAYS_TURN = 0.5
+"""Skin gives way across the outline as it is now by this share, and across that of the source."""
 NOSE_SPARED = 0.1
 """In head units from the nose, which is bone and gristle: up to there skin gives way by less and less."""
 _SUBNASALE = 2
@@ -46,8 +48,8 @@ class AroundLips:
     """The skin around a source's lips, in head coordinates.
 
     points: (P,) landmarks. first, second: (P,) the corners, among the outline's, of the piece of it that is nearest to
-    each. share: (P,) where on that piece. ways: (P, 2) from there to the point, of length 1. distances: (P,) their
-    lengths. weights: (P,) 1 near the lips, 0 far from them and on the nose.
+    each. share: (P,) where on that piece. ways: (P, 2) from there to the point, of length 1. alongs: (P, 2) along the
+    outline there. distances: (P,) from there. weights: (P,) 1 near the lips, 0 far from them and on the nose.
     height: from the upper lip to the nose.
     """
 
@@ -56,6 +58,7 @@ class AroundLips:
     second: Indices
     share: Array
     ways: Array
+    alongs: Array
     distances: Array
     weights: Array
     height: float
@@ -82,7 +85,8 @@ class AroundLips:
         weights = (weights * (1.0 - fall(to_nose, 0.0, NOSE_SPARED)))[near]
         height = float(shape[_TOP, 1].mean() - shape[_SUBNASALE, 1])
         ways = ways[near] / distance[:, None]
-        return AroundLips(others[near], first, second, share, ways, distance, weights, height)
+        alongs = _alongs(outline, first, second, share)
+        return AroundLips(others[near], first, second, share, ways, alongs, distance, weights, height)
 
     def given_way(self, shape: Array) -> Array:
         """The shape (478, 3) whose skin keeps its distance from the lips, and whose upper lip does from the nose."""
@@ -90,10 +94,20 @@ class AroundLips:
         self._bring_upper_lip_down(result)
         outline = result[list(_OUTLINE), :2]
         place = outline[self.first] + self.share[:, None] * (outline[self.second] - outline[self.first])
-        now = ((result[self.points, :2] - place) * self.ways).sum(1) / self.distances
+        ways = self._turned(outline)
+        now = ((result[self.points, :2] - place) * ways).sum(1) / self.distances
         push = self.weights * self.distances * (_limited(now) - now)
-        result[self.points, :2] += push[:, None] * self.ways
+        result[self.points, :2] += push[:, None] * ways
         return result
+
+    def _turned(self, outline: Array) -> Array:
+        """The ways (P, 2) from an outline (N, 2), turned as its pieces are: beside a wide mouth lips are upright."""
+        now = _alongs(outline, self.first, self.second, self.share)
+        cosine, sine = (now * self.alongs).sum(1), now[:, 1] * self.alongs[:, 0] - now[:, 0] * self.alongs[:, 1]
+        angle = WAYS_TURN * np.arctan2(sine, cosine)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        x, y = self.ways.T
+        return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=1)
 
     def _bring_upper_lip_down(self, shape: Array) -> None:
         """Bring the upper lip down, in place, as far as it would be too near to the nose: that does not give way."""
@@ -107,6 +121,14 @@ class AroundLips:
             room = np.maximum(shape[_LOWER[-1], 1] - shape[_UPPER[-1], 1], 0.0)
             shape[_UPPER, 1] += moved
             shape[_LOWER[:, 1:-1], 1] += np.maximum(moved - room, 0.0)[1:-1]
+
+
+def _alongs(outline: Array, first: Indices, second: Indices, share: Array) -> Array:
+    """Directions (P, 2) along a closed outline (N, 2) at shares of its pieces: between those of its corners."""
+    edges = np.roll(outline, -1, axis=0) - outline
+    edges /= np.maximum(np.linalg.norm(edges, axis=1, keepdims=True), 1e-9)
+    corners = edges + np.roll(edges, 1, axis=0)
+    return np.asarray(corners[first] + share[:, None] * (corners[second] - corners[first]), np.float64)
 
 
 def _limited(share: Array, nearest: float = NEAREST, free: float = FREE) -> Array:

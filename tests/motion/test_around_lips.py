@@ -44,6 +44,14 @@ def test_lips_that_move_over_the_skin_do_not_fold_it(face: np.ndarray, down: flo
     assert folded(AroundLips.of(face).given_way(shape)) < 0.03 * folded(shape)
 
 
+def test_skin_beside_a_wide_mouth_gives_way_sideways(face: np.ndarray) -> None:
+    """There lips are upright that lay aslant: skin pushed down alone slides under them."""
+    shape = laughing(face, 0.5, 0.08)
+    lips = sorted({i for row in (*lm.UPPER_LIP_ROWS, *lm.LOWER_LIP_ROWS) for i in row})
+    shape[lips, 0] += 0.1 * (shape[lips, 0] - shape[13, 0])
+    assert folded(AroundLips.of(face).given_way(shape)) < 0.005 * folded(shape)
+
+
 def test_small_motions_pass_unchanged(face: np.ndarray) -> None:
     around = AroundLips.of(face)
     for shape in (face, laughing(face, -0.01, 0.0)):
