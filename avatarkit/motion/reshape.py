@@ -175,7 +175,8 @@ def lips_closer(shape: Array, closing: float) -> Array:
     inner = shape[[*_UPPER, *_LOWER], :2]
     near = fall(np.linalg.norm(shape[:, None, :2] - inner[None], axis=2).min(1), 0.02, 0.25)
     result[:, 1] = near * np.where(shape[:, 1] > middle, below, above) + (1.0 - near) * jaw
-    result[_UPPER, 1], result[_LOWER, 1] = upper, lower
+    # A lip goes as a whole, also beside the corners, where its outline lies aside of its edge.
+    result[np.array(lm.UPPER_LIP_ROWS), 1], result[np.array(lm.LOWER_LIP_ROWS), 1] = upper, lower
     return result
 
 

@@ -92,6 +92,18 @@ def test_lips_close_without_a_jump(face: np.ndarray) -> None:
         assert np.abs(np.diff(sweep, axis=0)).max() < 1.01 * step
 
 
+def test_lips_that_close_keep_their_form_beside_the_corners(face: np.ndarray) -> None:
+    """There the outline of open lips lies aside of their edge, and left behind it would end a mouth upright."""
+    smiling = opened(face, 0.15)
+    for row in lm.LOWER_LIP_ROWS[:-1]:
+        smiling[list(row), 1] += 0.15 * np.sin(np.linspace(0.0, np.pi, 11)) ** 0.5
+    closed = smiling + lips_closer(smiling, 0.15)
+    for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
+        numbers = np.array(rows)
+        thick = (closed[numbers] - closed[numbers[-1]])[..., 1]
+        np.testing.assert_allclose(thick, (smiling[numbers] - smiling[numbers[-1]])[..., 1], atol=1e-9)
+
+
 def test_a_jaw_closes_as_a_whole(face: np.ndarray) -> None:
     """The chin comes up with its sides: skin that stays beside skin that moves would show as a step."""
     up = -lips_closer(dropped(face, 0.4), 1.0)[:, 1]
