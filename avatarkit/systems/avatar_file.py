@@ -33,7 +33,7 @@ from avatarkit.reading import check_table, check_text, open_file, parse_json, re
 
 __all__ = ["Avatar", "StoredNet", "read_about", "read_avatar", "write_avatar"]
 
-FORMAT, VERSION = "avatarkit-avatar", 9
+FORMAT, VERSION = "avatarkit-avatar", 10
 MOST_BYTES = 1 << 30
 """The largest published portrait takes half of it."""
 SIDES = (64, 8192)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,7 +11,8 @@ from torch.nn import functional as F
 from avatarkit.geometry.easing import eased
 
 __all__ = [
-    "CLOSER", "WIDER", "around", "extents", "grid", "lip_ways", "lower_part", "moved", "smooth", "window", "within",
+    "CLOSER", "WIDER", "around", "extents", "grid", "lip_ways", "lower_part", "moved", "smooth", "spots",
+    "whole_within", "window", "within",
 ]  # fmt: skip
 
 CLOSER, WIDER = 0.065, 0.02
@@ -20,6 +23,9 @@ _STILL, _FREE = -0.6, -0.3
 nose's tip, and the upper lip. Farther up are the eyes of a head that nods."""
 _CLOSED = 0.02
 """What lips count beside what lies between them, for where the middle of a mouth is: nearly nothing of an open one."""
+_SPOT = (0.15, 0.4)
+"""Distances, in halves of a face's patch, up to which a part is moved as a whole, and from which it is not. Two eyes
+lie far enough apart for their shares to add up to no more than 1."""
 _REACH = 0.033
 """Mouth and eyes are corrected in their openings and near them: by half at so many head units (3 mm) from them, not at
 all at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
@@ -98,6 +104,22 @@ def around(inside: Tensor, units: float) -> Tensor:
         size, stride, padding = _line(half, tall=tall)
         inside = F.avg_pool2d(inside, size, stride, padding, count_include_pad=False)
     return inside
+
+
+def spots(x: Tensor, centres: Sequence[tuple[float, float]]) -> Tensor:
+    """Where parts lie of B x C x h x w, around their centres in the patch's own coordinates: N x h x w.
+
+    1 near a centre, falling smoothly to 0 at some distance from it, see `_SPOT`.
+    """
+    places = grid((x.shape[-1], x.shape[-2]), x[:1])[0]
+    far = torch.linalg.vector_norm(places - places.new_tensor(centres)[:, None, None], dim=-1)
+    return _eased((_SPOT[1] - far) / (_SPOT[1] - _SPOT[0]))
+
+
+def whole_within(ways: Tensor, parts: Tensor) -> Tensor:
+    """Ways (B, 2, h, w) that are each part's mean within it, see `spots`: what lies there keeps its shape."""
+    means = torch.einsum("bchw,nhw->bnc", ways, parts / parts.sum(dim=(1, 2), keepdim=True))
+    return ways * (1.0 - parts.sum(dim=0)) + torch.einsum("bnc,nhw->bchw", means, parts)
 
 
 def _line(reach: int, *, tall: bool) -> tuple[tuple[int, int], int, tuple[int, int]]:

@@ -21,7 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
-from avatarkit.systems.refined_warp.maps import around, extents, lip_ways, lower_part, moved, smooth, window, within
+from avatarkit.systems.refined_warp.maps import (
+    around,
+    extents,
+    lip_ways,
+    lower_part,
+    moved,
+    smooth,
+    spots,
+    whole_within,
+    window,
+    within,
+)
 from avatarkit.systems.refined_warp.patches import EYE, MOUTH
 
 __all__ = [
@@ -33,14 +44,16 @@ CORRECTED = {"face": ("face",), "mouth": ("mouth",), "eye": ("right_eye", "left_
 """The nets of a refinement, and the patches that each corrects."""
 MOST_SHIFT = 0.06
 """The face net moves no pixel farther than this, in halves of its patch (0.075 head units, 7 mm)."""
+_EYES = ((-0.28, -0.29), (0.28, -0.29))
+"""Where eyes are in a face's patch."""
 MOST_GAIN = 2.0
 """Detail is strengthened by at most this share of what `losses.detail` finds, at the parts' resolution. It is never
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
-DARKER, LIGHTER = 0.3, 0.6
-"""Light of a mouth changes by at most this, in natural logarithms: to three quarters, or 1.8 times. The mean of teeth,
-gums and shadow, which is what a net would find, is darker than any tooth."""
+DARKER, LIGHTER = 0.7, 0.6
+"""Light of a mouth changes by at most this, in natural logarithms: to half, or 1.8 times. The mean of teeth, gums and
+shadow, which is what a net would find, is darker than any tooth."""
 MOST_HUE = 0.05
 """And each of its colours, on its own, by this: that mean is redder than any tooth, and lips under another light, laid
 over skin, look bruised."""
@@ -154,7 +167,9 @@ class FaceNet(nn.Module):
         shift = MOST_SHIFT * torch.tanh(smooth(self.shift(coarse), times=3))
         gain = MOST_GAIN * torch.sigmoid(smooth(self.gain(coarse)))
         inside = window(coarse)
-        return shift * inside, gain * inside
+        # An eye is moved as a whole: lids that were moved apart, and back, by what a net guesses of each moment would
+        # blink less like the driver's.
+        return whole_within(shift * inside, spots(coarse, _EYES)), gain * inside
 
 
 class EyeNet(nn.Module):
@@ -214,7 +229,7 @@ class MouthNet(nn.Module):
         # Factors near 1, and places, need more bits than bfloat16 has.
         with torch.autocast(x.device.type, enabled=False):
             opening = x[:, 3:4].float()
-            found = torch.tanh(smooth(tone.float(), times=2))
+            found = torch.tanh(smooth(tone.float()))
             found = F.interpolate(found, scale_factor=4.0, mode="bilinear", align_corners=False)
             light, hue = found[:, :1], found[:, 1:]
             scaled = torch.expm1(within(light, LIGHTER, DARKER) + MOST_HUE * hue)

@@ -18,6 +18,7 @@ from avatarkit.systems.protocol import Drawn, SourceLayers
 from avatarkit.systems.refined_warp.batch import jitter, refine
 from avatarkit.systems.refined_warp.correct import Corrector
 from avatarkit.systems.refined_warp.engine import RefinedEngine
+from avatarkit.systems.refined_warp.maps import grid, spots, whole_within
 from avatarkit.systems.refined_warp.network import (
     MOST_SHIFT,
     START_GAIN,
@@ -134,6 +135,34 @@ def test_detail_is_given_back_where_a_shift_falls_between_pixels(
         between = np.mean([before[rows, ahead], before[rows, columns.start + 3 : columns.stop + 3]], axis=0)
         contrasts = [float(one[..., 0].std()) for one in (frame[rows, columns].astype(float), between)]
         assert contrasts[0] > 1.1 * contrasts[1]
+
+
+def test_eyes_are_moved_as_a_whole_and_alike() -> None:
+    net = random_net(strength=0.5).face
+    with torch.no_grad():
+        shift, _ = net(torch.rand(2, 6, 64, 64), torch.zeros(2, 3))
+    for columns in (slice(5, 7), slice(9, 11)):  # the middle of the right eye, of the left one
+        middle = shift[..., 5:7, columns]
+        assert float((middle - middle[..., :1, :1]).abs().max()) < 1e-6
+    assert float((shift[..., 5:7, 5:7] - shift[..., 5:7, 9:11]).abs().min()) > 1e-5  # each by its own mean
+    assert float(shift[..., 11:13, 6:10].std(dim=(2, 3)).min()) > 1e-4  # a mouth moves in every place
+
+
+def test_ways_within_parts_are_their_means() -> None:
+    parts = spots(torch.zeros(1, 1, 64, 64), ((-0.5, 0.0), (0.5, 0.0)))
+    assert parts.shape == (2, 64, 64)
+    torch.testing.assert_close(parts[0], parts[1].flip(1))
+    across = grid((64, 64), torch.zeros(1)).permute(0, 3, 1, 2)
+    ways = whole_within(across, parts)
+    # Each part's mean is its centre; beyond the parts nothing changes.
+    torch.testing.assert_close(ways[0, 0, 30:34, 47:49], torch.full((4, 2), 0.5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(ways[0, 0, 30:34, 15:17], torch.full((4, 2), -0.5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(ways[..., :16, :], across[..., :16, :])
+    # Where a part ends, a way is partly its own.
+    share = float(parts[1, 32, 38])
+    assert 0.2 < share < 0.8
+    expected = (1.0 - share) * float(across[0, 0, 32, 38]) + 0.5 * share
+    assert float(ways[0, 0, 32, 38]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_faces_follow_the_calm_posture_and_eyes_the_shown_one(warp: WarpEngine, move: Move) -> None:
