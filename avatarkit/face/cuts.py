@@ -58,8 +58,9 @@ class CutDetector:
             self._last_change = 0.0
             scale = frame.shape[1] / _WIDTH, frame.shape[0] / _HEIGHT
             return Change(moved=(moved[0] * scale[0], moved[1] * scale[1]))
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        cut = change > max(_CUT_LEVELS, _CUT_RATIO * usual, _OVER_LAST * self._last_change)
+        cut = change > max(_CUT_LEVELS, _OVER_LAST * self._last_change)
+        if cut and self._changes:
+            cut = change > _CUT_RATIO * float(np.median(self._changes))
         self._last_change = change
         if cut:
             self._changes.clear()

@@ -247,10 +247,11 @@ class PersonFollower:
         if person.others:
             same = self._is_best(person, looks, away)
         else:
-            steady = difference(looks, person.recent) <= _STEADY
-            same_place = max(iou(face.box, place.box) for place in places) >= _STEADY_IOU
-            lit = same_place and away <= _SAME_ALONE and _change_of_shape(places[0], face) <= _SAME_SHAPE
-            same = away <= _SAME or steady or lit
+            # One after another: of most frames the first says enough.
+            same = away <= _SAME or difference(looks, person.recent) <= _STEADY
+            if not same and away <= _SAME_ALONE:
+                same_place = max(iou(face.box, place.box) for place in places) >= _STEADY_IOU
+                same = same_place and _change_of_shape(places[0], face) <= _SAME_SHAPE
         if same:
             return face, looks
         self._meet(person, frame, face)
