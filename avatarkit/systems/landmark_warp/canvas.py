@@ -85,14 +85,19 @@ class Canvas:
     def seen(self, nodes: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which cells (h - 1, w - 1) between nodes (h, w, 2), in pixels of the drawn part, may show the subject."""
         places = nodes + np.array([self.left, self.top], np.float32)
-        end = np.array(self.pixels.shape[1::-1]) - 1
-        # Of the corners of each cell, first of the two above one another, then of both sides.
+        end = np.array(self.pixels.shape[1::-1], np.float32) - np.float32(1.0)
+        # Of the corners of each cell, first of the two above one another, then of both sides; in whole blocks.
         least, most = (of(places[:-1], places[1:]) for of in (np.minimum, np.maximum))
-        low = np.clip(np.floor(np.minimum(least[:, :-1], least[:, 1:])).astype(int), 0, end) // _BLOCK
-        high = np.clip(np.ceil(np.maximum(most[:, :-1], most[:, 1:])).astype(int), 0, end) // _BLOCK + 1
-        (x0, y0), (x1, y1) = np.moveaxis(low, 2, 0), np.moveaxis(high, 2, 0)
-        sums = self._sums
-        return np.asarray(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0, np.bool_)
+        low, high = np.minimum(least[:, :-1], least[:, 1:]), np.ceil(np.maximum(most[:, :-1], most[:, 1:]))
+        low, high = (
+            (np.minimum(np.maximum(side, np.float32(0.0)), end) * np.float32(1.0 / _BLOCK)).astype(np.intp)
+            for side in (low, high)
+        )
+        pitch, sums = self._sums.shape[1], self._sums.reshape(-1)
+        left, right, above, below = low[..., 0], high[..., 0] + 1, low[..., 1] * pitch, (high[..., 1] + 1) * pitch
+        inside = np.take(sums, below + right) - np.take(sums, above + right)
+        inside -= np.take(sums, below + left) - np.take(sums, above + left)
+        return np.asarray(inside > 0, np.bool_)
 
     def cut_points(self) -> tuple[Array, Array]:
         """Where the picture's edges cut the subject off: points (N, 2) on the edges, and the ways inwards (N, 2)."""

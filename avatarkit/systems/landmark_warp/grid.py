@@ -1,5 +1,6 @@
 """Coarse displacement grids: folding is taken out of them, then they are inverted."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,14 +115,14 @@ class Lattice:
         for top in range(0, self.height, BAND_PX):
             bottom = min(top + BAND_PX, self.height)
             # The first cell begins a step before the picture's first node.
-            edges = np.array([top - BESIDE_PX, bottom + BESIDE_PX]) - self._first
-            first, last = np.floor(edges / self.step).astype(int) + 1
+            edges = top - BESIDE_PX, bottom + BESIDE_PX
+            first, last = (math.floor((edge - self._first) / self.step) + 1 for edge in edges)
             columns = np.flatnonzero(cells[max(first, 0) : last + 1].any(0))
             sides = [(other.left, other.right) for other in others if other.top < bottom and other.bottom > top]
             if len(columns):
-                ends = (np.array([columns[0], columns[-1] + 1]) - 1.0) * self.step + self._first
-                left, right = np.floor(ends[0]) - BESIDE_PX, np.ceil(ends[1]) + BESIDE_PX + 1
-                sides.append((max(int(left), 0), min(int(right), self.width)))
+                ends = ((cell - 1) * self.step + self._first for cell in (int(columns[0]), int(columns[-1]) + 1))
+                left, right = math.floor(next(ends)) - BESIDE_PX, math.ceil(next(ends)) + BESIDE_PX + 1
+                sides.append((max(left, 0), min(right, self.width)))
             if sides:
                 result.append(Region(min(side[0] for side in sides), top, max(side[1] for side in sides), bottom))
         return result
