@@ -52,6 +52,8 @@ UNSEEN, UNSEEN_AT = 0.5, 0.06
 BENDS, USUAL_BEND = (-0.06, 0.02), -0.05
 """How far a row's edge lies below that of its middle teeth, at least and at most; that of drawn ones for each head unit
 aside."""
+LIT = 78
+"""Per cent of what a row shows that is no lighter than its colour in the light: the lip shades its upper part."""
 REDDEST = 1.45
 """Red over green of teeth, at most; tongue, gums and lips are redder."""
 PER_UNIT = 400.0
@@ -125,7 +127,7 @@ class OwnMouth:
         self._split = 1.0 if stop >= 23 else stop / 24.0 + 0.02
         chosen = middle & (tooth > 0.8) & (height < self._split)
         if np.count_nonzero(chosen) >= 8:
-            self.teeth = np.asarray(np.percentile(self._inside[chosen], 60, axis=0), np.float32)
+            self.teeth = np.asarray(np.percentile(self._inside[chosen], LIT, axis=0), np.float32)
         self.row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
         # At the mouth's corners nothing is told apart.
         return self._from_lip_to_edge(light, lit, pale, height) * rise(gap, 0.1 * self._gap, 0.3 * self._gap)

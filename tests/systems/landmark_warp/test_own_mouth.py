@@ -120,6 +120,18 @@ def test_teeth_in_the_shadow_of_the_cheek_are_teeth() -> None:
     assert unseen < 0.6 * dark
 
 
+def test_the_colour_of_teeth_is_that_in_the_light() -> None:
+    """Drawn ones lie in a shadow of the lip that is drawn, too."""
+    whole = smile(0.8, half=0.2)
+    picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
+    picture[89:118], picture[118:126] = TEETH, (30, 15, 15)
+    picture[89:109] = (0.85 * np.array(TEETH)).astype(np.uint8)
+    plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
+    own = OwnMouth(picture, plane, whole._top, whole._bottom)
+    assert own.teeth is not None
+    np.testing.assert_allclose(own.teeth, TEETH, atol=8)
+
+
 def test_drawn_teeth_end_where_its_own_do() -> None:
     """A row that rises to both sides, as in a smile, goes on so beside its ends; a level one goes on level."""
     picture = np.full((200, 300, 3), (170, 110, 100), np.uint8)
