@@ -34,7 +34,7 @@ CORNER = 0.02
 """Radius of a tooth's free corners."""
 PAPILLA = 0.04
 """How far the gum between two teeth reaches beyond that around their necks."""
-GUM_LIGHT, GLOSS = 1.0, 0.14
+GUM_LIGHT, GLOSS = 1.0, 0.09
 """Gum is wet, and lighter than the flesh behind it; teeth shine at one side."""
 LONGER = ((0.0, 0.002), (0.001, -0.003), (0.003, -0.001), (-0.002, 0.002), (0.0, 0.003), (0.0, 0.0))
 """From the middle outwards: length of a tooth over the usual one, left and right in the picture, in head units."""
