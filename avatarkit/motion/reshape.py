@@ -130,13 +130,15 @@ def with_lips_of(shape: Array, source: Array) -> Array:
         numbers = np.array(rows)[:, 2:-2]
         own = source[numbers] - source[numbers[-1]]
         now = shape[numbers] - shape[numbers[-1]]
-        own_height, height = np.abs(own[0, :, 1]), np.abs(now[0, :, 1])
+        # Towards the outline; less than nothing where a lip is turned inside out.
+        outwards = np.sign(own[0, :, 1])
+        own_height, height = np.abs(own[0, :, 1]), outwards * now[0, :, 1]
         wanted = np.clip(height, LIP_RANGE[0] * own_height, LIP_RANGE[1] * own_height)
-        # Each row keeps its share of the way from the opening to the outline.
-        share = own[..., 1] / np.where(own_height > 1e-6, own[0, :, 1], 1.0)
-        changed = (height < wanted) | (height > wanted)
-        heights = result[numbers[-1], 1] + np.sign(own[0, :, 1]) * share * wanted
-        moved = np.where(changed, heights[:-1] - result[numbers[:-1], 1], 0.0)
+        # What a thin lip lacks is shared out to its rows as they lie in the source; a thick one is pressed together. So
+        # a row moves by nothing where the limit is met, wherever it lies between.
+        share = own[:-1, :, 1] / np.where(own_height > 1e-6, own[0, :, 1], 1.0)
+        pressed = now[:-1, :, 1] * (wanted / np.where(height > wanted, height, 1.0) - 1.0)
+        moved = np.where(height > wanted, pressed, outwards * share * (wanted - height))
         result[numbers[:-1], 1] += moved
         # What lies beside goes along: alone it would stand out as a flap.
         for beside, near in ((1, 0), (-2, -1)):

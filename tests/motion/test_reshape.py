@@ -182,6 +182,23 @@ def test_lips_keep_their_thickness(face: np.ndarray, factor: float, kept: float)
         np.testing.assert_array_equal(result[inner], shape[inner])
 
 
+@pytest.mark.parametrize("between", [0.3, 1.0, 1.6])
+def test_lips_meet_their_limits_without_a_jump(face: np.ndarray, between: float) -> None:
+    """Also where what lies between an outline and an opening grows by another share than the outline does."""
+    step, shapes, most = 0.0005, [], 0.0
+    for factor in np.arange(-0.5, 2.0, step):
+        shape = face.copy()
+        for rows in (lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS):
+            numbers = np.array(rows)[:, 2:-2]
+            own = face[numbers[:-1], 1] - face[numbers[-1], 1]
+            grown = 1.0 + (factor - 1.0) * np.array([1.0, between, between])[:, None]
+            shape[numbers[:-1], 1] = face[numbers[-1], 1] + grown * own
+            most = max(most, float(np.abs(own).max()))
+        shapes.append(with_lips_of(shape, face))
+    jump = float(np.abs(np.diff(shapes, axis=0)).max())
+    assert jump < 1.5 * max(between, 1.0) * step * most
+
+
 @pytest.mark.parametrize("rows", [lm.UPPER_LIP_ROWS, lm.LOWER_LIP_ROWS], ids=["upper", "lower"])
 def test_lips_beside_a_corner_do_not_stand_out_of_those_that_are_held(
     face: np.ndarray, rows: tuple[tuple[int, ...], ...]
