@@ -102,6 +102,7 @@ class CornerLines:
         parted = _parted(motion.landmarks, scale) - self.parted
         corners = motion.landmarks[[lm.OUTER_LIP_UPPER[0], lm.OUTER_LIP_UPPER[-1]], :2]
         along = (corners[1] - corners[0]) / max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
+        before: tuple[Region, NDArray[np.uint8]] | None = None
         for side, corner, way, apart in zip(_SIDES, corners, (-along, along), parted, strict=True):
             if apart <= POINTED[0]:
                 continue
@@ -117,7 +118,21 @@ class CornerLines:
             share = _taken(region, corner, way / scale, float(apart))
             part = region.of(drawn)
             light = np.round(darker * share[..., None]).astype(np.uint8)
+            if before is not None:
+                _take_off(light, region, *before)
+            before = region, light
             part[..., :3] = cv2.add(np.ascontiguousarray(part[..., :3]), light)
+
+
+def _take_off(light: NDArray[np.uint8], region: Region, other: Region, there: NDArray[np.uint8]) -> None:
+    """Leave of a corner's light (h, w, 3) what goes beyond the other's, in place: a line is lightened once.
+
+    Of a mouth seen from aside both corners are looked at in the same pixels.
+    """
+    both = region.shared(other)
+    if both is not None:
+        here = both.moved(-region.left, -region.top).of(light)
+        here -= np.minimum(here, both.moved(-other.left, -other.top).of(there))
 
 
 def _taken(region: Region, corner: Array, way: Array, apart: float) -> Map:

@@ -37,6 +37,12 @@ class Region:
         low, high = (min(self.left, other.left), min(self.top, other.top)), (self.right, self.bottom)
         return Region(*low, max(high[0], other.right), max(high[1], other.bottom))
 
+    def shared(self, other: "Region") -> "Region | None":
+        """The rectangle in both; None where they have none in common."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Region(left, top, right, bottom) if right > left and bottom > top else None
+
     def moved(self, right: int, down: int) -> "Region":
         """The same rectangle elsewhere."""
         return Region(self.left + right, self.top + down, self.right + right, self.bottom + down)

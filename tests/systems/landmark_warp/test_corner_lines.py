@@ -9,7 +9,7 @@ import pytest
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp import engine as engine_module
-from avatarkit.systems.landmark_warp.corner_lines import _taken
+from avatarkit.systems.landmark_warp.corner_lines import CornerLines, _taken
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.openings import Region
 from avatarkit.systems.protocol import SourceLayers
@@ -99,3 +99,19 @@ def test_what_is_left_of_a_corner_is_low_and_short() -> None:
     height = [(taken[:, column] < 0.5).sum() for column in (40, 42, 44)]
     assert height == sorted(height, reverse=True)
     assert not _taken(region, np.array([40.0, 40.0]), np.array([1.0, 0.0]) / scale, 0.02).any()
+
+
+@pytest.mark.parametrize("yaw_deg", [0.0, 75.0], ids=["from the front", "from aside"])
+def test_a_line_is_lightened_once_where_both_corners_are_near(landmarks: np.ndarray, act: Move, yaw_deg: float) -> None:
+    lines = CornerLines(np.full((SIZE, SIZE, 3), 40, np.uint8), 0, 0, np.zeros(2))
+    motion = act(mouth=0.45, yaw_deg=yaw_deg)
+    frame = np.full((SIZE, SIZE, 3), 100, np.uint8)
+
+    def shown(region: Region) -> tuple[np.ndarray, np.ndarray]:
+        x, y = region.pixels()
+        return (x + 0.0 * y, y + 0.0 * x)
+
+    lines.lighten(frame, shown, motion)
+    corners = motion.landmarks[[61, 291], :2].round().astype(int)
+    assert (frame[corners[:, 1], corners[:, 0]] > 130).all()
+    assert frame.max() == 140
