@@ -159,6 +159,9 @@ class TurnLimits:
 def soft_limit(value: float, limit: float) -> float:
     """The value up to `SOFT_START` of the limit, then ever slower, never beyond the limit (both positive)."""
     start = SOFT_START * limit
+    if value <= start:
+        # Also where there is no limit: nothing is infinitely far from it.
+        return float(value)
     return float(held(value, start, max(limit - start, 1e-9)))
 
 

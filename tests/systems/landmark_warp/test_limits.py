@@ -110,7 +110,8 @@ def test_limits_are_soft() -> None:
     slopes = np.diff(limited) / np.diff(values)
     assert np.all(slopes >= 0.0)
     assert np.abs(np.diff(slopes)).max() < 0.1
-    assert soft_limit(99.0, np.inf) == 99.0
+    with np.errstate(all="raise"):
+        assert soft_limit(99.0, np.inf) == soft_limit(np.float64(99.0), np.float64(np.inf)) == 99.0
 
 
 def test_a_head_neither_leaves_its_shoulders_nor_shrinks_to_nothing(source: SourceLayers, move: Move) -> None:
