@@ -52,7 +52,7 @@ class Surface:
 
     places (2): in pixels. head (3): in head coordinates. expression (468): share of each landmark's own motion.
     round_off (1): 0 on the face, 1 at the outline, which does not narrow in a turn. hold (1): share of the head's
-    motion. follow (2): share of its plain shift. free (2 or 1): 0 where nothing may move.
+    motion. follow (2): share of its plain shift. free (1): 0 where nothing may move.
     """
 
     places: Array
@@ -68,10 +68,10 @@ class Surface:
         """What a move of the head is a sum of at each point, for one product: (N, 9), and (N, 2) what is taken off."""
         held = self.free * self.hold
         terms = (
-            held[..., :1] * (1.0 - self.round_off) * self.head,
-            held[..., :1] * self.round_off * self.places,
-            held[..., :1] * self.round_off,
-            held[..., :1],
+            held * (1.0 - self.round_off) * self.head,
+            held * self.round_off * self.places,
+            held * self.round_off,
+            held,
             self.free * self.follow,
         )
         return np.concatenate(terms, axis=2).reshape(-1, 9), (held * self.places).reshape(-1, 2)
@@ -83,7 +83,7 @@ class Surface:
         """
         flat = self.expression.reshape(-1, self.expression.shape[-1])
         reached = np.flatnonzero(flat.any(1))
-        held = (self.free * self.hold)[..., 0].reshape(-1, 1)
+        held = (self.free * self.hold).reshape(-1, 1)
         return reached, (held[reached] * flat[reached]).astype(np.float32)
 
     def only(self, rows: NDArray[Any]) -> "Surface":
@@ -166,7 +166,7 @@ class HeadField:
         depth = depth + round_off * (self._pose.translation[2] - depth)
         head = self._pose.apply_inverse(np.concatenate([places, depth[..., None]], axis=2))
         hold, follow = self._fades(places, canvas, anchored)
-        return Surface(places, head, expression, round_off[..., None], hold, follow, np.ones_like(places))
+        return Surface(places, head, expression, round_off[..., None], hold, follow, np.ones_like(hold))
 
     def _fades(self, places: Array, canvas: Canvas, anchored: bool) -> tuple[Array, Array]:
         """Shares of the head's motion (rows, columns, 1) and of its plain shift (rows, columns, 2)."""
@@ -235,4 +235,3 @@ def _vertex_weights(nodes: Array, landmarks: Array, scale: float) -> Map:
     sigma = 0.07 * scale + 0.35 * nearest
     weights = np.exp(-(square - nearest**2) / (2.0 * sigma**2))
     return np.asarray(weights / weights.sum(axis=2, keepdims=True), np.float32)
-

@@ -81,6 +81,12 @@ def test_without_motion_the_field_is_still(field: HeadField, source: SourceLayer
     np.testing.assert_allclose(field.inverse(motion), field.lattice.nodes()[field.lattice.shown], atol=0.02)
 
 
+def test_what_points_do_is_a_share_of_one_number(field: HeadField) -> None:
+    """A hold, or what sets a point free, that differed sideways and downwards would be read for one of them alone."""
+    surface = field._surface
+    assert surface.hold.shape == surface.free.shape == surface.round_off.shape == (*surface.places.shape[:2], 1)
+
+
 def test_the_field_follows_the_face(field: HeadField, source: SourceLayers, move: Move) -> None:
     for dx, dy in ((20.0, 0.0), (0.0, -15.0)):
         shift = field.lattice.sample(field.displacement(move(dx=dx, dy=dy)), pixels())
