@@ -61,6 +61,15 @@ def test_composite_mixes_every_pixel(size: tuple[int, int], channels: int) -> No
     assert np.abs(composite(foreground, levels, background) - expected).max() <= 1.0
 
 
+def test_composite_rounds_to_the_nearest_level() -> None:
+    """All shares of all pairs of levels that are 5 apart: none lies half-way between two levels."""
+    near, far, share = (grid.astype(np.uint8) for grid in np.mgrid[0:256:5, 0:256:5, 0:256].reshape(3, 52 * 52, 256))
+    mixed = share.astype(int) * near + (255 - share.astype(int)) * far
+    foreground, background = (np.repeat(layer[..., None], 3, axis=2) for layer in (near, far))
+    expected = np.repeat((mixed[..., None] + 127) // 255, 3, axis=2)
+    np.testing.assert_array_equal(composite(foreground, share, background), expected)
+
+
 def test_frames_of_any_layout_are_composited() -> None:
     rng = np.random.default_rng(3)
     foreground, background = rng.integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
@@ -77,13 +86,13 @@ def test_frames_of_any_layout_are_composited() -> None:
 def test_composite_in_place_is_the_same(rim: float) -> None:
     """Higher than one band, with little to mix and with much, in a picture of its own and in a part of a larger one."""
     rng = np.random.default_rng(7)
-    foreground, background = rng.integers(0, 256, (2, 200, 90, 3), dtype=np.uint8)
-    levels = rng.choice(np.array([0, 255], np.uint8), (200, 90))
+    foreground, background = rng.integers(0, 256, (2, 600, 90, 3), dtype=np.uint8)
+    levels = rng.choice(np.array([0, 255], np.uint8), (600, 90))
     levels[rng.random(levels.shape) < rim] = 100
     expected = composite(foreground, levels, background)
-    larger = np.zeros((210, 100, 3), np.uint8)
-    larger[5:205, 5:95] = foreground
-    part = larger[5:205, 5:95]
+    larger = np.zeros((610, 100, 3), np.uint8)
+    larger[5:605, 5:95] = foreground
+    part = larger[5:605, 5:95]
     assert composite(part, levels, background, in_place=True) is part
     assert np.array_equal(part, expected)
     assert composite(foreground, levels, background, in_place=True) is foreground
