@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avatarkit.face import landmarks as lm
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.systems.landmark_warp.openings import Region, rise
+from avatarkit.systems.landmark_warp.openings import Region, rise, rise_at
 
 Array = NDArray[np.float64]
 Map = NDArray[np.float32]
@@ -146,7 +146,7 @@ def _taken(region: Region, corner: Array, way: Array, apart: float) -> Map:
     outwards, across = way[0] * dx + way[1] * dy, way[0] * dy - way[1] * dx
     half = POINT[0] * np.clip(1.0 - outwards / POINT[1], 0.05, 1.0)
     beyond = rise(outwards, *OUTSIDE) * (1.0 - np.exp(-((across / half) ** 2)))
-    everywhere, outside = (float(rise(np.array(apart), *limits)) for limits in (APART, POINTED))
+    everywhere, outside = (rise_at(apart, *limits) for limits in (APART, POINTED))
     return np.asarray(np.maximum(np.float32(everywhere), np.float32(outside) * beyond), np.float32)
 
 

@@ -128,8 +128,7 @@ def rise(values: NDArray[np.floating[Any]], start: float = 0.0, stop: float = 1.
 
 def rise_at(value: float, start: float = 0.0, stop: float = 1.0) -> float:
     """As `rise`, of one value: a tenth of the time."""
-    t = min(max((value - start) / (stop - start), 0.0), 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    return eased(min(max((value - start) / (stop - start), 0.0), 1.0))
 
 
 def lay(colours: NDArray[np.float32], over: NDArray[np.float32], cover: NDArray[np.float32]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.systems.landmark_warp.openings import rise
+from avatarkit.systems.landmark_warp.openings import rise_at
 from avatarkit.systems.landmark_warp.skin import skin_colour
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Tones:
         way = light @ (colours - middle) / spread if spread > 1.0 else middle / level
         off = colours - middle - light[:, None] * way
         aside = np.sqrt((off**2).sum(1).mean()) / level
-        return Tones(skin_colour(picture, landmarks), float(rise(np.array(aside), *COLOURED)), middle, way)
+        return Tones(skin_colour(picture, landmarks), rise_at(float(aside), *COLOURED), middle, way)
 
     def shown(self, colours: NDArray[np.floating[Any]]) -> Array:
         """Colours (..., 3) as the picture would show them."""
