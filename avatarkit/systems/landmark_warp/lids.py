@@ -80,7 +80,8 @@ class LidLayer:
     def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
         scale = head_frame(landmarks).scale
         spectacles = worn(picture, landmarks)
-        self._lids = [_lid(picture, landmarks, eye, scale, spectacles) for eye in range(2)]
+        tones = Tones.of(picture, landmarks)
+        self._lids = [_lid(picture, landmarks, eye, scale, spectacles, tones) for eye in range(2)]
         widest = max(lid.skin.drop for lid in self._lids)
         self._comb = _blurred(_comb(), blur_around_mouth(picture, landmarks) / max(widest, 1e-6))
 
@@ -195,7 +196,9 @@ def _curves(points: Array, eye: int, frame: EyeFrame) -> tuple[Array, Array, Arr
     return smooth_curve(upper), smooth_curve(points[list(lm.LOWER_LIDS[eye])]), top
 
 
-def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, spectacles: bool) -> Lid:
+def _lid(
+    picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, spectacles: bool, tones: Tones
+) -> Lid:
     """Continue the skin around the eye over it, and read the lashes' colour."""
     import cv2
 
@@ -229,7 +232,6 @@ def _lid(picture: NDArray[np.uint8], landmarks: Array, eye: int, scale: float, s
     round_light = 0.94 + 0.11 * np.sin(np.pi * np.clip(1.1 * down, 0.0, 1.0)) - 0.12 * down**4
     round_light = round_light - 0.12 * np.clip(np.abs(a) / 0.5, 0.0, 1.0) ** 2
     fold = 0.12 * np.exp(-(((b - crease) / 0.022) ** 2)) * np.clip((0.5 - np.abs(a)) / 0.2, 0.0, 1.0)
-    tones = Tones.of(picture, landmarks)
     tone = (round_light[..., None] * tones.tint(LID_TONE) - 1.0) * lid[..., None] + 1.0
     skin = skin * tone * (1.0 - fold)[..., None]
     detail = skin_detail(picture, landmarks, eye, (light.shape[0], light.shape[1]), patch.per_width / axes.width)
