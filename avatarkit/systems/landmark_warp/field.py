@@ -13,7 +13,7 @@ from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
-from avatarkit.systems.landmark_warp.grid import Lattice, Map, invert, unfolded
+from avatarkit.systems.landmark_warp.grid import Lattice, Map, invert, without_folds
 from avatarkit.systems.protocol import SourceLayers
 
 Array = NDArray[np.float64]
@@ -145,7 +145,7 @@ class HeadField:
     def displacement(self, motion: DriveFrame) -> Map:
         """How far each lattice node of the source moves, in pixels (rows, columns, 2), smoothed where it would fold."""
         field = self._surface.moved(motion, self._pose, self._residual(motion))
-        return unfolded(field.astype(np.float32), self.lattice.step)
+        return without_folds(field.astype(np.float32), self.lattice.step)
 
     def uncovered(self, motion: DriveFrame) -> tuple[Array, Array]:
         """How far points of edges that cut the head off move, in pixels (N, 2), and the ways inwards there (N, 2)."""

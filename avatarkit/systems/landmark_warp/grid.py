@@ -162,7 +162,7 @@ def corner_share(displacement: Map, step: float) -> Map:
     return least
 
 
-def unfolded(displacement: Map, step: float) -> Map:
+def without_folds(displacement: Map, step: float) -> Map:
     """The displacement (rows, columns, 2), smoothed where it would fold, and only there.
 
     Every round averages the neighbourhood of cells that fold or nearly do; what is already well-behaved is not
@@ -185,7 +185,7 @@ def unfolded(displacement: Map, step: float) -> Map:
 def invert(displacement: Map, lattice: Lattice) -> Map:
     """The inverse map on the nodes around the picture: for each node q the point p with p + displacement(p) = q.
 
-    Newton's method from p = q - displacement(q); the field must not fold (see `unfolded`).
+    Newton's method from p = q - displacement(q); the field must not fold (see `without_folds`).
     Returns float32 (h, w, 2) in pixels, for the lattice's `shown` nodes.
     """
     target = lattice.nodes()[lattice.shown].astype(np.float32)

@@ -66,33 +66,33 @@ class Region:
         return image[self.top : self.bottom, self.left : self.right]
 
 
-def smooth_curve(points: Array, times: int = 4) -> Array:
-    """An open curve ((N - 1) * times + 1, 2) through points (N, 2), rounded by a cubic spline."""
-    return np.asarray(_spline(len(points), times) @ points, np.float64)
+def smooth_curve(points: Array, finer: int = 4) -> Array:
+    """An open curve ((N - 1) * finer + 1, 2) through points (N, 2), rounded by a cubic spline."""
+    return np.asarray(_spline(len(points), finer) @ points, np.float64)
 
 
-def smooth_ring(points: Array, times: int = 4) -> Array:
-    """A closed curve (N * times, 2) through points (N, 2), rounded by a cubic spline all around."""
-    return np.asarray(_closed_spline(len(points), times) @ points, np.float64)
+def smooth_ring(points: Array, finer: int = 4) -> Array:
+    """A closed curve (N * finer, 2) through points (N, 2), rounded by a cubic spline all around."""
+    return np.asarray(_closed_spline(len(points), finer) @ points, np.float64)
 
 
 @lru_cache(maxsize=8)
-def _closed_spline(points: int, times: int) -> Array:
-    """Matrix that evaluates the closed cubic spline through `points` evenly spaced values, `times` as densely."""
+def _closed_spline(points: int, finer: int) -> Array:
+    """Matrix that evaluates the closed cubic spline through `points` evenly spaced values, `finer` times as densely."""
     # Slopes at the points from their neighbours' values, then cubics between.
     one = np.eye(points)
     ahead, behind = np.roll(one, -1, axis=0), np.roll(one, 1, axis=0)
     slopes = np.linalg.solve(4.0 * one + np.roll(one, 1, axis=1) + np.roll(one, -1, axis=1), 3.0 * (ahead - behind))
-    t = np.arange(times)[None, :, None] / times
+    t = np.arange(finer)[None, :, None] / finer
     begin, end, first, last = (m[:, None, :] for m in (one, ahead, slopes, np.roll(slopes, -1, axis=0)))
     curve = begin * (1.0 + 2.0 * t) * (1.0 - t) ** 2 + end * t**2 * (3.0 - 2.0 * t)
     curve = curve + first * t * (1.0 - t) ** 2 - last * t**2 * (1.0 - t)
-    return np.asarray(curve.reshape(points * times, points), np.float64)
+    return np.asarray(curve.reshape(points * finer, points), np.float64)
 
 
 @lru_cache(maxsize=8)
-def _spline(points: int, times: int) -> Array:
-    """Matrix that evaluates the cubic spline through `points` evenly spaced values, `times` as densely.
+def _spline(points: int, finer: int) -> Array:
+    """Matrix that evaluates the cubic spline through `points` evenly spaced values, `finer` times as densely.
 
     Its third derivative is steady at the second point from either end ("not a knot").
     """
@@ -102,7 +102,7 @@ def _spline(points: int, times: int) -> Array:
     def basis(x: Array) -> Array:
         return np.concatenate([x[:, None] ** powers, np.maximum(x[:, None] - knots, 0.0) ** 3], axis=1)
 
-    dense = np.linspace(0.0, points - 1.0, times * (points - 1) + 1)
+    dense = np.linspace(0.0, points - 1.0, finer * (points - 1) + 1)
     return np.asarray(np.linalg.solve(basis(at).T, basis(dense).T).T, np.float64)
 
 

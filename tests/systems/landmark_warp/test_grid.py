@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatarkit.systems.landmark_warp.grid import Lattice, determinant, invert, jacobian, unfolded
+from avatarkit.systems.landmark_warp.grid import Lattice, determinant, invert, jacobian, without_folds
 from avatarkit.systems.landmark_warp.openings import Region
 
 LATTICE = Lattice.over(256, 192, (30.0, 30.0, 30.0, 30.0))
@@ -127,7 +127,7 @@ def test_field_after_its_inverse_is_identity(seed: int, strength: float) -> None
 def test_gentle_fields_pass_bit_for_bit(seed: int, strength: float) -> None:
     field = smooth_field(seed, strength)
     before = field.copy()
-    np.testing.assert_array_equal(unfolded(field, LATTICE.step), before)
+    np.testing.assert_array_equal(without_folds(field, LATTICE.step), before)
     np.testing.assert_array_equal(field, before)
 
 
@@ -135,7 +135,7 @@ def test_gentle_fields_pass_bit_for_bit(seed: int, strength: float) -> None:
 @given(st.integers(0, 2**32 - 1), st.floats(1.2, 2.5))
 def test_folds_are_taken_out(seed: int, strength: float) -> None:
     field = smooth_field(seed, strength, blur=3.0)
-    flat = unfolded(field, LATTICE.step)
+    flat = without_folds(field, LATTICE.step)
     assert determinant(jacobian(flat, LATTICE.step)).min() > 0.0
 
 
@@ -144,7 +144,7 @@ def test_only_the_fold_and_its_surroundings_change() -> None:
     bump = np.exp(-np.sum((nodes - [60.0, 60.0]) ** 2, axis=2) / (2 * 8.0**2))
     field = np.stack([30.0 * bump, np.zeros_like(bump)], axis=2).astype(np.float32)
     assert determinant(jacobian(field, LATTICE.step)).min() < 0.0
-    flat = unfolded(field, LATTICE.step)
+    flat = without_folds(field, LATTICE.step)
     assert determinant(jacobian(flat, LATTICE.step)).min() > 0.0
     far = np.linalg.norm(nodes - [60.0, 60.0], axis=2) > 90.0
     np.testing.assert_array_equal(flat[far], field[far])
