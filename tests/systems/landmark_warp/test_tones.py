@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from avatarkit.systems.protocol import SourceLayers
 from ..conftest import Move, moves_of
 from .conftest import LIPS, SIZE, WHITE, polygon
 
+INK = (20, 15, 15)
 SEPIA = np.array([1.2, 1.0, 0.8])
 ACTS: tuple[dict[str, float], ...] = (
     {"mouth": 0.02}, {"mouth": 0.1}, {"mouth": 0.25}, {"mouth": 0.45, "gaze": 5.0}, {"lids": 0.7}, {"lids": 0.3},
@@ -71,6 +73,22 @@ def test_coloured_sources_have_all_their_colours(picture: np.ndarray, landmarks:
         assert tones.share == 1.0
         assert tones.shown(drawn) is drawn
         assert tones.tint(drawn) is drawn
+
+
+@pytest.mark.parametrize("skin", [(254, 224, 200), (240, 200, 170)])
+def test_figures_of_flat_skin_have_colours_by_their_eyes(landmarks: np.ndarray, skin: tuple[int, int, int]) -> None:
+    """Drawn with dark lines, and lips of the skin's colour: nothing else of the face says that it is not toned."""
+    figure = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    polygon(figure, landmarks[list(lm.FACE_OVAL)], skin)
+    for upper, lower, centre in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, lm.IRIS_CENTRES, strict=True):
+        polygon(figure, landmarks[list(lm.ring(upper, lower))], (255, 255, 255))
+        x, y = landmarks[centre, :2].round().astype(int)
+        figure[y - 2 : y + 3, x - 2 : x + 3] = INK
+    for line in (*lm.UPPER_LIDS, lm.OUTER_LIP_UPPER):
+        cv2.polylines(figure, [landmarks[list(line), :2].round().astype(np.int32)], False, INK, 3)
+    assert Tones.of(figure, landmarks).share == 1.0
+    for toned in (grey(figure), sepia(figure)):
+        assert Tones.of(toned, landmarks).share == 0.0
 
 
 def test_fading_pictures_lose_their_colours_little_by_little(picture: np.ndarray, landmarks: np.ndarray) -> None:
