@@ -9,7 +9,6 @@ import pytest
 
 from avatarkit.errors import UsageError
 from avatarkit.face.mediapipe_tracker import MediaPipeTracker
-from avatarkit.geometry.rotation import angle_deg
 from avatarkit.head.coordinates import head_frame, mouth_opening
 from avatarkit.motion.config import MotionConfig
 
@@ -53,12 +52,14 @@ def test_the_mouth_is_the_drivers_and_the_head_the_films(
     mouths = np.array([[mouth_opening(face[:, :2]) for face in faces] for faces in (seen, own, asked)])
     assert np.corrcoef(mouths[0], mouths[2])[0, 1] > 0.8
     assert np.corrcoef(mouths[0], mouths[1])[0, 1] < 0.5
+    # Nose and corners of the eyes: the turn that a tracker sees also goes by what it sees of a mouth.
+    fixed = [1, 4, 6, 168, 33, 133, 263, 362]
     ours, theirs = (
-        [angle_deg(head_frame(a).rotation, head_frame(b).rotation) for a, b in zip(faces, own, strict=True)]
+        [np.abs(a[fixed, :2] - b[fixed, :2]).mean() / head_frame(b).scale for a, b in zip(faces, own, strict=True)]
         for faces in (seen, asked)
     )
-    assert np.median(ours) < 3.0
-    assert np.median(ours) < 0.5 * np.median(theirs)
+    assert np.median(ours) < 0.02
+    assert np.median(ours) < 0.25 * np.median(theirs)
 
 
 def test_region_mouth_leaves_the_eyes_alone(run: Run, film: Path, tmp_path: Path) -> None:
