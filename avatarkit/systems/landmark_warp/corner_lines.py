@@ -144,8 +144,10 @@ def _taken(region: Region, corner: Array, way: Array, apart: float) -> Map:
     x, y = region.pixels()
     dx, dy = x - np.float32(corner[0]), y - np.float32(corner[1])
     outwards, across = way[0] * dx + way[1] * dy, way[0] * dy - way[1] * dx
-    half = POINT[0] * np.clip(1.0 - outwards / POINT[1], 0.05, 1.0)
-    beyond = rise(outwards, *OUTSIDE) * (1.0 - np.exp(-((across / half) ** 2)))
+    left = np.clip(1.0 - outwards / POINT[1], 0.0, 1.0)
+    # As it gets thin it goes: a line of a pixel looks like a hair.
+    point = rise(left, 0.0, 0.5) * np.exp(-((across / (POINT[0] * np.maximum(left, 0.3))) ** 2))
+    beyond = rise(outwards, *OUTSIDE) * (1.0 - point)
     everywhere, outside = (rise_at(apart, *limits) for limits in (APART, POINTED))
     return np.asarray(np.maximum(np.float32(everywhere), np.float32(outside) * beyond), np.float32)
 

@@ -99,6 +99,9 @@ def test_what_is_left_of_a_corner_is_low_and_short() -> None:
     height = [(taken[:, column] < 0.5).sum() for column in (40, 42, 44)]
     assert height == sorted(height, reverse=True)
     assert not _taken(region, np.array([40.0, 40.0]), np.array([1.0, 0.0]) / scale, 0.02).any()
+    # Beyond the point nothing is left, also where it pointed: no hair.
+    beyond = 40 + int(np.ceil(0.024 * scale)) + 1
+    np.testing.assert_allclose(taken[30:51, beyond:], taken.max(), atol=1e-6)
 
 
 @pytest.mark.parametrize("yaw_deg", [0.0, 75.0], ids=["from the front", "from aside"])
