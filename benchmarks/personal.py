@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -94,8 +95,9 @@ def opened(avatar: Path) -> tuple[Source, dict[str, Engine]]:
     crop = head_crop(portrait.face.landmarks, *portrait.size, SIZE)
     source = Source(portrait, crop, BackgroundSpec("keep"), LayerTools())
     engines: dict[str, Engine] = {"warp": WarpEngine(), "avatar": open_avatar(EngineOptions(exported=avatar))}
-    for engine in engines.values():
-        engine.prepare(source.layers)
+    # The warp alone knows one frame.
+    engines["warp"].prepare(replace(source.layers, teeth=None))
+    engines["avatar"].prepare(source.layers)
     return source, engines
 
 

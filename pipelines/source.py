@@ -23,7 +23,7 @@ from avatarkit.head.unfolded import unfolded
 from avatarkit.media.image import over_white, read_image, read_image_rgba
 from avatarkit.media.yuv import yuv420
 from avatarkit.pipelines.layer_tools import LayerTools
-from avatarkit.systems.protocol import SourceLayers, WiderLayers
+from avatarkit.systems.protocol import SeenTeeth, SourceLayers, WiderLayers
 
 Picture = NDArray[np.uint8]
 
@@ -43,7 +43,8 @@ class Portrait:
     """A source picture and the face that is meant.
 
     picture: RGB uint8 (H, W, 3). alpha: the picture's own transparency, float32 (H, W), None without one.
-    face: in pixels of the picture. faces: how many were seen. tracker: what found them.
+    face: in pixels of the picture. faces: how many were seen. tracker: what found them. teeth: of a person of whom
+    footage was seen, what it showed of them.
     """
 
     picture: Picture
@@ -51,6 +52,7 @@ class Portrait:
     face: Face
     faces: int
     tracker: str
+    teeth: SeenTeeth | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -102,7 +104,8 @@ def avatar_portrait(path: Path) -> Portrait:
 
     avatar = read_avatar(path)
     tracker = str(avatar.about.get("tracker", "unknown"))
-    return Portrait(avatar.picture, avatar.alpha, face_from_landmarks(avatar.landmarks, 1.0), 1, tracker)
+    face = face_from_landmarks(avatar.landmarks, 1.0)
+    return Portrait(avatar.picture, avatar.alpha, face, 1, tracker, avatar.teeth)
 
 
 def _read(path: Path) -> tuple[Picture, NDArray[np.float32] | None]:
@@ -179,6 +182,7 @@ class Source:
             wider=WiderLayers(foreground, alpha, inside[1].start, inside[0].start) if wide else None,
             square=square,
             cut_out=not kept,
+            teeth=portrait.teeth,
         )
 
     @property

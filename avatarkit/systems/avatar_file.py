@@ -6,7 +6,8 @@
     net.*      float32           the weights of the network that draws
 
 Its metadata holds one entry, `avatarkit`: json with format, version, `system`, whose network it is, the network's
-sizes, and `about`: consent, footage (names and hashes), figures. It holds no other person's picture or identity vector.
+sizes, `teeth`: their colour and edge as the footage showed them, or null, and `about`: consent, footage (names and
+hashes), figures. It holds no other person's picture or identity vector.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from avatarkit.face.types import check_landmarks
 from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.nets.trained import filled
 from avatarkit.reading import check_table, check_text, open_file, parse_json, read_tensors, shown, tensor_header
+from avatarkit.systems.protocol import SeenTeeth
 
 __all__ = ["Avatar", "StoredNet", "read_about", "read_avatar", "write_avatar"]
 
-FORMAT, VERSION = "avatarkit-avatar", 10
+FORMAT, VERSION = "avatarkit-avatar", 11
 MOST_BYTES = 1 << 30
 """The largest published portrait takes half of it."""
 SIDES = (64, 8192)
@@ -75,7 +77,7 @@ class Avatar:
     """What a file holds. picture: RGB uint8 (H, W, 3). alpha: float32 (H, W) in [0, 1]. landmarks: float32 (478, 3).
 
     net: draws it; not checked before it is built. about: how it was made, plain values; `consent` says who confirmed
-    what.
+    what. teeth: as the footage showed them, None where it did not.
     """
 
     picture: NDArray[np.uint8]
@@ -83,6 +85,7 @@ class Avatar:
     landmarks: NDArray[np.float32]
     net: StoredNet
     about: Mapping[str, Any]
+    teeth: SeenTeeth | None = None
 
 
 def write_avatar(path: Path, avatar: Avatar) -> None:
@@ -90,7 +93,7 @@ def write_avatar(path: Path, avatar: Avatar) -> None:
     net = avatar.net
     about = {
         "format": FORMAT, "version": VERSION, "system": net.system, "config": dict(net.config),
-        "about": dict(avatar.about),
+        "teeth": None if avatar.teeth is None else to_plain(avatar.teeth), "about": dict(avatar.about),
     }  # fmt: skip
     tensors = {
         "picture": torch.from_numpy(np.ascontiguousarray(avatar.picture)),
@@ -117,12 +120,14 @@ def read_avatar(path: Path) -> Avatar:
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
         system = check_text(about["system"], "system")
+        teeth = None if about["teeth"] is None else from_plain(SeenTeeth, about["teeth"], "teeth")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(f"{path}: is damaged, or no avatar: {str(error)[:200]}; make it again") from error
     weights = {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
-    return Avatar(picture, alpha, landmarks, StoredNet(system, about.get("config", {}), weights), about["about"])
+    net = StoredNet(system, about.get("config", {}), weights)
+    return Avatar(picture, alpha, landmarks, net, about["about"], teeth)
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.errors import UsageError
 from avatarkit.head.square import Square
 from avatarkit.motion.transfer import DriveFrame
 
@@ -29,6 +30,22 @@ class WiderLayers:
 
 
 @dataclass(frozen=True)
+class SeenTeeth:
+    """What footage of a person shows of the upper teeth, in the source's light.
+
+    colour: RGB, 0 to 255. edge: how far below the line where the lips meet they end, in head units, -0.1 to 0.2.
+    """
+
+    colour: tuple[float, float, float]
+    edge: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no teeth have."""
+        if not (all(0.0 <= level <= 255.0 for level in self.colour) and -0.1 <= self.edge <= 0.2):
+            raise UsageError(f"teeth of colour {self.colour} that end at {self.edge:g}: no colour, or no place")
+
+
+@dataclass(frozen=True)
 class SourceLayers:
     """One source portrait, split into layers, at the size in which frames are drawn.
 
@@ -38,7 +55,8 @@ class SourceLayers:
     landmarks: float64 (478, 3) in pixels. anchored: the picture is part of a larger one that stands still, so its
     edges must not move; otherwise the edges are where the view ends. wider: the layers beyond the drawn part, where
     the picture has more. square: the head as networks see it, for engines that ask for squares. cut_out: whether the
-    matte says what is the subject's; where it does not, no edge of the picture is known to cut anything off.
+    matte says what is the subject's; where it does not, no edge of the picture is known to cut anything off. teeth: of
+    a person of whom more is known than the picture; None where it is all.
     """
 
     picture: NDArray[np.uint8]
@@ -49,6 +67,7 @@ class SourceLayers:
     wider: WiderLayers | None = None
     square: Square | None = None
     cut_out: bool = True
+    teeth: SeenTeeth | None = None
 
 
 @dataclass(frozen=True)

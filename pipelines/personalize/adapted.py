@@ -96,7 +96,7 @@ def adapted_from(
         "errors": {"before": round(result.before, 5), "after": round(result.after, 5)},
     }
     own = StoredNet.of("metaportrait", own_portrait(result.portrait.cpu(), source))
-    write_avatar(config.output, Avatar(**kept, net=own, about=made))
+    write_avatar(config.output, Avatar(**kept, net=own, about=made, teeth=None))
     return PersonalizeReport(config.output, made, _described(result))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Portrait, Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
+from avatarkit.systems.protocol import SeenTeeth
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import patches
 from avatarkit.systems.refined_warp.samples import Sample, sample, warped
@@ -39,6 +40,7 @@ HELD_OUT = 0.12
 """Share of each video, its end, that is not learned from."""
 SEEN_OPEN, SEEN_CLOSED = 0.12, 0.6
 """Openness of a mouth that is seen open, and share of the usual lids' distance in an eye that is seen closing."""
+
 
 
 @dataclass(frozen=True)
@@ -224,19 +226,23 @@ def in_drawn(picture: Picture, framing: Framing) -> Picture:
     return np.asarray(cv2.warpAffine(picture, matrix, (USUAL_SIZE, USUAL_SIZE), flags=cv2.INTER_CUBIC), np.uint8)
 
 
-class Drawer:
-    """Draws the person's footage again by the warp alone, from one frame of it."""
+def source_of(portrait: Portrait, tools: LayerTools) -> Source:
+    """A frame as what is drawn."""
+    crop = head_crop(portrait.face.landmarks, *portrait.size, USUAL_SIZE)
+    return Source(portrait, crop, BackgroundSpec("keep"), tools)
 
-    def __init__(self, portrait: Portrait, config: RefinementConfig, tools: LayerTools) -> None:
-        crop = head_crop(portrait.face.landmarks, *portrait.size, USUAL_SIZE)
-        self._config = config
-        self.source = Source(portrait, crop, BackgroundSpec("keep"), tools)
+
+class Drawer:
+    """Draws the person's footage again by the warp alone, from one frame of it, and with what is known of the teeth."""
+
+    def __init__(self, source: Source, teeth: SeenTeeth | None, config: RefinementConfig) -> None:
+        self._config, self._source = config, source
         self._engine = WarpEngine()
-        self._engine.prepare(self.source.layers)
+        self._engine.prepare(replace(source.layers, teeth=teeth))
 
     def moves(self, take: Take) -> tuple[Transfer, Framing]:
         """The take's motion on the source, and where its picture lies in the drawn one."""
-        return moves(self.source, take.motion)
+        return moves(self._source, take.motion)
 
     def sample(self, transfer: Transfer, framing: Framing, number: int, truth: Picture) -> Sample:
         """One moment of a take."""
@@ -244,4 +250,3 @@ class Drawer:
         shown = self._engine.eased(asked)
         drawn = warped(self._engine, asked, shown)
         return sample(self._config, drawn, shown, in_drawn(truth, framing), patches(asked.landmarks, asked.pose))
-

@@ -19,6 +19,7 @@ from avatarkit.atomic import left_over_of, own_folder, write_whole
 from avatarkit.checkpoint import FOLDER
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.types import LANDMARKS
+from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.adapted import adapted_from
 from avatarkit.pipelines.personalize.config import PersonalizeConfig, checked
@@ -29,15 +30,18 @@ from avatarkit.pipelines.personalize.footage import (
     first_held_out,
     followed,
     followed_by_next,
+    source_of,
 )  # fmt: skip
 from avatarkit.pipelines.personalize.keep import PersonalizeReport, kept_source, making
 from avatarkit.pipelines.personalize.learn import SHEET, Learned, described, learn
 from avatarkit.pipelines.personalize.pairs import ABOUT, ROWS, Pairs, PairWriter, read_pairs
+from avatarkit.pipelines.personalize.teeth import teeth_of
 from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.render import overlapped
 from avatarkit.reading import read_arrays
 from avatarkit.runtime import Progress, cpu_threads, sha256_file
 from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
+from avatarkit.systems.protocol import SeenTeeth
 from avatarkit.systems.refined_warp.losses import Perceptual, pyramid_loss
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
@@ -93,7 +97,8 @@ def personalize(
     judge, name = (perceptual, "given") if perceptual is not None else _perceptual(progress)
     learned = learn(pairs, sizes, config.work, config.minutes, judge, config.seed, progress, clock)
     made = {**about["made"], "learned": _figures(learned, pairs, name)}
-    write_avatar(config.output, Avatar(**source, net=StoredNet.of("refined-warp", learned.net), about=made))
+    net = StoredNet.of("refined-warp", learned.net)
+    write_avatar(config.output, Avatar(**source, net=net, about=made, teeth=_teeth(about)))
     shutil.rmtree(config.work, ignore_errors=True)
     return PersonalizeReport(config.output, made, f"against the warp's: {described(learned.errors)}")
 
@@ -119,9 +124,11 @@ def _prepare(
     """Track the footage, choose the source, and write the pairs."""
     footage = followed(config, progress)
     takes, tools = footage.takes, LayerTools(config.matting)
-    drawer = Drawer(footage.portrait, sizes, tools)
     # In twos, as learning compares moments that follow each other.
     chosen = [evenly(take.usable, MOST_FRAMES // len(takes), run=2) for take in takes]
+    source = source_of(footage.portrait, tools)
+    teeth = teeth_of(source, takes, [rows[rows < first_held_out(rows)] for rows in chosen], progress)
+    drawer = Drawer(source, teeth, sizes)
     writer = PairWriter(config.work, sum(map(len, chosen)), sizes)
     progress.stage("draw", sum(map(len, chosen)))
     for take, rows in zip(takes, chosen, strict=True):
@@ -131,7 +138,13 @@ def _prepare(
             writer.add(one, held_out=row >= first, followed=nexts[row] and row + 1 != first)
             progress.advance()
     write_whole(config.work / SOURCE, save(kept_source(footage, tools)))
-    writer.finish({"key": key, "made": making(footage, hashes, "from nothing")})
+    made = making(footage, hashes, "from nothing")
+    writer.finish({"key": key, "made": made, "teeth": None if teeth is None else to_plain(teeth)})
+
+
+def _teeth(about: Mapping[str, Any]) -> SeenTeeth | None:
+    """What `_prepare` wrote of them."""
+    return None if about["teeth"] is None else from_plain(SeenTeeth, about["teeth"], "teeth")
 
 
 def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tuple[int, Sample]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Protocol
 
 import numpy as np
@@ -97,10 +97,9 @@ class WarpEngine:
         self._hidden = HiddenSide.of(source, self._mesh)
         self._turns = TurnLimits(head_frame(source.landmarks).rotation, self._hidden)
         self._corners = CornerLines.of(canvas.pixels, source.landmarks + np.array([canvas.left, canvas.top, 0.0]))
+        makes: dict[str, Callable[..., Feature]] = {**FEATURES, "mouth": partial(MouthLayer, teeth=source.teeth)}
         self._features: Sequence[Feature] = (
-            [make(source.picture, source.landmarks) for make in FEATURES.values()]
-            if self._given is None
-            else self._given
+            [make(source.picture, source.landmarks) for make in makes.values()] if self._given is None else self._given
         )
 
     def sampling_map(self, motion: DriveFrame) -> NDArray[np.float32]:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from avatarkit.face import landmarks as lm
 from avatarkit.face.visibility import mouth_covered
 from avatarkit.geometry.sampling import sample_at
-from avatarkit.geometry.similarity import Similarity
 from avatarkit.head.coordinates import head_frame
 from avatarkit.motion.round_lips import roundness
 from avatarkit.motion.transfer import DriveFrame
@@ -31,7 +30,8 @@ from avatarkit.systems.landmark_warp.openings import (
 from avatarkit.systems.landmark_warp.own_mouth import PARTED_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.skin import blur_around_mouth, film_grain
 from avatarkit.systems.landmark_warp.teeth import lower_row, palette, upper_row
-from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
+from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane, lips_at_rest
+from avatarkit.systems.protocol import SeenTeeth
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -84,16 +84,17 @@ LOWER_ROLL, UPPER_ROLL = 0.016, 0.01
 class MouthLayer:
     """Draws the inside of a source's mouth."""
 
-    def __init__(self, picture: NDArray[np.uint8], landmarks: Array) -> None:
+    def __init__(self, picture: NDArray[np.uint8], landmarks: Array, teeth: SeenTeeth | None = None) -> None:
         self._covered = mouth_covered(picture, landmarks)
         pose = head_frame(landmarks)
-        lips = pose.apply_inverse(landmarks[[13, 14]])
-        # Of lips that are apart, the lower one has left the line where they would meet.
-        self._rest = np.array([*lips.mean(0)[:1], min(lips.mean(0)[1], lips[0, 1] + 0.02), lips.mean(0)[2]])
+        self._rest = lips_at_rest(landmarks, pose)
         self._colours = palette(picture, landmarks)
         self._edge = TEETH_BELOW_LINE
+        if teeth is not None:
+            self._colours = self._colours.with_teeth(np.asarray(teeth.colour, np.float32))
+            self._edge = teeth.edge
         self._plane = ToothPlane.of(pose, self._rest)
-        top, bottom = self._lips_in_skull(landmarks, pose)
+        top, bottom = self._plane.lips(landmarks)
         self._width = float(top[-1, 0] - top[0, 0])
         self._own = None
         self._crease = crease(picture, landmarks, pose)
@@ -102,10 +103,10 @@ class MouthLayer:
         if self._parted > PARTED_GAP:
             self._own = OwnMouth(picture, self._plane, top, bottom)
             if self._own.teeth is not None:
-                teeth = self._own.teeth
+                own = self._own.teeth
                 if not self._own.row:
-                    teeth = np.maximum(teeth, np.float32(STRIP_SHADED) * self._colours.teeth)
-                self._colours = self._colours.with_teeth(teeth)
+                    own = np.maximum(own, np.float32(STRIP_SHADED) * self._colours.teeth)
+                self._colours = self._colours.with_teeth(own)
                 self._edge = self._own.edge if self._own.edge > 0.0 else self._edge
             if self._own.open or self._own.teeth is not None:
                 self._crease = np.zeros(len(bottom))
@@ -141,7 +142,7 @@ class MouthLayer:
         clear_corners(frame, motion, self._opened(motion))
         skull = ToothPlane.of(motion.pose, self._rest)
         s, d = skull.places(region)
-        top, bottom = self._lips_in_skull(motion.landmarks, motion.pose)
+        top, bottom = skull.lips(motion.landmarks)
         bottom[:, 1] += self._crease_shown(motion)[:, 0]
         top, bottom = _edges(top, bottom, round_by)
         high, low = heights(top, s), heights(bottom, s)
@@ -178,14 +179,6 @@ class MouthLayer:
     def _opened(self, motion: DriveFrame) -> float:
         """How much farther apart than in the source the lips are, in head units."""
         return _ends_apart(motion.landmarks) / motion.pose.scale - self._ends_apart
-
-    def _lips_in_skull(self, landmarks: Array, pose: Similarity) -> tuple[Array, Array]:
-        """The inner edges (N, 2) of the upper and of the lower lip in the plane of the teeth."""
-        plane = ToothPlane.of(pose, self._rest)
-        upper, lower = (
-            plane.place(landmarks[list(ring), :2]) for ring in (lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER)
-        )
-        return upper, lower
 
     def _drawn(
         self, skull: ToothPlane, s: Pixels, d: Pixels, upper: tuple[Array, Pixels], lower: tuple[Array, Pixels]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avatarkit.face import landmarks as lm
 from avatarkit.geometry.similarity import Similarity
 from avatarkit.systems.landmark_warp.openings import Region
 from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH
@@ -18,6 +19,14 @@ VANISHES = 1.5
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
+
+
+def lips_at_rest(landmarks: Array, pose: Similarity) -> Array:
+    """Where (3,), in head coordinates, the lips of landmarks (478, 3) meet at rest."""
+    upper, lower = pose.apply_inverse(landmarks[[13, 14]])
+    # Of lips that are apart, the lower one has left the line where they would meet.
+    middle = 0.5 * (upper + lower)
+    return np.array([middle[0], min(middle[1], upper[1] + 0.02), middle[2]])
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,10 @@ class ToothPlane:
     def place(self, points: Array) -> Array:
         """Sideways and down (..., 2) of pixels (..., 2)."""
         return np.asarray((points - self.origin) @ self.inverse.T, np.float64)
+
+    def lips(self, landmarks: Array) -> tuple[Array, Array]:
+        """The inner edges (N, 2) of the upper and of the lower lip of landmarks (478, 3) in pixels."""
+        return self.place(landmarks[list(lm.INNER_LIP_UPPER), :2]), self.place(landmarks[list(lm.INNER_LIP_LOWER), :2])
 
     def places(self, region: Region) -> tuple[Pixels, Pixels]:
         """Sideways and down (h, w) of a region's pixels."""

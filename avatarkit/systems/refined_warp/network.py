@@ -51,10 +51,9 @@ MOST_GAIN = 2.0
 weakened: blur is the cheapest answer to detail that lies a little beside the truth's, and the worst to look at."""
 START_GAIN = 0.15
 """Of detail before any training: about what resampling a moved face takes away, for the first steps not to look for."""
-DARKER, LIGHTER = 0.7, 0.6
-"""Light of a mouth changes by at most this, in natural logarithms: to half, or 1.8 times. The mean of teeth, gums and
-shadow, which is what a net would find, is darker than any tooth. Down to three quarters alone, nets of two people stood
-at the limit in every frame, where little gradient is left to come back by."""
+DARKER, LIGHTER = 0.45, 0.6
+"""Light of a mouth changes by at most this, in natural logarithms: to 0.64, or 1.8 times. The mean of teeth, gums and
+shadow, which is what a net would find, is darker than any tooth."""
 MOST_HUE = 0.05
 """And each of its colours, on its own, by this: that mean is redder than any tooth, and lips under another light, laid
 over skin, look bruised."""

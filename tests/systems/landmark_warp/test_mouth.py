@@ -14,7 +14,7 @@ from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.limits import shifted
 from avatarkit.systems.landmark_warp.mouth import GUM_BARED, MouthLayer
 from avatarkit.systems.landmark_warp.teeth import palette
-from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.protocol import SeenTeeth, SourceLayers
 
 from ..conftest import Move, moves_of, without_motion
 from .conftest import LIPS, SIZE, SKIN, near, opening, polygon
@@ -132,6 +132,23 @@ def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) 
         ends.append(lightest + int(np.argmax(column[lightest:] < 0.6 * column[lightest])))
         assert column[ends[-1] + 4] < 0.4 * column[lightest]
     assert max(ends) - min(ends) <= 2
+
+
+def test_teeth_that_footage_showed_are_drawn(picture: np.ndarray, landmarks: np.ndarray, act: Move) -> None:
+    """In their colour, both rows, and where they end."""
+    whole, motion = np.ones((SIZE, SIZE), np.float32), act(mouth=0.25)
+    ends, (x, top), bottom = [], motion.landmarks[13, :2].round().astype(int), motion.landmarks[14, 1]
+    for edge in (0.01, 0.05):
+        engine = WarpEngine()
+        teeth = SeenTeeth((60.0, 200.0, 200.0), edge)
+        engine.prepare(SourceLayers(picture, picture, whole, landmarks, cut_out=False, teeth=teeth))
+        column = engine.draw(motion)[0][top : round(bottom), x + 3].astype(float)
+        turquoise = np.flatnonzero(column[:, 1] > 1.5 * column[:, 0])
+        gap = int(np.argmax(np.diff(turquoise)))
+        assert np.diff(turquoise)[gap] > 4
+        assert column[turquoise, 1].max() > 130.0
+        ends.append(int(turquoise[gap]))
+    assert ends[1] - ends[0] == pytest.approx(0.04 * head_frame(landmarks).scale, abs=2.0)
 
 
 def spread(motion: DriveFrame, times: float) -> DriveFrame:

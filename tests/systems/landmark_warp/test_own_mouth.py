@@ -15,9 +15,13 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.openings import fill
 from avatarkit.systems.landmark_warp.own_mouth import USUAL_BEND, OwnMouth
+from avatarkit.systems.landmark_warp.seen_teeth import colour_of
 from avatarkit.systems.landmark_warp.skin import skin_colour
 from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH, arch_light
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
+
+from ..conftest import Move
+from .conftest import polygon
 
 SCALE = 300.0
 TEETH, GUM = (235, 230, 215), (200, 90, 95)
@@ -49,6 +53,24 @@ def test_the_row_of_a_smile_serves_however_wide_the_mouth() -> None:
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
     assert [own.share(0.12 * ratio) for ratio in (0.5, 1.0, 1.5, 3.0)] == [1.0] * 4
+
+
+def test_teeth_of_another_frame_have_the_light_of_the_source(
+    picture: np.ndarray, landmarks: np.ndarray, act: Move
+) -> None:
+    opened = act(mouth=0.3).landmarks
+    frame = picture.copy()
+    polygon(frame, opened[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], (60, 25, 25))
+    upper = opened[list(lm.INNER_LIP_UPPER)]
+    below = 0.5 * (opened[list(lm.INNER_LIP_LOWER)] - upper)
+    polygon(frame, np.concatenate([upper, (upper + below)[::-1]]), TEETH)
+    darker = (0.75 * frame).astype(np.uint8)
+    for shown, source in ((frame, picture), (darker, picture), (frame, (0.75 * picture).astype(np.uint8))):
+        colour = colour_of(shown, opened, source, landmarks)
+        assert colour is not None
+        expected = np.array(TEETH) * (0.75 if source is not picture else 1.0)
+        np.testing.assert_allclose(colour, expected, rtol=0.06)
+    assert colour_of(picture, landmarks, picture, landmarks) is None
 
 
 @pytest.mark.parametrize(("teeth", "half", "until"), [(0.7, 0.12, 1.35), (0.35, 0.2, 1.2)], ids=["narrow", "strip"])

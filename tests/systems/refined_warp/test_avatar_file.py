@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from avatarkit.errors import InputError, OutputError
 from avatarkit.systems.avatar import open_avatar
 from avatarkit.systems.avatar_file import Avatar, StoredNet, read_about, read_avatar, write_avatar
 from avatarkit.systems.options import EngineOptions
-from avatarkit.systems.protocol import SourceLayers
+from avatarkit.systems.protocol import SeenTeeth, SourceLayers
 from tests.memory import cost
 
 from .conftest import random_net
@@ -26,7 +27,8 @@ from .conftest import random_net
 def avatar(source: SourceLayers) -> Avatar:
     about = {"consent": "confirmed", "footage": [{"name": "me.mp4", "sha256": "00"}]}
     net = StoredNet.of("refined-warp", random_net())
-    return Avatar(source.picture, source.alpha, source.landmarks.astype(np.float32), net, about)
+    teeth = SeenTeeth((210.0, 180.5, 170.0), 0.05)
+    return Avatar(source.picture, source.alpha, source.landmarks.astype(np.float32), net, about, teeth)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,12 @@ def test_round_trip(avatar: Avatar, written: Path) -> None:
     for name, tensor in avatar.net.weights.items():
         torch.testing.assert_close(result.net.weights[name], tensor, atol=0, rtol=0)
     assert dict(result.about) == dict(avatar.about) == read_about(written)
+    assert result.teeth == avatar.teeth
+
+
+def test_teeth_may_be_unknown(avatar: Avatar, tmp_path: Path) -> None:
+    write_avatar(tmp_path / "me.avatar", replace(avatar, teeth=None))
+    assert read_avatar(tmp_path / "me.avatar").teeth is None
 
 
 def test_the_same_avatar_gives_the_same_bytes(avatar: Avatar, written: Path, tmp_path: Path) -> None:
@@ -123,6 +131,22 @@ def no_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> Non
     about["system"] = ["refined-warp"]
 
 
+def glowing_teeth(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["teeth"] = {"colour": [300.0, 200.0, 200.0], "edge": 0.03}
+
+
+def teeth_nowhere(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["teeth"] = {"colour": [200.0, 200.0, 200.0], "edge": float("nan")}
+
+
+def teeth_without_edge(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    about["teeth"] = {"colour": [200.0, 200.0, 200.0]}
+
+
+def teeth_unsaid(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
+    del about["teeth"]
+
+
 def unnamed_system(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
     del about["system"]
 
@@ -140,7 +164,8 @@ def wider(tensors: dict[str, torch.Tensor], about: dict[str, object]) -> None:
         (no_face, "no face"), (other_matte, "matte"), (no_picture, "picture"), (newer, "version 99"),
         (foreign, "no avatar"), (huge_sizes, "no size of a network"), (large_sizes, "patches of"),
         (other_system, "is drawn by 'megaportraits'"), (another_portrait, "config: "), (no_system, "damaged"),
-        (unnamed_system, "damaged"),
+        (unnamed_system, "damaged"), (glowing_teeth, "no colour, or no place"), (teeth_nowhere, "damaged|no colour"),
+        (teeth_without_edge, "lacks edge"), (teeth_unsaid, "damaged"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(
