@@ -98,7 +98,7 @@ def learn(
 
 
 class _Run:
-    """The state of learning: the learner, its best network so far, and the time that was spent."""
+    """The state of learning: the learner, the best net of each part so far, and the time that was spent."""
 
     def __init__(
         self,
@@ -123,8 +123,8 @@ class _Run:
         _remember_openings(net, lids.ravel(), mouths)
         self._learner = Learner(net, perceptual, seed=seed)
         self._best: dict[str, torch.Tensor] = {}
-        self._errors: dict[str, float] = {}
-        self.seconds, self.worse, self._score = 0.0, 0, float("inf")
+        self._scores: dict[str, float] = {}
+        self.seconds, self.worse = 0.0, 0
         self._restore()
 
     def step(self, share: float) -> None:
@@ -137,15 +137,17 @@ class _Run:
         self.seconds += self._clock() - began
 
     def look(self) -> str:
-        """Measure the held-out part, remember the network if it is the best, and say so in a line."""
+        """Measure the held-out part, remember the nets that are the best so far, and say so in a line."""
         began = self._clock()
         net = self._learner.averaged
         errors, refined = held_out_errors(net, self._pairs, self._held, self._perceptual)
-        score = score_of(errors)
-        self.worse = 0 if score < self._score else self.worse + 1
-        if score < self._score:
-            self._score, self._errors = score, errors
-            self._best = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        # One part's net may get worse while another's still gets better.
+        better = {part: score for part, score in part_scores(errors).items() if score < self._scores.get(part, np.inf)}
+        self.worse = 0 if better else self.worse + 1
+        self._scores |= better
+        for name, tensor in net.state_dict().items():
+            if name.split(".")[0] in better or name not in self._best:
+                self._best[name] = tensor.clone()
         write_whole(self._folder / SHEET, _sheet(refined))
         self.seconds += self._clock() - began
         return f"held-out error against the warp's: {described(errors)}"
@@ -155,8 +157,7 @@ class _Run:
         nets, tensors, plain = self._learner.state()
         if self._best:
             nets[BEST] = self._best
-        plain |= {"seconds": self.seconds, "worse": self.worse, "errors": self._errors}
-        plain["score"] = self._score if self._best else None
+        plain |= {"seconds": self.seconds, "worse": self.worse, "scores": self._scores}
         steps = self._learner.steps
         meta = Meta(STAGE, "", steps, steps * BATCH, {}, {name: {} for name in nets}, {}, {}, {})
         write_checkpoint(self._folder, meta, nets, (tensors, plain))
@@ -171,9 +172,9 @@ class _Run:
         try:
             self._learner.restore(nets, kept.tensors(TRAINER), plain, where)
             self.seconds, self.worse = check_number(plain["seconds"], "seconds"), check_whole(plain["worse"], "worse")
-            if plain["score"] is not None:
-                self._score, self._best = check_number(plain["score"], "score"), nets[BEST]
-                self._errors = check_table(plain["errors"], "errors", check_number)
+            self._scores = check_table(plain["scores"], "scores", check_number)
+            if self._scores:
+                self._best = nets[BEST]
                 load_into(Refinement(self._learner.net.config), self._best, where, BEST)
         except (KeyError, ValueError) as error:
             raise InputError(f"{where}: is damaged: {error}; delete {self._folder}") from error
@@ -282,11 +283,18 @@ def _ratios(errors: Mapping[str, float]) -> list[float]:
     return [_ratio(errors, names, kind) for names in CORRECTED.values() for kind in _KINDS]
 
 
+def part_scores(errors: Mapping[str, float]) -> dict[str, float]:
+    """A number for each part, lower is better: the mean ratio to the warp's errors, and what detail is missing."""
+    scores = {}
+    for part, names in CORRECTED.items():
+        missing = max(0.0, 0.9 - float(np.mean([errors[f"{name}/detail"] for name in names])))
+        scores[part] = float(np.mean([_ratio(errors, names, kind) for kind in _KINDS])) + 0.5 * missing
+    return scores
+
+
 def score_of(errors: Mapping[str, float]) -> float:
-    """One number, lower is better: the mean ratio to the warp's errors, and what detail is missing."""
-    details = (float(np.mean([errors[f"{name}/detail"] for name in names])) for names in CORRECTED.values())
-    missing = [max(0.0, 0.9 - found) for found in details]
-    return float(np.mean(_ratios(errors))) + 0.5 * float(np.mean(missing))
+    """One number, lower is better: the mean of all parts."""
+    return float(np.mean(list(part_scores(errors).values())))
 
 
 def described(errors: Mapping[str, float]) -> str:

@@ -30,8 +30,8 @@ LOOKED_AT = 80
 FEWEST = 8
 """In fewer frames with teeth lower ones, a tongue or a wet lip may be taken for them."""
 LIGHTER = 1.12
-"""Light of teeth over what is seen of them: lips shade them, and what is around bleeds into them. Of drawn teeth of five
-people 1.04 to 1.24 was measured."""
+"""Light of teeth over what is seen of them: lips shade them, and what is around bleeds into them. Of drawn teeth 1.04
+to 1.24 was measured, five people's."""
 EDGES = (0.01, 0.03, 0.05)
 """Where drawn teeth may end, in head units below the line where the lips meet: as far as teeth of adults do."""
 _PATCH, _AROUND = (128, 128), 9

@@ -148,6 +148,38 @@ def test_moments_are_drawn_by_lids_and_mouths(made: tuple[Path, Notices], tmp_pa
     assert counts[seldom].sum() / counts[usual].sum() == pytest.approx(expected, rel=0.15)
 
 
+def test_each_part_keeps_its_own_best_net(made: tuple[Path, Notices], tmp_path: Path) -> None:
+    pairs, _ = read_pairs(made[0].parent / "kept", SMALL) or pytest.fail("nothing was kept")
+    learning = learn._Run(pairs, SMALL, tmp_path, pyramid_loss, 0, lambda: 0.0)
+    # Face, mouth and eye at four looks: all get better, then one, then another, then none.
+    looks = iter([(0.9, 0.9, 0.9), (0.95, 0.8, 0.95), (0.7, 0.85, 0.95), (0.8, 0.8, 0.9)])
+
+    def errors_of(net: Refinement, *_: object) -> tuple[dict[str, float], None]:
+        values = dict(zip(("face", "mouth", "right_eye"), next(looks), strict=True))
+        values["left_eye"] = values["right_eye"]
+        errors = {f"{name}/{kind}": value for name, value in values.items() for kind in ("l1", "perceptual")}
+        errors |= {f"warp/{name}/{kind}": 1.0 for name in values for kind in ("l1", "perceptual")}
+        return errors | {f"{name}/detail": 1.0 for name in values}, None
+
+    worse = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learn, "held_out_errors", errors_of)
+        patch.setattr(learn, "_sheet", lambda refined: b"")
+        for number in range(4):
+            with torch.no_grad():
+                for tensor in learning._learner.averaged.parameters():
+                    tensor.fill_(float(number))
+            learning.look()
+            worse.append(learning.worse)
+    assert worse == [0, 0, 0, 1]
+    learning.keep()
+    again = learn._Run(pairs, SMALL, tmp_path, pyramid_loss, 0, lambda: 0.0)
+    for best in (learning._best, again._best):
+        kept = {part: float(best[f"{part}.trunk.first.bias"].mean()) for part in ("face", "mouth", "eye")}
+        assert kept == {"face": 2.0, "mouth": 1.0, "eye": 0.0}
+    assert again._scores == pytest.approx({"face": 0.7, "mouth": 0.8, "eye": 0.9})
+
+
 def test_long_footage_is_taken_in_twos() -> None:
     rows = np.arange(100, 1100)
     some = footage.evenly(rows, 100, run=2)
