@@ -30,13 +30,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from avatarkit.background.spec import BackgroundSpec
 from avatarkit.errors import AvatarkitError
 from avatarkit.face import landmarks as lm
 from avatarkit.face.open import open_tracker
 from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import FaceChoice
-from avatarkit.geometry.crop import head_crop
 from avatarkit.media.probe import probe
 from avatarkit.metrics.artefacts import compensated_difference
 from avatarkit.metrics.lpips import LPIPS
@@ -47,7 +45,7 @@ from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, DriverPart, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
-from avatarkit.pipelines.personalize.footage import in_drawn, moves
+from avatarkit.pipelines.personalize.footage import in_drawn, moves, source_of
 from avatarkit.pipelines.personalize.run import personalize
 from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Source, avatar_portrait
@@ -91,12 +89,9 @@ def open_lpips(weights: Path | None) -> LPIPS:
 
 def opened(avatar: Path) -> tuple[Source, dict[str, Engine]]:
     """The avatar's source at the measured size, and both engines, ready to draw it."""
-    portrait = avatar_portrait(avatar)
-    crop = head_crop(portrait.face.landmarks, *portrait.size, SIZE)
-    source = Source(portrait, crop, BackgroundSpec("keep"), LayerTools())
+    source = source_of(avatar_portrait(avatar), LayerTools())
     engines: dict[str, Engine] = {"warp": WarpEngine(), "avatar": open_avatar(EngineOptions(exported=avatar))}
-    # The warp alone knows one frame.
-    engines["warp"].prepare(replace(source.layers, teeth=None))
+    engines["warp"].prepare(replace(source.layers, teeth=None))  # it knows one frame
     engines["avatar"].prepare(source.layers)
     return source, engines
 
