@@ -47,8 +47,9 @@ from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.footage import in_drawn, moves, source_of
 from avatarkit.pipelines.personalize.run import personalize
+from avatarkit.pipelines.portrait import avatar_portrait
 from avatarkit.pipelines.reenact_config import USUAL_SIZE
-from avatarkit.pipelines.source import Source, avatar_portrait
+from avatarkit.pipelines.source import Source
 from avatarkit.runtime import NullProgress, cpu_threads
 from avatarkit.systems.avatar import open_avatar
 from avatarkit.systems.landmark_warp.engine import WarpEngine

@@ -16,8 +16,8 @@ from avatarkit.head.square import Square, portrait_square
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import Framing, Transfer
+from avatarkit.pipelines.portrait import Portrait
 from avatarkit.pipelines.reenact_config import HEAD, PORTRAIT, ReenactConfig
-from avatarkit.pipelines.source import Portrait
 from avatarkit.systems.protocol import Needs
 
 LEAST_INSIDE = 0.95

@@ -10,8 +10,9 @@ from avatarkit.geometry.rotation import to_euler_deg
 from avatarkit.head.coordinates import eye_opening, head_frame, mouth_opening
 from avatarkit.motion.columns import Motion
 from avatarkit.motion.transfer import Transfer
+from avatarkit.pipelines.portrait import Portrait
 from avatarkit.pipelines.reenact_config import HEAD, ReenactConfig
-from avatarkit.pipelines.source import Portrait, Source
+from avatarkit.pipelines.source import Source
 from avatarkit.systems.protocol import SourceLayers
 
 SHUT_EYES = 0.12

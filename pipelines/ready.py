@@ -28,9 +28,10 @@ from avatarkit.pipelines.filmed import FilmedSource, check_filmed, is_film
 from avatarkit.pipelines.framing import chosen_framing, drawn_part, framing
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.outlook import about_layers, about_motion, about_source
+from avatarkit.pipelines.portrait import Portrait
 from avatarkit.pipelines.reenact_config import ReenactConfig
 from avatarkit.pipelines.render import Finished, Render, rendered
-from avatarkit.pipelines.source import Portrait, Source, Unseen
+from avatarkit.pipelines.source import Source, Unseen
 from avatarkit.pipelines.studio import Studio
 from avatarkit.runtime import Progress, StageTimer, cpu_threads
 from avatarkit.systems.protocol import Engine

@@ -16,7 +16,8 @@ from avatarkit.motion.transfer import Transfer
 from avatarkit.pipelines import preview
 from avatarkit.pipelines.driver import Driver
 from avatarkit.pipelines.filmed import FilmedSource
-from avatarkit.pipelines.source import SOFT_FACE_PX, Source, Unseen
+from avatarkit.pipelines.portrait import SOFT_FACE_PX
+from avatarkit.pipelines.source import Source, Unseen
 from avatarkit.runtime import StageTimer, counted, versions
 from avatarkit.systems.protocol import Engine
 

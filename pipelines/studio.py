@@ -29,8 +29,9 @@ from avatarkit.pipelines.driver import Driver, driver_kind, load_driver, motion_
 from avatarkit.pipelines.engines import AVATAR, Given, checkpoint_hashes, open_engine
 from avatarkit.pipelines.framing import drawn_part, head_square, part_around, with_room
 from avatarkit.pipelines.layer_tools import LayerTools
+from avatarkit.pipelines.portrait import Portrait, avatar_portrait, open_portrait, read_portrait
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.pipelines.source import Portrait, Source, Unseen, avatar_portrait, open_portrait, read_portrait
+from avatarkit.pipelines.source import Source, Unseen
 from avatarkit.reading import check_list, check_number, check_text, check_whole, read_array, read_json
 from avatarkit.runtime import Progress, sha256_file
 from avatarkit.systems.protocol import Engine

@@ -29,7 +29,7 @@ from avatarkit.pipelines.evaluate.cases import Case
 from avatarkit.pipelines.evaluate.moments import Moments
 from avatarkit.pipelines.evaluate.networks import HeadMasks, Networks, Picture, Points, embedded
 from avatarkit.pipelines.evaluate.protocols import Kind
-from avatarkit.pipelines.source import avatar_portrait
+from avatarkit.pipelines.portrait import avatar_portrait
 from avatarkit.systems.refined_warp import is_avatar
 
 Face: TypeAlias = tuple[Picture, Points]

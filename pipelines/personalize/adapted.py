@@ -24,7 +24,7 @@ from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.footage import Footage, Take, evenly, first_held_out, followed
 from avatarkit.pipelines.personalize.keep import PersonalizeReport, kept_source, making
-from avatarkit.pipelines.source import Portrait
+from avatarkit.pipelines.portrait import Portrait
 from avatarkit.runtime import Progress, sha256_file
 from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
 from avatarkit.systems.metaportrait.load import load_portrait, unspectral

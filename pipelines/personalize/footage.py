@@ -25,8 +25,9 @@ from avatarkit.motion.transfer import Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig
+from avatarkit.pipelines.portrait import Portrait
 from avatarkit.pipelines.reenact_config import USUAL_SIZE
-from avatarkit.pipelines.source import Portrait, Source
+from avatarkit.pipelines.source import Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.protocol import SeenTeeth

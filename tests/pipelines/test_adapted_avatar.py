@@ -22,9 +22,9 @@ from avatarkit.pipelines.driver import DriverPart
 from avatarkit.pipelines.personalize import adapted, footage
 from avatarkit.pipelines.personalize.config import PersonalizeConfig
 from avatarkit.pipelines.personalize.run import personalize
+from avatarkit.pipelines.portrait import avatar_portrait
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
-from avatarkit.pipelines.source import avatar_portrait
 from avatarkit.runtime import NullProgress
 from avatarkit.systems.avatar_file import read_about, read_avatar
 from avatarkit.systems.metaportrait.build import build_portrait
