@@ -43,7 +43,7 @@ HIGHEST_SMILE = 0.1
 """An upper lip rises this far above the edge of the teeth: to a narrow strip of gum. Where landmarks say more, the
 whole head has moved in a way that its pose does not tell, and the teeth go with the lip."""
 GUM_BARED = 0.015
-"""It rises by this over where a photo shows it, of whose teeth all is seen."""
+"""It rises by this over where a photo shows it above its own teeth, however far that is."""
 LOWER_TEETH_SHOWN, SPREAD_SHOWS = 0.02, 0.12
 """The lower teeth stand this far above the lower lip, and farther by this share of how much a mouth is spread: a grin
 bares them as far as jaws that are together, and a round mouth hides them."""
@@ -107,7 +107,7 @@ class MouthLayer:
                 if not self._own.row:
                     own = np.maximum(own, np.float32(STRIP_SHADED) * self._colours.teeth)
                 self._colours = self._colours.with_teeth(own)
-                self._edge = self._own.edge if self._own.edge > 0.0 else self._edge
+                self._edge = self._edge if self._own.edge is None else self._own.edge
             if self._own.open or self._own.teeth is not None:
                 self._crease = np.zeros(len(bottom))
         flesh = self._colours.cavity / max(float(self._colours.cavity.max()), 1.0)
@@ -196,7 +196,7 @@ class MouthLayer:
         own = self._own
         share = 0.0 if own is None else own.share(float((bottom[:, 1] - top[:, 1]).max()))
         highest = HIGHEST_SMILE
-        if own is not None and own.stays:
+        if own is not None:
             highest = max(highest, own.height + GUM_BARED)
         lifted = max(self._edge - highest - lip, 0.0)
         spread = max(wide - 1.0, (float(top[-1, 0] - top[0, 0]) - USUAL_WIDTH) / USUAL_WIDTH)

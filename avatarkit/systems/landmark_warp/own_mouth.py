@@ -5,6 +5,16 @@ from numpy.typing import NDArray
 
 from avatarkit.geometry.sampling import sample, sample_at
 from avatarkit.systems.landmark_warp.openings import heights, lay, rise, rise_at
+from avatarkit.systems.landmark_warp.seen_row import (
+    BUMP,
+    DARK,
+    PER_UNIT,
+    WET,
+    dip,
+    in_a_row,
+    line_near,
+    without_spots,
+)
 from avatarkit.systems.landmark_warp.teeth import arch_light
 from avatarkit.systems.landmark_warp.tooth_fit import ToothFit
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
@@ -36,15 +46,17 @@ KNOWN_ABOVE, CUT_ABOVE = (0.004, 0.02), (0.1, 0.9)
 """Above where the source's lip cut its teeth off they go on as they begin, and have given way to drawn ones and gum. Of
 less than a smile's row these begin to show, and are all that is seen, at such shares of its height from its edge to the
 lip's shadow: a seam would be a line across the teeth."""
-DARK = 0.6
-"""Inside a mouth, what is darker than this share of its light parts is no tooth."""
 SHADED, AROUND = 0.5, 0.03
 """At the ends of a row teeth lie in the shadow of the cheek: light is what is so beside what lies around it, so far to
 either side, but nothing there is a tooth that is darker than this share of the others."""
 TOOTH_GAP = 0.035
 """Dark gaps between teeth are narrower than this."""
-BUMP = 0.03
-"""What hangs down from a row of teeth and is narrower than this is no tooth: a wet spot of the lip, or one below."""
+BITE_NEAR, BOTH_ROWS = 0.3, 0.08
+"""Where both rows of teeth are seen, they meet at about the same share of the way from lip to lip everywhere. Lips less
+far apart do not show both."""
+LEAST_SHOWN = 8
+"""So many pixels of what is kept have to be teeth, or none are seen. A strip of fewer than five rows, a millimetre, has
+none: that may be a wet lip as well."""
 LIGHTER_THAN_DRAWN = (0.5, 1.15)
 """Light of drawn teeth beside and above its own ones over that of drawn teeth alone, at least and at most."""
 UNSEEN, UNSEEN_AT = 0.5, 0.06
@@ -56,8 +68,6 @@ LIT = 78
 """Per cent of what a row shows that is no lighter than its colour in the light: the lip shades its upper part."""
 REDDEST = 1.45
 """Red over green of teeth, at most; tongue, gums and lips are redder."""
-PER_UNIT = 400.0
-"""Pixels of what is kept of the mouth to a head unit."""
 
 
 class OwnMouth:
@@ -67,7 +77,8 @@ class OwnMouth:
         picture: RGB uint8 (H, W, 3). plane: of its teeth. top, bottom: inner edges (N, 2) of its lips in that plane.
 
     Attributes:
-        teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips.
+        teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips, in the
+            middle or next to it; None as well.
         ends: how far the row is seen to either side, in the plane of the teeth.
         open: whether the floor of the mouth is seen too. row: whether the teeth are seen over most of their height.
         stays: whether they serve however wide the mouth opens. fit: where drawn teeth stand as they do.
@@ -88,14 +99,18 @@ class OwnMouth:
         self.teeth: Pixels | None = None
         self._split, self.row = 0.5, False
         self._shadow, self._edges = top, bottom
+        self._found = np.zeros(columns, bool)
+        self._bite: Array | None = None
         cover = self._find_teeth(a, height, gap)
         self.edge = self._lowest(cover, a, b)
+        cover = self._all_or_none(cover)
         seen = np.flatnonzero((cover > 0.5).any(0))
         self.ends = (float(a[0, seen[0]]), float(a[0, seen[-1]])) if len(seen) else (0.0, 0.0)
         self.stays = self.row and self.ends[1] - self.ends[0] > BROAD and self.height > TALL
-        self._light = self._lights(cover, a[0])
+        standing = cover * self._found
+        self._light = self._lights(standing, a[0])
         stand, _ = plane.on_arch(a[:1].astype(np.float32), np.zeros((1, columns), np.float32))
-        self.fit = ToothFit.of(self._inside.mean(2), cover, stand[0].astype(np.float64), PER_UNIT)
+        self.fit = ToothFit.of(self._inside.mean(2), standing, stand[0].astype(np.float64), PER_UNIT)
         self._bend = self._bends(cover, a, plane)
         self._upper = np.dstack([self._inside, 255.0 * cover]).astype(np.float32)
 
@@ -105,18 +120,22 @@ class OwnMouth:
         A single light band is the upper row: lower teeth show without upper ones in wide open mouths alone.
         """
         light = self._inside.mean(2)
+        steady = without_spots(light)
         red = self._inside[..., 0] / np.maximum(self._inside[..., 1], 1.0)
         within = (height > 0.04) & (height < 0.96) & (gap > 0.4 * self._gap)
         if self._gap <= SHOWN_GAP or np.count_nonzero(within) < 20:
             return np.zeros_like(height)
-        lit = float(np.percentile(light[within], 92))
+        lit = float(np.percentile(steady[within], 92))
         pale = 1.0 - rise(red, REDDEST - 0.1, REDDEST + 0.15)
         tooth = rise(light, (DARK - 0.12) * lit, (DARK + 0.12) * lit) * pale
         # Down the middle of the mouth: how much tooth there is at each height.
         steps = np.clip((height * 24).astype(int), 0, 23)
         middle = within & (np.abs(a - a[within].mean()) < 0.25 * np.ptp(a[within]))
         count = np.bincount(steps[middle], minlength=24)
-        amount = np.bincount(steps[middle], tooth[middle], minlength=24) / np.maximum(count, 1)
+        # A narrow opening has fewer rows of pixels than steps: what lies between two is like them.
+        known = np.flatnonzero(count)
+        amount = np.bincount(steps[middle], tooth[middle], minlength=24)[known] / count[known]
+        amount = np.interp(np.arange(24), known, amount)
         some = amount > 0.4
         edges = np.flatnonzero(np.diff(np.concatenate([[False], some, [False]]).astype(int)))
         runs = [(i, j) for i, j in zip(edges[::2], edges[1::2], strict=True) if j - i >= 2]
@@ -124,57 +143,77 @@ class OwnMouth:
             self._split = 0.5 if not runs else runs[0][0] / 24.0
             return np.zeros_like(height)
         start, stop = runs[0]
+        shine = np.bincount(steps[middle], (light * pale)[middle], minlength=24)[known] / count[known]
+        bite = dip(np.interp(np.arange(24), known, shine)[start:stop])
+        if bite is not None and self._gap > BOTH_ROWS:
+            stop = start + bite + 1
+            self._bite = line_near(steady, np.abs(height - (start + bite + 0.5) / 24.0) < BITE_NEAR)
         self._split = 1.0 if stop >= 23 else stop / 24.0 + 0.02
-        chosen = middle & (tooth > 0.8) & (height < self._split)
-        if np.count_nonzero(chosen) >= 8:
+        chosen = middle & (tooth > 0.8) & (height < self._split) & (light < WET * steady)
+        if np.count_nonzero(chosen) >= LEAST_SHOWN:
             self.teeth = np.asarray(np.percentile(self._inside[chosen], LIT, axis=0), np.float32)
         self.row = (stop - start) / 24.0 * self._gap > WHOLE_CROWN
         # At the mouth's corners nothing is told apart.
-        return self._from_lip_to_edge(light, lit, pale, height) * rise(gap, 0.1 * self._gap, 0.3 * self._gap)
+        return self._from_lip_to_edge((light, steady), lit, pale, height) * rise(gap, 0.1 * self._gap, 0.3 * self._gap)
 
-    def _from_lip_to_edge(self, light: Pixels, lit: float, pale: Pixels, height: Pixels) -> Pixels:
+    def _from_lip_to_edge(self, lights: tuple[Pixels, Pixels], lit: float, pale: Pixels, height: Pixels) -> Pixels:
         """Coverage (h, w) of the upper teeth, of what is seen above them, and of the gaps between them.
 
         Lower teeth right below are told from them by the dark line between, column by column.
+
+        Args:
+            lights: (h, w) what there is, and without spots. lit: of light parts. pale: (h, w) how little red.
+                height: (h, w) from lip to lip.
         """
         import cv2
 
-        bottom = min(self._split + 0.08, 0.97)
-        lightest = np.sort(np.where((height > 0.02) & (height < bottom), light * pale, 0.0), axis=0)[-4:].mean(0)[None]
+        light, steady = lights
+        rows = np.arange(len(light), dtype=np.float32)[:, None]
+        above = height < min(self._split + 0.08, 0.97) if self._bite is None else rows < self._bite
+        lightest = np.sort(np.where((height > 0.02) & above, steady * pale, 0.0), axis=0)[-4:].mean(0)[None]
         reach = round(AROUND * PER_UNIT)
         lightest = cv2.GaussianBlur(cv2.dilate(lightest, np.ones((1, 2 * reach + 1))), (0, 0), reach / 1.5)
         tooth = rise(light / np.clip(lightest, SHADED * lit, lit), DARK - 0.12, DARK + 0.12) * pale
         # Gaps between teeth are dark, but no holes.
         between = np.ones((1, 2 * round(TOOTH_GAP * PER_UNIT / 2.0) + 1), np.uint8)
         tooth = np.asarray(cv2.morphologyEx(tooth, cv2.MORPH_CLOSE, between), np.float32)
-        solid = ((tooth > 0.5) & (height > 0.0) & (height < bottom)).astype(np.uint8)
+        solid = ((tooth > 0.5) & (height > 0.0) & above).astype(np.uint8)
         solid = np.asarray(cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((5, 3), np.uint8)), np.uint8)
-        rows = np.arange(len(solid), dtype=np.float32)[:, None]
         below = (solid == 0) & (rows > solid.argmax(0))
         edge = np.where(below.any(0), below.argmax(0), len(solid)).astype(np.float32)
-        # A row is what hangs together, from the middle of what is found.
-        seen = np.flatnonzero(solid.any(0))
-        if not len(seen):
+        shown = np.where(solid > 0, light, 0.0).sum(0) / np.maximum(solid.sum(0), 1)
+        row = in_a_row(np.flatnonzero(solid.any(0)), edge, np.asarray(shown, np.float32))
+        if len(row) < 2:
             return np.zeros_like(height)
-        pieces = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
-        row = max(pieces, key=len)
+        self._found[row] = True
+        along = np.arange(row[0], row[-1] + 1)
         part = np.s_[:, row[0] : row[-1] + 1]
+        edge, begin = (np.interp(along, row, rim[row]).astype(np.float32)[None] for rim in (edge, solid.argmax(0)))
         narrow = np.ones((1, 2 * round(BUMP * PER_UNIT / 2.0) + 1), np.uint8)
-        line = cv2.GaussianBlur(cv2.morphologyEx(edge[None][part], cv2.MORPH_OPEN, narrow), (0, 0), 1.5)
-        begins = cv2.GaussianBlur(solid.argmax(0)[None][part].astype(np.float32), (0, 0), 3.0)
-        if len(row) > 1:
-            self._shadow, self._edges = (
-                self._corner + np.stack([np.arange(row[0], row[-1] + 1), rim[0]], axis=1) / PER_UNIT
-                for rim in (begins, line)
-            )
+        line = cv2.GaussianBlur(cv2.morphologyEx(edge, cv2.MORPH_OPEN, narrow), (0, 0), 1.5)
+        begins = cv2.GaussianBlur(begin, (0, 0), 3.0)
+        self._shadow, self._edges = (
+            self._corner + np.stack([along, rim[0]], axis=1) / PER_UNIT for rim in (begins, line)
+        )
         cover = np.zeros_like(height)
         cover[part] = np.clip((line - rows) / 2.5 - 0.1, 0.0, 1.0) * rise(height[part], -0.02, 0.02)
         return np.asarray(cv2.GaussianBlur(cover, (0, 0), 1.0), np.float32)
 
-    def _lowest(self, cover: Pixels, a: Array, b: Array) -> float:
-        """Where the teeth in the middle of the row end."""
-        seen = (cover > 0.5) & (np.abs(a) < 0.06)
-        return float(np.percentile(b[seen], 98)) if np.count_nonzero(seen) >= 8 else 0.0
+    def _all_or_none(self, cover: Pixels) -> Pixels:
+        """The same coverage (h, w); what is too little to tell a colour and an edge is none at all."""
+        if self.teeth is not None and self.edge is not None:
+            return cover
+        self.teeth, self.edge, self.row = None, None, False
+        return np.zeros_like(cover)
+
+    def _lowest(self, cover: Pixels, a: Array, b: Array) -> float | None:
+        """Where the teeth end in the middle of the mouth, or as near to it as they are seen."""
+        seen = cover > 0.5
+        if not seen.any():
+            return None
+        aside = np.abs(a)
+        seen &= aside < 0.06 + max(float(aside[seen].min()) - 0.03, 0.0)
+        return float(np.percentile(b[seen], 98)) if np.count_nonzero(seen) >= LEAST_SHOWN else None
 
     def _lights(self, cover: Pixels, along: Array) -> tuple[Array, Array]:
         """Places along the row from one of its ends to the other, and what `light` is there."""
@@ -196,7 +235,7 @@ class OwnMouth:
 
         seen = cover > 0.5
         columns = np.flatnonzero(seen.any(0))
-        if len(columns) < 3 or self.edge <= 0.0:
+        if len(columns) < 3 or self.edge is None:
             return np.zeros(1), np.zeros(1)
         ends = heights(self._edges, a[:1, columns])
         along, height = plane.on_arch(a[:1, columns].astype(np.float32), ends)
@@ -238,8 +277,8 @@ class OwnMouth:
 
     @property
     def height(self) -> float:
-        """How far above the edge of the teeth the lip is, in the middle."""
-        return self.edge - float(self._top[len(self._top) // 2, 1])
+        """How far above the edge of the teeth the lip is, in the middle; 0 where none are seen."""
+        return 0.0 if self.edge is None else self.edge - float(self._top[len(self._top) // 2, 1])
 
     def above(self, s: Pixels, d: Pixels) -> Pixels:
         """How far places (h, w) in the plane of the teeth lie above what the source shows of them."""

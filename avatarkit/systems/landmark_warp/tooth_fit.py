@@ -18,7 +18,8 @@ TEETH = 4
 SHIFTS, SIZES = (-0.1, 0.1), (0.8, 1.25)
 """How far aside and how wide a row may be over the drawn one."""
 FEWEST_GAPS, CLEAR = 3, 0.06
-"""A fit needs so many gaps, and so much more dark in them than in the teeth's middles, over the light around."""
+"""A fit needs so many gaps, and so much more dark in them than in the teeth's middles, over the light around. Where
+fewer of them are so clear each by itself, teeth keep their usual size, and the nearest of their gaps goes there."""
 RATHER_USUAL = (0.2, 0.1)
 """What is darker counts less by this, for each head unit of shift and each doubling of size."""
 EDGE, HEIGHT = 0.008, 0.045
@@ -50,17 +51,22 @@ class ToothFit:
         middles = 0.5 * (ends[1:] + ends[:-1])
         sizes, shifts = np.geomspace(*SIZES, 23)[:, None, None], np.linspace(*SHIFTS, 51)[:, None]
 
-        def mean(arc: Array) -> tuple[Array, Array]:
-            """How dark it is at these places of an arch and their mirror images, and at how many something is seen."""
-            at = shifts + sizes * UPPER_ARCH * np.sin(arc / UPPER_ARCH)
-            seen = (at > places[0]) & (at < places[-1])
-            count = seen.sum(2)
-            return np.asarray((np.interp(at, places, dark) * seen).sum(2) / np.maximum(count, 1)), count
+        def at(arc: Array) -> tuple[Array, NDArray[np.bool_]]:
+            """How dark it is at these places of an arch, and whether something is seen there."""
+            place = shifts + sizes * UPPER_ARCH * np.sin(arc / UPPER_ARCH)
+            return np.asarray(np.interp(place, places, dark)), (place > places[0]) & (place < places[-1])
 
-        gaps, count = mean(np.concatenate([-ends[:0:-1], ends]))
-        teeth, _ = mean(np.concatenate([-middles[::-1], middles]))
+        gaps, seen = at(np.concatenate([-ends[:0:-1], ends]))
+        teeth, known = at(np.concatenate([-middles[::-1], middles]))
+        # Each gap lies between two teeth that are both seen: towards its ends a row darkens anyway.
+        teeth = np.where(known, teeth, np.inf)
+        beside = 0.5 * (teeth[..., :-1] + teeth[..., 1:])
+        clearly = ((gaps[..., 1:-1] - beside > CLEAR) & seen[..., 1:-1]).sum(2)
+        nearest = np.isclose(sizes[..., 0], 1.0) & (np.abs(shifts[:, 0]) <= 0.5 * UPPER_TEETH[0][0])
+        enough = (seen.sum(2) >= FEWEST_GAPS) & ((clearly >= FEWEST_GAPS) | (nearest & (clearly > 0)))
+        apart = _mean(gaps, seen) - _mean(teeth, known)
         unusual = RATHER_USUAL[0] * np.abs(shifts[:, 0]) + RATHER_USUAL[1] * np.abs(np.log2(sizes[:, 0]))
-        clear = np.where(count >= FEWEST_GAPS, gaps - teeth - unusual, -1.0)
+        clear = np.where(enough, apart - unusual, -1.0)
         size, shift = np.unravel_index(int(clear.argmax()), clear.shape)
         if clear[size, shift] < CLEAR:
             return ToothFit()
@@ -69,6 +75,11 @@ class ToothFit:
     def places(self, along: Pixels) -> Pixels:
         """Places (h, w) along the arch of drawn teeth."""
         return (along - np.float32(self.shift)) * np.float32(1.0 / self.size)
+
+
+def _mean(values: Array, known: NDArray[np.bool_]) -> Array:
+    """Of values (a, b, n), over what is known of each (a, b)."""
+    return np.asarray(np.where(known, values, 0.0).sum(2) / np.maximum(known.sum(2), 1))
 
 
 def _dark(light: Pixels, cover: Pixels, per_unit: float) -> tuple[NDArray[np.intp], Pixels]:

@@ -120,6 +120,27 @@ def test_the_row_of_a_smile_goes_with_a_lip_that_rises_far(picture: np.ndarray, 
     assert still - lowest(0.12) == pytest.approx((0.12 - GUM_BARED) * scale, abs=2.5)
 
 
+def test_a_high_narrow_row_stays_where_it_is_while_it_gives_way(picture: np.ndarray, act: Move) -> None:
+    """Lips that do not move bare what they bared: teeth that rose behind them would be seen twice."""
+    opened = act(mouth=0.2).landmarks
+    painted = picture.copy()
+    polygon(painted, opened[list(lm.ring(lm.OUTER_LIP_UPPER, lm.OUTER_LIP_LOWER))], LIPS)
+    polygon(painted, opened[list(lm.ring(lm.INNER_LIP_UPPER, lm.INNER_LIP_LOWER))], (50, 20, 20))
+    scale, upper = head_frame(opened).scale, opened[list(lm.INNER_LIP_UPPER)[3:-3]]
+    below = upper + np.array([0.0, 0.15 * scale, 0.0])
+    polygon(painted, np.concatenate([upper, below[::-1]]), (225, 220, 205))
+    layer = MouthLayer(painted, opened)
+    ends = []
+    for more in (0.0, 0.1, 0.14, 0.18, 0.24):
+        motion = moves_of(opened)(mouth=more)
+        frame = painted.copy()
+        layer.draw(frame, motion)
+        (x, top), bottom = motion.landmarks[13, :2].round().astype(int), round(motion.landmarks[14, 1])
+        light = frame[top:bottom, x + 4].astype(float).min(1)
+        ends.append(int(np.flatnonzero(light[: round(0.2 * scale)] > 0.5 * light.max())[-1]))
+    assert np.ptp(ends) <= 2, ends
+
+
 def test_drawn_upper_teeth_do_not_follow_the_jaw(engine: WarpEngine, act: Move) -> None:
     """Their lower edge stays where it is in the face while the mouth opens wider."""
     ends = []

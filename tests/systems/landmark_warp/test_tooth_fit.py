@@ -37,3 +37,23 @@ def test_where_no_gap_is_seen_teeth_stand_as_usual() -> None:
     assert ToothFit.of(*row(0.03, 1.1, depth=0.02), ALONG, PER_UNIT) == ToothFit()
     light, cover = row(0.03, 1.1)
     assert ToothFit.of(light, 0.0 * cover, ALONG, PER_UNIT) == ToothFit()
+
+
+def some_gaps(places: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Light and cover (h, w) of a row that shows gaps at these places alone, and ends beside them."""
+    light = np.full(len(ALONG), 200.0)
+    for place in places:
+        light -= 80.0 * np.exp(-(((ALONG - place) / 0.004) ** 2))
+    return np.tile(light, (30, 1)).astype(np.float32), np.tile(np.abs(ALONG) < 0.13, (30, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("places", [(0.03,), (-0.02,), (0.0, 0.1), (-0.02, 0.06)], ids=str)
+def test_one_or_two_gaps_do_not_change_the_size(places: tuple[float, ...]) -> None:
+    """Teeth would be as wide as any gap could ask for; the nearest gap of usual ones is near one of them."""
+    fit = ToothFit.of(*some_gaps(places), ALONG, PER_UNIT)
+    assert fit.size == 1.0
+    ends = np.cumsum([0.0, *(width for width, _, _ in UPPER_TEETH[:4])])
+    drawn = np.concatenate([-ends[:0:-1], ends])
+    gaps = fit.shift + UPPER_ARCH * np.sin(drawn / UPPER_ARCH)
+    assert min(np.abs(gaps - place).min() for place in places) < 0.006
+    assert abs(fit.shift) <= 0.047
