@@ -161,7 +161,7 @@ class MouthLayer:
         if self._own is not None and alike > 0.0:
             across = (s - np.float32(top[0, 0])) / np.float32(max(top[-1, 0] - top[0, 0], 1e-6))
             down = np.clip(above / np.maximum(above + below, 1e-4), 0.0, 1.0)
-            own = self._own.whole(across, down)
+            own = self._own.whole(across, down, np.maximum(above + below, 0.0))
             colours = own if alike >= 1.0 else colours + np.float32(alike) * (own - colours)
         if gap < SLIT[1]:
             # Lips that all but touch leave a line of their own colour in the shade, and hide the teeth; what the source

@@ -255,16 +255,25 @@ class OwnMouth:
             return 1.0 - rise_at(ratio, *LIKE_OWN)
         return (1.0 - rise_at(ratio, *LIKE_OWN_TEETH)) * rise_at(ratio, *LEAST_WITH_TEETH)
 
-    def whole(self, across: Pixels, down: Pixels) -> Pixels:
+    def whole(self, across: Pixels, down: Pixels, gap: Pixels | None = None) -> Pixels:
         """All that the source shows between its lips, (h, w, 3).
 
         Args:
             across: places (h, w) from 0 to 1, from one corner of the mouth to the other. down: the same between lips.
+            gap: how far lips are apart there; upper teeth keep their size, and what is below them has the rest. As in
+                the source where not given.
         """
         left, right = self._top[0, 0], self._top[-1, 0]
         a = np.float32(left) + across * np.float32(right - left)
         top = heights(self._top, a)
-        return self._at(self._inside, a, top + down * (heights(self._bottom, a) - top))
+        high = np.maximum(heights(self._bottom, a) - top, np.float32(1e-4))
+        if gap is not None and self.teeth is not None:
+            teeth = np.clip((heights(self._edges, a) - top) / high, np.float32(0.0), np.float32(1.0))
+            wide = gap / high
+            below = down * wide - teeth
+            rest = (np.float32(1.0) - teeth) / np.maximum(wide - teeth, np.float32(1e-3))
+            down = np.minimum(teeth + np.where(below > 0.0, below * rest, below), np.float32(1.0))
+        return self._at(self._inside, a, top + down * high)
 
     def share(self, gap: float) -> float:
         """How far the source's own upper teeth serve a mouth that is open by `gap`."""

@@ -231,6 +231,19 @@ def test_what_lies_between_the_lips_is_found_by_its_share_of_the_way() -> None:
     np.testing.assert_allclose(light[2], 110 / 3, atol=12)
 
 
+@pytest.mark.parametrize("times", [0.5, 0.7, 1.0, 1.3, 1.6])
+def test_lips_slide_over_teeth_and_do_not_stretch_them(times: float) -> None:
+    """As far as it is the source's mouth its upper teeth are as long as there: others would be seen beside them."""
+    own = smile(0.6, half=0.2)
+    gap = np.full((121, 1), 0.12 * times, np.float32)
+    down = np.linspace(0.0, 1.0, 121, dtype=np.float32)[:, None]
+    light = own.whole(np.full_like(down, 0.46), down, gap).mean(2)[:, 0]
+    bright = np.flatnonzero(light > 130.0)
+    assert down[bright[-1], 0] * gap[0, 0] == pytest.approx(min(0.6 * 0.12, gap[0, 0]), abs=0.008)
+    if times > 0.7:
+        assert light[-12] < 60.0
+
+
 @pytest.mark.parametrize("gap_px", [4.0, 12.0, 30.0])
 def test_a_mouth_as_it_is_in_the_source_stays_as_it_is(
     grace_hopper: np.ndarray, hopper_landmarks: np.ndarray, gap_px: float
