@@ -43,7 +43,6 @@ SEEN_OPEN, SEEN_CLOSED = 0.12, 0.6
 """Openness of a mouth that is seen open, and share of the usual lids' distance in an eye that is seen closing."""
 
 
-
 @dataclass(frozen=True)
 class Take:
     """One video of the person, tracked."""
@@ -63,6 +62,11 @@ class Take:
     def pictures(self) -> Iterator[Picture]:
         """All frames, as they were tracked."""
         yield from self.driver.frames(TRACKING_SIDE_PX)
+
+    def pictures_of(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, Picture]]:
+        """Some frames with their numbers, in order."""
+        wanted = set(rows.tolist())
+        return ((number, picture) for number, picture in enumerate(self.pictures()) if number in wanted)
 
     def picture(self, number: int) -> Picture:
         """One frame."""

@@ -255,7 +255,7 @@ def best_parts(
                 some.silence(part)
         errors = errors_of(some)
         parts = [names for names, use in zip(CORRECTED.values(), kept, strict=True) if use]
-        gained = [1.0 - float(np.mean([_ratio(errors, names, kind) for kind in _KINDS])) for names in parts]
+        gained = [1.0 - _mean_ratio(errors, names) for names in parts]
         # Without any of them it is the warp.
         if not parts or (max(_ratios(errors)) <= 1.0 and min(gained) >= LEAST_GAIN):
             found.append((some, errors))
@@ -279,6 +279,10 @@ def _ratio(errors: Mapping[str, float], names: tuple[str, ...], kind: str) -> fl
     return ours / max(sum(errors[f"warp/{name}/{kind}"] for name in names), 1e-9)
 
 
+def _mean_ratio(errors: Mapping[str, float], names: tuple[str, ...]) -> float:
+    return float(np.mean([_ratio(errors, names, kind) for kind in _KINDS]))
+
+
 def _ratios(errors: Mapping[str, float]) -> list[float]:
     return [_ratio(errors, names, kind) for names in CORRECTED.values() for kind in _KINDS]
 
@@ -288,7 +292,7 @@ def part_scores(errors: Mapping[str, float]) -> dict[str, float]:
     scores = {}
     for part, names in CORRECTED.items():
         missing = max(0.0, 0.9 - float(np.mean([errors[f"{name}/detail"] for name in names])))
-        scores[part] = float(np.mean([_ratio(errors, names, kind) for kind in _KINDS])) + 0.5 * missing
+        scores[part] = _mean_ratio(errors, names) + 0.5 * missing
     return scores
 
 

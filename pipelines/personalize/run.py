@@ -149,13 +149,11 @@ def _teeth(about: Mapping[str, Any]) -> SeenTeeth | None:
 
 def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tuple[int, Sample]]:
     transfer, framing = drawer.moves(take)
-    wanted = set(rows.tolist())
-    frames = ((number, picture) for number, picture in enumerate(take.pictures()) if number in wanted)
 
     def draw(item: tuple[int, NDArray[np.uint8]]) -> tuple[int, Sample]:
         return item[0], drawer.sample(transfer, framing, *item)
 
-    yield from overlapped(draw, frames, cpu_threads())
+    yield from overlapped(draw, take.pictures_of(rows), cpu_threads())
 
 
 def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ def teeth_of(
     seen, mouths = [], []
     for take, some in zip(takes, chosen, strict=True):
         draw = _without_mouth(source, engine, take)
-        for number, truth in _pictures(take, some):
+        for number, truth in take.pictures_of(some):
             colour = colour_of(truth, landmarks_of(take.motion, number), picture, landmarks)
             if colour is not None:
                 seen.append(colour)
@@ -104,8 +104,3 @@ def _without_mouth(source: Source, engine: WarpEngine, take: Take) -> Callable[[
         return _Mouth(drawn.frame, shown, here, there.cut(in_drawn(truth, framing), _PATCH).astype(np.float32), inside)
 
     return draw
-
-
-def _pictures(take: Take, rows: NDArray[np.int64]) -> Iterator[tuple[int, Picture]]:
-    wanted = set(rows.tolist())
-    return ((number, picture) for number, picture in enumerate(take.pictures()) if number in wanted)

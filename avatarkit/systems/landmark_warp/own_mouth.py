@@ -134,17 +134,20 @@ class OwnMouth:
         count = np.bincount(steps[middle], minlength=24)
         # A narrow opening has fewer rows of pixels than steps: what lies between two is like them.
         known = np.flatnonzero(count)
-        amount = np.bincount(steps[middle], tooth[middle], minlength=24)[known] / count[known]
-        amount = np.interp(np.arange(24), known, amount)
-        some = amount > 0.4
+
+        def down(values: Pixels) -> Array:
+            """Means (24,) of values (h, w) at each height."""
+            sums = np.bincount(steps[middle], values[middle], minlength=24)
+            return np.asarray(np.interp(np.arange(24), known, sums[known] / count[known]))
+
+        some = down(tooth) > 0.4
         edges = np.flatnonzero(np.diff(np.concatenate([[False], some, [False]]).astype(int)))
         runs = [(i, j) for i, j in zip(edges[::2], edges[1::2], strict=True) if j - i >= 2]
         if not runs or (runs[0][0] >= 12 and self.open):
             self._split = 0.5 if not runs else runs[0][0] / 24.0
             return np.zeros_like(height)
         start, stop = runs[0]
-        shine = np.bincount(steps[middle], (light * pale)[middle], minlength=24)[known] / count[known]
-        bite = dip(np.interp(np.arange(24), known, shine)[start:stop])
+        bite = dip(down(light * pale)[start:stop])
         if bite is not None and self._gap > BOTH_ROWS:
             stop = start + bite + 1
             self._bite = line_near(steady, np.abs(height - (start + bite + 0.5) / 24.0) < BITE_NEAR)
@@ -255,19 +258,18 @@ class OwnMouth:
             return 1.0 - rise_at(ratio, *LIKE_OWN)
         return (1.0 - rise_at(ratio, *LIKE_OWN_TEETH)) * rise_at(ratio, *LEAST_WITH_TEETH)
 
-    def whole(self, across: Pixels, down: Pixels, gap: Pixels | None = None) -> Pixels:
+    def whole(self, across: Pixels, down: Pixels, gap: Pixels) -> Pixels:
         """All that the source shows between its lips, (h, w, 3).
 
         Args:
             across: places (h, w) from 0 to 1, from one corner of the mouth to the other. down: the same between lips.
-            gap: how far lips are apart there; upper teeth keep their size, and what is below them has the rest. As in
-                the source where not given.
+            gap: how far lips are apart there; upper teeth keep their size, and what is below them has the rest.
         """
         left, right = self._top[0, 0], self._top[-1, 0]
         a = np.float32(left) + across * np.float32(right - left)
         top = heights(self._top, a)
         high = np.maximum(heights(self._bottom, a) - top, np.float32(1e-4))
-        if gap is not None and self.teeth is not None:
+        if self.teeth is not None:
             teeth = np.clip((heights(self._edges, a) - top) / high, np.float32(0.0), np.float32(1.0))
             wide = gap / high
             below = down * wide - teeth
