@@ -101,7 +101,7 @@ class MouthLayer:
         self._parted = max(float((bottom[:, 1] - top[:, 1]).max()), 0.0)
         self._ends_apart = _ends_apart(landmarks) / pose.scale
         if self._parted > PARTED_GAP:
-            self._own = OwnMouth(picture, self._plane, top, bottom)
+            self._own = OwnMouth(picture, self._plane, top, bottom, self._colours.hue)
             if self._own.teeth is not None:
                 own = self._own.teeth
                 if not self._own.row:

@@ -67,7 +67,7 @@ aside."""
 LIT = 78
 """Per cent of what a row shows that is no lighter than its colour in the light: the lip shades its upper part."""
 REDDEST = 1.45
-"""Red over green of teeth, at most; tongue, gums and lips are redder."""
+"""Red over green of teeth in white light, at most; tongue, gums and lips are redder."""
 
 
 class OwnMouth:
@@ -75,6 +75,7 @@ class OwnMouth:
 
     Args:
         picture: RGB uint8 (H, W, 3). plane: of its teeth. top, bottom: inner edges (N, 2) of its lips in that plane.
+        hue: (3,) of the light that falls on it, by channels.
 
     Attributes:
         teeth: (3,) their colour, None where none are seen. edge: where they end below the line of the lips, in the
@@ -84,7 +85,8 @@ class OwnMouth:
         stays: whether they serve however wide the mouth opens. fit: where drawn teeth stand as they do.
     """
 
-    def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array) -> None:
+    def __init__(self, picture: NDArray[np.uint8], plane: ToothPlane, top: Array, bottom: Array, hue: Array) -> None:
+        self._reddest = REDDEST * float(hue[0] / hue[1])
         self._top, self._bottom = top, bottom
         self._jaw = np.array([bottom[len(bottom) // 2, 0], bottom[len(bottom) // 2, 1]])
         self._gap = float((bottom[:, 1] - top[:, 1]).max())
@@ -126,7 +128,7 @@ class OwnMouth:
         if self._gap <= SHOWN_GAP or np.count_nonzero(within) < 20:
             return np.zeros_like(height)
         lit = float(np.percentile(steady[within], 92))
-        pale = 1.0 - rise(red, REDDEST - 0.1, REDDEST + 0.15)
+        pale = 1.0 - rise(red, self._reddest - 0.1, self._reddest + 0.15)
         tooth = rise(light, (DARK - 0.12) * lit, (DARK + 0.12) * lit) * pale
         # Down the middle of the mouth: how much tooth there is at each height.
         steps = np.clip((height * 24).astype(int), 0, 23)

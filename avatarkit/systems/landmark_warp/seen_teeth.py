@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatarkit.head.coordinates import head_frame
+from avatarkit.systems.landmark_warp.coloured_light import eye_white, hue_of_light
 from avatarkit.systems.landmark_warp.own_mouth import SHOWN_GAP, OwnMouth
 from avatarkit.systems.landmark_warp.skin import skin_colour
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane, lips_at_rest
@@ -25,8 +26,9 @@ def colour_of(frame: Picture, landmarks: Array, picture: Picture, own: Array) ->
     top, bottom = plane.lips(landmarks)
     if float((bottom[:, 1] - top[:, 1]).max()) <= SHOWN_GAP:
         return None
-    teeth = OwnMouth(frame, plane, top, bottom).teeth
+    skin = skin_colour(frame, landmarks)
+    teeth = OwnMouth(frame, plane, top, bottom, hue_of_light(skin, eye_white(frame, landmarks))).teeth
     if teeth is None:
         return None
-    light = np.maximum(skin_colour(picture, own), 1.0) / np.maximum(skin_colour(frame, landmarks), 1.0)
+    light = np.maximum(skin_colour(picture, own), 1.0) / np.maximum(skin, 1.0)
     return np.asarray(teeth * np.clip(light, *OTHER_LIGHT), np.float64)

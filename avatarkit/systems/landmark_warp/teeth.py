@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from avatarkit.face import landmarks as lm
 from avatarkit.geometry.sampling import sample_at
-from avatarkit.systems.landmark_warp.openings import fill, rise
+from avatarkit.systems.landmark_warp.coloured_light import eye_white, hue_of_light
+from avatarkit.systems.landmark_warp.openings import rise
 from avatarkit.systems.landmark_warp.tones import Tones
 
 Array = NDArray[np.float64]
@@ -46,6 +47,8 @@ THROWN_BACK = 0.5
 """Light of flesh in the shade over that in the light."""
 EYE_WHITE_SHARE = 0.95
 """Teeth over the white of the eyes, in light; both are nearly white and lit alike."""
+LIGHTEST_TEETH = 250.0
+"""Of each channel: beyond it they would lose the light's colour."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours (3,) of the inside of a mouth that suit a picture's light, in its tones."""
+    """Colours (3,) of the inside of a mouth that suit a picture's light, in its tones.
+
+    hue: (3,) of that light by channels, 1 on average.
+    """
 
     tones: Tones
+    hue: Array
     teeth: Pixels
     cavity: Pixels
     tongue: Pixels
@@ -111,9 +118,11 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     skin = tones.skin.astype(np.float64)
     light = float(skin.mean())
     tint = skin / max(light, 1.0)
-    bright = float(np.clip(EYE_WHITE_SHARE * _eye_white(picture, landmarks), 0.95 * light + 30.0, 1.2 * light + 55.0))
-    # Teeth are nearly white, but keep a part of the light's colour.
-    teeth = min(1.05 * bright, 228.0) * (0.72 + 0.28 * tint) * np.array([1.0, 0.976, 0.935])
+    white = eye_white(picture, landmarks)
+    hue = hue_of_light(skin, white)
+    bright = float(np.clip(EYE_WHITE_SHARE * white.mean(), 0.95 * light + 30.0, 1.2 * light + 55.0))
+    # Teeth are nearly white, but keep a part of skin's colour, and all of the light's.
+    teeth = np.minimum(min(1.05 * bright, 228.0) * (0.72 + 0.28 * tint) * [1.0, 0.976, 0.935] * hue, LIGHTEST_TEETH)
     flesh = 0.4 * skin + 0.6 * lips
     # Flesh lit from within is redder than the skin outside, and bluer than green in blue light alone.
     tongue = 0.86 * (0.65 * skin + 0.35 * lips) * [1.02, 0.74, 0.82]
@@ -126,23 +135,7 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
         0.55 * usual(lm.UPPER_LIP_ROWS[2][3:8]),
         0.7 * usual(lm.LOWER_LIP_ROWS[1][3:8]),
     ]
-    return Palette(tones, *(np.asarray(tones.shown(colour), np.float32) for colour in colours))
-
-
-def _eye_white(picture: NDArray[np.uint8], landmarks: Array) -> float:
-    """Light of the whites of the eyes, 0 without any: a fifth of what lies between the lids is brighter, on average."""
-    result = []
-    for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
-        outline = landmarks[[*upper, *lower[::-1]], :2]
-        low = np.maximum(np.floor(outline.min(0)).astype(int), 0)
-        high = np.minimum(np.ceil(outline.max(0)).astype(int) + 1, [picture.shape[1], picture.shape[0]])
-        if np.any(high - low < 2):
-            continue
-        part = picture[low[1] : high[1], low[0] : high[0]]
-        inside = fill(outline - low, part.shape[:2]) > 0
-        if inside.any():
-            result.append(float(np.percentile(part[inside].mean(1), 80)))
-    return float(np.mean(result)) if result else 0.0
+    return Palette(tones, hue, *(np.asarray(tones.shown(colour), np.float32) for colour in colours))
 
 
 def upper_row(colours: Palette, blur: float = 0.0) -> Row:

@@ -16,7 +16,8 @@ CAVITY, FLESH = 20.0, 120.0
 def floor() -> MouthFloor:
     dark, flesh = np.full(3, CAVITY, np.float32), np.full(3, FLESH, np.float32)
     coloured = Tones(flesh, 1.0, np.zeros(3), np.ones(3))
-    return MouthFloor.of(Palette(coloured, np.full(3, 220.0, np.float32), dark, flesh, flesh, flesh, flesh))
+    teeth = np.full(3, 220.0, np.float32)
+    return MouthFloor.of(Palette(coloured, np.ones(3), teeth, dark, flesh, flesh, flesh, flesh))
 
 
 def light(floor: MouthFloor, aside: float, up: float | np.ndarray, gap: float = 0.5) -> np.ndarray:

@@ -24,7 +24,15 @@ from ..conftest import Move
 from .conftest import polygon
 
 SCALE = 300.0
+WHITE = np.ones(3)
 TEETH, GUM = (235, 230, 215), (200, 90, 95)
+
+
+def plain_smile(colour: np.ndarray, gap: float = 0.12) -> tuple[np.ndarray, ToothPlane]:
+    """A picture with teeth of a colour over the upper four fifths of the opening of `smile`."""
+    picture = np.full((200, 300, 3), (60, 25, 25), np.uint8)
+    picture[round(100 - 0.3 * gap * SCALE) : round(100 + 0.5 * gap * SCALE)] = colour
+    return picture, ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
 
 
 def smile(teeth: float, gap: float = 0.12, gum: float = 0.0, half: float = 0.5) -> OwnMouth:
@@ -45,7 +53,18 @@ def smile(teeth: float, gap: float = 0.12, gum: float = 0.0, half: float = 0.5) 
     picture[split:last] = (60, 25, 25)
     aside = np.abs(np.arange(300) - 150) > half * SCALE
     picture[first:last, aside] = (60, 25, 25)
-    return OwnMouth(picture, plane, top, bottom)
+    return OwnMouth(picture, plane, top, bottom, WHITE)
+
+
+def test_red_light_hides_no_teeth() -> None:
+    """In it they are as red as gums are in white light."""
+    own = smile(0.8)
+    lit = np.array([1.4, 1.0, 0.9])
+    picture, plane = plain_smile(np.array(TEETH) * 0.7 * lit)
+    assert OwnMouth(picture, plane, own._top, own._bottom, WHITE).teeth is None
+    teeth = OwnMouth(picture, plane, own._top, own._bottom, lit).teeth
+    assert teeth is not None
+    np.testing.assert_allclose(teeth, np.array(TEETH) * 0.7 * lit, atol=8)
 
 
 def test_the_row_of_a_smile_serves_however_wide_the_mouth() -> None:
@@ -115,7 +134,7 @@ def test_lower_teeth_right_below_are_not_taken_along() -> None:
     picture[112:115, :150] = (40, 20, 20)
     picture[89:125, ::20] = (60, 40, 40)
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
-    own = OwnMouth(picture, plane, own._top, own._bottom)
+    own = OwnMouth(picture, plane, own._top, own._bottom, WHITE)
     frame = np.zeros((1, 2, 3), np.float32)
     for number, (edge, side) in enumerate(((5.0, 0.06), (12.0, -0.06))):
         for below, taken in ((-3.0, True), (7.0, False)):
@@ -135,7 +154,7 @@ def test_teeth_in_the_shadow_of_the_cheek_are_teeth() -> None:
     picture[89:114, dim] = (0.65 * np.array(TEETH)).astype(np.uint8)
     picture[89:125, np.abs(np.arange(300) - 150) > 0.2 * SCALE] = (30, 15, 15)
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
-    own = OwnMouth(picture, plane, own._top, own._bottom)
+    own = OwnMouth(picture, plane, own._top, own._bottom, WHITE)
     np.testing.assert_allclose(own.ends, (-0.2, 0.2), atol=0.025)
     lit, dark, unseen = own.light(np.float32([[0.0, 0.19, 0.27]]))[0] * arch_light(np.array([0.0, 0.19, 0.19]))
     assert 0.5 < dark / lit < 0.75
@@ -149,7 +168,7 @@ def test_the_colour_of_teeth_is_that_in_the_light() -> None:
     picture[89:118], picture[118:126] = TEETH, (30, 15, 15)
     picture[89:109] = (0.85 * np.array(TEETH)).astype(np.uint8)
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
-    own = OwnMouth(picture, plane, whole._top, whole._bottom)
+    own = OwnMouth(picture, plane, whole._top, whole._bottom, WHITE)
     assert own.teeth is not None
     np.testing.assert_allclose(own.teeth, TEETH, atol=8)
 
@@ -163,7 +182,7 @@ def test_drawn_teeth_end_where_its_own_do() -> None:
     picture[(rows >= 89) & (rows < edge) & (np.abs(x - 150) < 54)] = TEETH
     level = smile(0.7, half=0.18)
     plane = ToothPlane.of(Similarity(np.eye(3), np.array([150.0, 100.0, 0.0]), SCALE), np.zeros(3))
-    rising = OwnMouth(picture, plane, level._top, level._bottom)
+    rising = OwnMouth(picture, plane, level._top, level._bottom, WHITE)
     places = np.float32([[-0.25, 0.0, 0.25]])
     usual = USUAL_BEND * np.abs(places[0])
     for own, bend in ((level, 0.0), (rising, -0.035)):

@@ -36,7 +36,8 @@ def mouth(picture: np.ndarray, gap: float = 0.12, flat: bool = False, aside: flo
     s = np.linspace(-0.25, 0.25, 11)
     arch = 1.0 - np.abs(s / 0.25) ** (12 if flat else 2)
     s = s + aside
-    return OwnMouth(picture, plane, np.stack([s, -0.3 * gap * arch], axis=1), np.stack([s, 0.7 * gap * arch], axis=1))
+    top, bottom = (np.stack([s, share * gap * arch], axis=1) for share in (-0.3, 0.7))
+    return OwnMouth(picture, plane, top, bottom, np.ones(3))
 
 
 def columns(left: float, right: float) -> np.ndarray:
