@@ -36,8 +36,10 @@ CUT = 0.1
 def about_source(portrait: Portrait, crop: Crop, config: ReenactConfig) -> Iterator[str]:
     """What the source itself makes hard, a line each; `crop` is the part of it that is drawn."""
     name, points = config.source_name, portrait.landmarks
+    if any(portrait.border.sides):
+        yield f"{name}: has a plain border, which is left out (--paste-back keeps the picture whole)"
     if portrait.faces > 1 and config.face == FaceChoice():
-        x, y = portrait.face.centre
+        x, y = np.add(portrait.face.centre, (portrait.border.left, portrait.border.top))
         yield (
             f"{name}: {portrait.faces} faces; the largest, at {x:.0f},{y:.0f}, is used"
             " (choose with --face or --face-at, see avatarkit doctor --faces)"

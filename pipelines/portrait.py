@@ -1,6 +1,6 @@
 """A picture and the face that is meant in it: found, read again, or kept by an avatar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from avatarkit.face.tracker import FaceTracker
 from avatarkit.face.types import Face, FaceChoice, check_landmarks, face_from_landmarks
 from avatarkit.face.visibility import Covered, covered
 from avatarkit.head.unfolded import unfolded
+from avatarkit.media.borders import NONE, Borders, plain_borders
 from avatarkit.media.image import over_white, read_image_rgba
 from avatarkit.systems.protocol import SeenTeeth
 
@@ -30,7 +31,7 @@ class Portrait:
 
     picture: RGB uint8 (H, W, 3). alpha: the picture's own transparency, float32 (H, W), None without one.
     face: in pixels of the picture. faces: how many were seen. tracker: what found them. teeth: of a person of whom
-    footage was seen, what it showed of them.
+    footage was seen, what it showed of them. border: what was cut off from the file's picture.
     """
 
     picture: Picture
@@ -39,6 +40,7 @@ class Portrait:
     faces: int
     tracker: str
     teeth: SeenTeeth | None = None
+    border: Borders = NONE
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,6 +51,22 @@ class Portrait:
     def covered(self) -> Covered:
         """What of the face is covered."""
         return covered(self.picture, self.landmarks)
+
+    @cached_property
+    def borderless(self) -> "Portrait":
+        """The same without a plain border: what the border cuts off would else be moved with a straight edge."""
+        border = plain_borders(self.picture)
+        if not any(border.sides):
+            return self
+        inside = border.within(*self.picture.shape[:2])
+        landmarks = self.face.landmarks - np.array([border.left, border.top, 0.0], np.float32)
+        return replace(
+            self,
+            picture=np.ascontiguousarray(self.picture[inside]),
+            alpha=None if self.alpha is None else np.ascontiguousarray(self.alpha[inside]),
+            face=face_from_landmarks(landmarks, self.face.score),
+            border=border,
+        )
 
     @property
     def landmarks(self) -> NDArray[np.float64]:

@@ -107,7 +107,11 @@ class Studio:
         return self._tools[names]
 
     def portrait(self, config: ReenactConfig) -> Portrait:
-        """The source's picture and face. Raises as `open_portrait`."""
+        """The source's picture and face, without a plain border unless it is pasted back. Raises as `open_portrait`."""
+        whole = self._whole_portrait(config)
+        return whole if config.paste_back else whole.borderless
+
+    def _whole_portrait(self, config: ReenactConfig) -> Portrait:
         path = config.source
         assert path is not None
         if is_avatar(path):

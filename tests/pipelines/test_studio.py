@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from avatarkit.face.types import FaceChoice
+from avatarkit.media.borders import NONE
+from avatarkit.media.image import write_image
 from avatarkit.pipelines.program import open_cache
 from avatarkit.pipelines.reenact import reenact
 from avatarkit.pipelines.reenact_config import ReenactConfig
@@ -78,3 +82,21 @@ def test_changed_file_is_seen(config: Any, framed: Path, tmp_path: Path) -> None
         before = studio.digest(source)
         source.write_bytes(framed.read_bytes() + b"\0")
         assert studio.digest(source) != before
+
+
+def test_a_plain_border_is_left_out_and_told(config: Any, own_picture: np.ndarray, tmp_path: Path) -> None:
+    """Except with paste-back, which keeps the picture whole."""
+    wide = np.pad(own_picture, ((20, 30), (40, 0), (0, 0)), constant_values=255)
+    write_image(tmp_path / "print.png", wide)
+    with Studio() as studio:
+        asked = config("a.mp4", source=tmp_path / "print.png")
+        portrait, whole = studio.portrait(asked), studio.portrait(replace(asked, paste_back=True))
+        assert whole.border == NONE
+        assert whole.picture.shape == wide.shape
+        assert (portrait.border.top, portrait.border.left, portrait.border.right) == (21, 41, 0)
+        inside = portrait.border.within(*wide.shape[:2])
+        np.testing.assert_array_equal(portrait.picture, wide[inside])
+        np.testing.assert_allclose(portrait.face.landmarks[:, :2] + [41, 21], whole.face.landmarks[:, :2])
+        progress = Notices()
+        reenact(asked, progress, studio)
+    assert any("print.png: has a plain border, which is left out" in line for line in progress.notices)
