@@ -29,7 +29,9 @@ TOWARDS = 0.12
 SOFT_START = 0.5
 """From this share of a limit on motion is slowed down, so that it never stops with a jerk."""
 LONGEST_WAY = 1.0
-"""A head moves at most this many head units from where the photo has it: the picture's edge holds its shoulders."""
+"""A head moves at most this many head units aside of where the photo has it: the picture's edge holds its shoulders."""
+HIGHEST, LOWEST = 0.4, 0.5
+"""Up and down it moves less: the shoulders hardly follow, and a neck becomes neither much longer nor shorter."""
 LEAST_RATIO = 0.6
 """For the same reason it shrinks at most to this share of its size, or grows as much."""
 MARGIN = 0.95
@@ -111,7 +113,9 @@ class WayLimits:
     def eased(self, motion: DriveFrame) -> DriveFrame:
         """The motion, with less of what is too far."""
         way = motion.pose.translation - self.pose.translation
-        length = float(np.linalg.norm(way[:2])) / self.pose.scale
+        # The farthest places lie on two halves of ellipses.
+        beside, below = way[:2] / self.pose.scale
+        length = LONGEST_WAY * float(np.hypot(beside / LONGEST_WAY, below / (LOWEST if below > 0.0 else HIGHEST)))
         growth = float(np.log(motion.pose.scale / self.pose.scale))
         share = soft_limit(length, LONGEST_WAY) / max(length, 1e-9)
         kept = soft_limit(abs(growth), -float(np.log(LEAST_RATIO))) / max(abs(growth), 1e-9)

@@ -14,7 +14,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.canvas import Canvas
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.field import HeadField
-from avatarkit.systems.landmark_warp.limits import EdgeLimits, Tally, WayLimits, shifted, soft_limit
+from avatarkit.systems.landmark_warp.limits import HIGHEST, LOWEST, EdgeLimits, Tally, WayLimits, shifted, soft_limit
 from avatarkit.systems.protocol import SourceLayers, WiderLayers
 
 from ..conftest import SIZE, Move
@@ -119,12 +119,23 @@ def test_a_head_neither_leaves_its_shoulders_nor_shrinks_to_nothing(source: Sour
     limits = WayLimits(pose)
     near = move(dx=0.4 * pose.scale, scale=0.8)
     assert limits.eased(near) is near
-    far = limits.eased(move(dx=-3.0 * pose.scale, dy=-2.0 * pose.scale, scale=0.3))
+    far = limits.eased(move(dx=-3.0 * pose.scale, scale=0.3))
     way = far.pose.translation - pose.translation
     assert 0.9 * pose.scale < np.linalg.norm(way[:2]) <= pose.scale
-    assert way[0] == pytest.approx(1.5 * way[1], rel=0.05)
     assert 0.6 * pose.scale <= far.pose.scale < 0.65 * pose.scale
     np.testing.assert_allclose(head_frame(far.landmarks).scale, far.pose.scale, rtol=0.02)
+
+
+@pytest.mark.parametrize(("dy", "most"), [(-2.0, HIGHEST), (2.0, LOWEST)])
+def test_a_neck_keeps_its_length(source: SourceLayers, move: Move, dy: float, most: float) -> None:
+    pose = head_frame(source.landmarks)
+    limits = WayLimits(pose)
+    nod = move(dy=np.sign(dy) * 0.45 * most * pose.scale, scale=0.9)
+    assert limits.eased(nod) is nod
+    far = limits.eased(move(dx=0.5 * pose.scale, dy=dy * pose.scale))
+    beside, below = (far.pose.translation - pose.translation)[:2] / pose.scale
+    assert 0.9 * most < abs(below) <= most
+    assert below == pytest.approx(dy / 0.5 * beside, rel=0.05)
 
 
 def test_the_summary_says_that_a_head_is_kept_back(
@@ -135,7 +146,7 @@ def test_the_summary_says_that_a_head_is_kept_back(
     engine.draw(moved(source, move, cut_off))
     assert engine.notices() == ()
     engine.draw(moved(source, move, cut_off))
-    engine.draw(moved(source, move, cut_off, dy=40.0))
+    engine.draw(moved(source, move, cut_off, dy=25.0))
     (line,) = engine.notices()
     assert "1 of 2 frames" in line
     assert engine.notices() == ()  # what the next driver asks of the same engine is counted anew
