@@ -47,6 +47,9 @@ THROWN_BACK = 0.5
 """Light of flesh in the shade over that in the light."""
 EYE_WHITE_SHARE = 0.95
 """Teeth over the white of the eyes, in light; both are nearly white and lit alike."""
+WHITE_TEETH, OVER_SKIN = 228.0, 1.05
+"""Teeth are no lighter than this, nor than skin by more than this, whichever is more: beside skin that is all but white
+they would look grey."""
 LIGHTEST_TEETH = 250.0
 """Of each channel: beyond it they would lose the light's colour."""
 
@@ -122,7 +125,8 @@ def palette(picture: NDArray[np.uint8], landmarks: Array) -> Palette:
     hue = hue_of_light(skin, white)
     bright = float(np.clip(EYE_WHITE_SHARE * white.mean(), 0.95 * light + 30.0, 1.2 * light + 55.0))
     # Teeth are nearly white, but keep a part of skin's colour, and all of the light's.
-    teeth = np.minimum(min(1.05 * bright, 228.0) * (0.72 + 0.28 * tint) * [1.0, 0.976, 0.935] * hue, LIGHTEST_TEETH)
+    bright = min(1.05 * bright, max(WHITE_TEETH, OVER_SKIN * light))
+    teeth = np.minimum(bright * (0.72 + 0.28 * tint) * [1.0, 0.976, 0.935] * hue, LIGHTEST_TEETH)
     flesh = 0.4 * skin + 0.6 * lips
     # Flesh lit from within is redder than the skin outside, and bluer than green in blue light alone.
     tongue = 0.86 * (0.65 * skin + 0.35 * lips) * [1.02, 0.74, 0.82]

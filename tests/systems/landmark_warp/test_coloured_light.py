@@ -58,3 +58,10 @@ def test_teeth_take_the_colour_of_the_light(picture: np.ndarray, landmarks: np.n
 def test_whites_of_eyes_outside_the_picture_are_black(picture: np.ndarray, landmarks: np.ndarray) -> None:
     np.testing.assert_array_equal(eye_white(picture, landmarks - 2.0 * landmarks[:, :2].max()), 0.0)
     assert eye_white(picture, landmarks).min() > 0.0
+
+
+def test_teeth_are_not_grey_beside_skin_that_is_all_but_white(picture: np.ndarray, landmarks: np.ndarray) -> None:
+    bright = (255 - (255 - picture) * 0.15).astype(np.uint8)
+    colours = palette(bright, landmarks)
+    assert colours.tones.skin.mean() > 228
+    assert colours.teeth.mean() > colours.tones.skin.mean()
