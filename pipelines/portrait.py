@@ -68,7 +68,7 @@ class Portrait:
             border=border,
         )
 
-    @property
+    @cached_property
     def landmarks(self) -> NDArray[np.float64]:
         """The face's landmarks (478, 3) in pixels, without folds of the tracker's."""
         return unfolded(self.face.landmarks)

@@ -33,7 +33,7 @@ from avatarkit.nets.trained import filled
 from avatarkit.reading import check_table, check_text, open_file, parse_json, read_tensors, shown, tensor_header
 from avatarkit.systems.protocol import SeenTeeth
 
-__all__ = ["Avatar", "StoredNet", "read_about", "read_avatar", "write_avatar"]
+__all__ = ["Avatar", "StoredNet", "plain_teeth", "read_about", "read_avatar", "teeth_of_plain", "write_avatar"]
 
 FORMAT, VERSION = "avatarkit-avatar", 11
 MOST_BYTES = 1 << 30
@@ -88,12 +88,22 @@ class Avatar:
     teeth: SeenTeeth | None = None
 
 
+def plain_teeth(teeth: SeenTeeth | None) -> dict[str, Any] | None:
+    """Teeth as json keeps them."""
+    return None if teeth is None else to_plain(teeth)
+
+
+def teeth_of_plain(values: Any) -> SeenTeeth | None:
+    """The teeth of which `plain_teeth` made `values`. Raises InputError for anything else."""
+    return None if values is None else from_plain(SeenTeeth, values, "teeth")
+
+
 def write_avatar(path: Path, avatar: Avatar) -> None:
     """Write it; the file appears whole or not at all. Raises OutputError where it cannot be written."""
     net = avatar.net
     about = {
         "format": FORMAT, "version": VERSION, "system": net.system, "config": dict(net.config),
-        "teeth": None if avatar.teeth is None else to_plain(avatar.teeth), "about": dict(avatar.about),
+        "teeth": plain_teeth(avatar.teeth), "about": dict(avatar.about),
     }  # fmt: skip
     tensors = {
         "picture": torch.from_numpy(np.ascontiguousarray(avatar.picture)),
@@ -120,7 +130,7 @@ def read_avatar(path: Path) -> Avatar:
         tensors = load(data)
         picture, alpha, landmarks = _picture(tensors)
         system = check_text(about["system"], "system")
-        teeth = None if about["teeth"] is None else from_plain(SeenTeeth, about["teeth"], "teeth")
+        teeth = teeth_of_plain(about["teeth"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

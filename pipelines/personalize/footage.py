@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -21,7 +21,7 @@ from avatarkit.motion.columns import TRACKED, Motion
 from avatarkit.motion.config import MotionConfig
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.reference import not_neutral
-from avatarkit.motion.transfer import Framing, Transfer
+from avatarkit.motion.transfer import DriveFrame, Framing, Transfer
 from avatarkit.pipelines.driver import TRACKING_SIDE_PX, Driver, load_driver
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.config import LEAST_SECONDS, USUAL_SECONDS, PersonalizeConfig
@@ -30,10 +30,9 @@ from avatarkit.pipelines.reenact_config import USUAL_SIZE
 from avatarkit.pipelines.source import Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
-from avatarkit.systems.protocol import SeenTeeth
-from avatarkit.systems.refined_warp.network import RefinementConfig
-from avatarkit.systems.refined_warp.patches import patches
-from avatarkit.systems.refined_warp.samples import Sample, sample, warped
+from avatarkit.systems.protocol import Drawn, SeenTeeth
+from avatarkit.systems.refined_warp.patches import Patch, patches
+from avatarkit.systems.refined_warp.samples import warped
 
 Picture = NDArray[np.uint8]
 LEAST_FACE_PX = 80
@@ -237,21 +236,35 @@ def source_of(portrait: Portrait, tools: LayerTools) -> Source:
     return Source(portrait, crop, BackgroundSpec("keep"), tools)
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A frame of footage, drawn and true.
+
+    drawn: the warp's. shown: the motion that it shows. truth: RGB uint8 (H, W, 3), in its coordinates. places: the
+    patches of the head in the truth.
+    """
+
+    drawn: Drawn
+    shown: DriveFrame
+    truth: Picture
+    places: tuple[Patch, ...]
+
+
 class Drawer:
     """Draws the person's footage again by the warp alone, from one frame of it, and with what is known of the teeth."""
 
-    def __init__(self, source: Source, teeth: SeenTeeth | None, config: RefinementConfig) -> None:
-        self._config, self._source = config, source
-        self._engine = WarpEngine()
-        self._engine.prepare(replace(source.layers, teeth=teeth))
+    def __init__(self, source: Source, teeth: SeenTeeth | None, engine: WarpEngine) -> None:
+        self._source, self._engine = source, engine
+        engine.prepare(replace(source.layers, teeth=teeth))
 
-    def moves(self, take: Take) -> tuple[Transfer, Framing]:
-        """The take's motion on the source, and where its picture lies in the drawn one."""
-        return moves(self._source, take.motion)
+    def of(self, take: Take) -> Callable[[int, Picture], Moment]:
+        """What draws frames of a take, by number, with the picture that it shows there."""
+        transfer, framing = moves(self._source, take.motion)
 
-    def sample(self, transfer: Transfer, framing: Framing, number: int, truth: Picture) -> Sample:
-        """One moment of a take."""
-        asked = transfer.frame(number)
-        shown = self._engine.eased(asked)
-        drawn = warped(self._engine, asked, shown)
-        return sample(self._config, drawn, shown, in_drawn(truth, framing), patches(asked.landmarks, asked.pose))
+        def draw(number: int, picture: Picture) -> Moment:
+            asked = transfer.frame(number)
+            shown = self._engine.eased(asked)
+            places = patches(asked.landmarks, asked.pose)
+            return Moment(warped(self._engine, asked, shown), shown, in_drawn(picture, framing), places)
+
+        return draw

@@ -19,7 +19,6 @@ from avatarkit.atomic import left_over_of, own_folder, write_whole
 from avatarkit.checkpoint import FOLDER
 from avatarkit.errors import AvatarkitError, InputError, OutputError
 from avatarkit.face.types import LANDMARKS
-from avatarkit.nets.plain import from_plain, to_plain
 from avatarkit.pipelines.layer_tools import LayerTools
 from avatarkit.pipelines.personalize.adapted import adapted_from
 from avatarkit.pipelines.personalize.config import PersonalizeConfig, checked
@@ -40,12 +39,12 @@ from avatarkit.pipelines.program import program_digest
 from avatarkit.pipelines.render import overlapped
 from avatarkit.reading import read_arrays
 from avatarkit.runtime import Progress, cpu_threads, sha256_file
-from avatarkit.systems.avatar_file import Avatar, StoredNet, write_avatar
-from avatarkit.systems.protocol import SeenTeeth
+from avatarkit.systems.avatar_file import Avatar, StoredNet, plain_teeth, teeth_of_plain, write_avatar
+from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.refined_warp.losses import Perceptual, pyramid_loss
 from avatarkit.systems.refined_warp.network import RefinementConfig
 from avatarkit.systems.refined_warp.patches import NAMES
-from avatarkit.systems.refined_warp.samples import Sample
+from avatarkit.systems.refined_warp.samples import Sample, sample
 from avatarkit.weights.load import present
 
 SOURCE = "source.safetensors"
@@ -98,7 +97,7 @@ def personalize(
     learned = learn(pairs, sizes, config.work, config.minutes, judge, config.seed, progress, clock)
     made = {**about["made"], "learned": _figures(learned, pairs, name)}
     net = StoredNet.of("refined-warp", learned.net)
-    write_avatar(config.output, Avatar(**source, net=net, about=made, teeth=_teeth(about)))
+    write_avatar(config.output, Avatar(**source, net=net, about=made, teeth=teeth_of_plain(about["teeth"])))
     shutil.rmtree(config.work, ignore_errors=True)
     return PersonalizeReport(config.output, made, f"against the warp's: {described(learned.errors)}")
 
@@ -128,32 +127,30 @@ def _prepare(
     chosen = [evenly(take.usable, MOST_FRAMES // len(takes), run=2) for take in takes]
     source = source_of(footage.portrait, tools)
     teeth = teeth_of(source, takes, [rows[rows < first_held_out(rows)] for rows in chosen], progress)
-    drawer = Drawer(source, teeth, sizes)
+    drawer = Drawer(source, teeth, WarpEngine())
     writer = PairWriter(config.work, sum(map(len, chosen)), sizes)
     progress.stage("draw", sum(map(len, chosen)))
     for take, rows in zip(takes, chosen, strict=True):
         first = first_held_out(rows)
         nexts = dict(zip(rows.tolist(), followed_by_next(rows, take.motion).tolist(), strict=True))
-        for row, one in _samples(drawer, take, rows):
+        for row, one in _samples(drawer, sizes, take, rows):
             writer.add(one, held_out=row >= first, followed=nexts[row] and row + 1 != first)
             progress.advance()
     write_whole(config.work / SOURCE, save(kept_source(footage, tools)))
     made = making(footage, hashes, "from nothing")
-    writer.finish({"key": key, "made": made, "teeth": None if teeth is None else to_plain(teeth)})
+    writer.finish({"key": key, "made": made, "teeth": plain_teeth(teeth)})
 
 
-def _teeth(about: Mapping[str, Any]) -> SeenTeeth | None:
-    """What `_prepare` wrote of them."""
-    return None if about["teeth"] is None else from_plain(SeenTeeth, about["teeth"], "teeth")
+def _samples(
+    drawer: Drawer, sizes: RefinementConfig, take: Take, rows: NDArray[np.int64]
+) -> Iterator[tuple[int, Sample]]:
+    draw = drawer.of(take)
 
+    def cut(item: tuple[int, NDArray[np.uint8]]) -> tuple[int, Sample]:
+        one = draw(*item)
+        return item[0], sample(sizes, one.drawn, one.shown, one.truth, one.places)
 
-def _samples(drawer: Drawer, take: Take, rows: NDArray[np.int64]) -> Iterator[tuple[int, Sample]]:
-    transfer, framing = drawer.moves(take)
-
-    def draw(item: tuple[int, NDArray[np.uint8]]) -> tuple[int, Sample]:
-        return item[0], drawer.sample(transfer, framing, *item)
-
-    yield from overlapped(draw, take.pictures_of(rows), cpu_threads())
+    yield from overlapped(cut, take.pictures_of(rows), cpu_threads())
 
 
 def _kept_source(path: Path) -> dict[str, NDArray[Any]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from avatarkit.motion.moment import landmarks_of
 from avatarkit.motion.transfer import DriveFrame
-from avatarkit.pipelines.personalize.footage import Take, evenly, in_drawn, moves
+from avatarkit.pipelines.personalize.footage import Drawer, Moment, Take, evenly
 from avatarkit.pipelines.source import Source
 from avatarkit.runtime import Progress
 from avatarkit.systems.landmark_warp.engine import WarpEngine
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
-from avatarkit.systems.landmark_warp.seen_teeth import colour_of
+from avatarkit.systems.landmark_warp.seen_teeth import SourceLight
 from avatarkit.systems.protocol import SeenTeeth
 from avatarkit.systems.refined_warp.guides import guide
 from avatarkit.systems.refined_warp.patches import NAMES, Patch, patches
-from avatarkit.systems.refined_warp.samples import warped
 
 Picture = NDArray[np.uint8]
 
@@ -66,17 +65,17 @@ def teeth_of(
     parted = [some[take.motion.mouth_opening[some] > PARTED] for take, some in zip(takes, rows, strict=True)]
     chosen = [evenly(some, LOOKED_AT // len(takes)) for some in parted]
     progress.stage("teeth", sum(map(len, chosen)))
-    engine = WarpEngine(())
-    engine.prepare(source.layers)
+    drawer = Drawer(source, None, WarpEngine(()))
     picture, landmarks = source.layers.picture, source.layers.landmarks
+    light = SourceLight.of(picture, landmarks)
     seen, mouths = [], []
     for take, some in zip(takes, chosen, strict=True):
-        draw = _without_mouth(source, engine, take)
+        draw = drawer.of(take)
         for number, truth in take.pictures_of(some):
-            colour = colour_of(truth, landmarks_of(take.motion, number), picture, landmarks)
+            colour = light.teeth_in(truth, landmarks_of(take.motion, number))
             if colour is not None:
                 seen.append(colour)
-            mouths.append(draw(number, truth))
+            mouths.append(_mouth(draw(number, truth)))
             progress.advance()
     if len(seen) < FEWEST:
         return None
@@ -87,20 +86,14 @@ def teeth_of(
     return tried[int(np.argmin([sum(mouth.error(layer) for mouth in mouths) for layer in layers]))]
 
 
-def _without_mouth(source: Source, engine: WarpEngine, take: Take) -> Callable[[int, Picture], _Mouth]:
-    transfer, framing = moves(source, take.motion)
+def _mouth(moment: Moment) -> _Mouth:
+    import cv2
+
+    shown, alpha = moment.shown, moment.drawn.alpha
+    assert alpha is not None
     at = NAMES.index("mouth")
-
-    def draw(number: int, truth: Picture) -> _Mouth:
-        import cv2
-
-        asked = transfer.frame(number)
-        shown = engine.eased(asked)
-        drawn = warped(engine, asked, shown)
-        assert drawn.alpha is not None
-        here, there = (patches(one.landmarks, one.pose)[at] for one in (shown, asked))
-        opening = guide("mouth", here, shown.landmarks, drawn.alpha, _PATCH)[..., 0]
-        inside = cv2.dilate(opening, np.ones((_AROUND, _AROUND), np.uint8)) > 127
-        return _Mouth(drawn.frame, shown, here, there.cut(in_drawn(truth, framing), _PATCH).astype(np.float32), inside)
-
-    return draw
+    here = patches(shown.landmarks, shown.pose)[at]
+    opening = guide("mouth", here, shown.landmarks, alpha, _PATCH)[..., 0]
+    inside = cv2.dilate(opening, np.ones((_AROUND, _AROUND), np.uint8)) > 127
+    truth = moment.places[at].cut(moment.truth, _PATCH).astype(np.float32)
+    return _Mouth(moment.drawn.frame, shown, here, truth, inside)

@@ -15,7 +15,7 @@ from avatarkit.motion.transfer import DriveFrame
 from avatarkit.systems.landmark_warp.mouth import MouthLayer
 from avatarkit.systems.landmark_warp.openings import fill
 from avatarkit.systems.landmark_warp.own_mouth import USUAL_BEND, OwnMouth
-from avatarkit.systems.landmark_warp.seen_teeth import colour_of
+from avatarkit.systems.landmark_warp.seen_teeth import SourceLight
 from avatarkit.systems.landmark_warp.skin import skin_colour
 from avatarkit.systems.landmark_warp.teeth import UPPER_ARCH, arch_light
 from avatarkit.systems.landmark_warp.tooth_plane import ToothPlane
@@ -85,11 +85,11 @@ def test_teeth_of_another_frame_have_the_light_of_the_source(
     polygon(frame, np.concatenate([upper, (upper + below)[::-1]]), TEETH)
     darker = (0.75 * frame).astype(np.uint8)
     for shown, source in ((frame, picture), (darker, picture), (frame, (0.75 * picture).astype(np.uint8))):
-        colour = colour_of(shown, opened, source, landmarks)
+        colour = SourceLight.of(source, landmarks).teeth_in(shown, opened)
         assert colour is not None
         expected = np.array(TEETH) * (0.75 if source is not picture else 1.0)
         np.testing.assert_allclose(colour, expected, rtol=0.06)
-    assert colour_of(picture, landmarks, picture, landmarks) is None
+    assert SourceLight.of(picture, landmarks).teeth_in(picture, landmarks) is None
 
 
 @pytest.mark.parametrize(("teeth", "half", "until"), [(0.7, 0.12, 1.35), (0.35, 0.2, 1.2)], ids=["narrow", "strip"])
