@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from avatarkit.geometry.easing import eased
 
 __all__ = [
-    "CLOSER", "WIDER", "around", "extents", "grid", "lip_ways", "lower_part", "moved", "smooth", "spots",
-    "whole_within", "window", "within",
+    "CLOSER", "EYE_REACH", "MOUTH_REACH", "WIDER", "around", "extents", "grid", "lip_ways", "lower_part", "moved",
+    "smooth", "spots", "whole_within", "window", "within",
 ]  # fmt: skip
 
 CLOSER, WIDER = 0.065, 0.02
@@ -26,9 +26,10 @@ _CLOSED = 0.02
 _SPOT = (0.15, 0.4)
 """Distances, in halves of a face's patch, up to which a part is moved as a whole, and from which it is not. Two eyes
 lie far enough apart for their shares to add up to no more than 1."""
-_REACH = 0.033
-"""Mouth and eyes are corrected in their openings and near them: by half at so many head units (3 mm) from them, not at
-all at twice as many. Colours that are laid over the skin beyond would move otherwise than it."""
+MOUTH_REACH, EYE_REACH = 0.033, 0.012
+"""Mouth and eyes are corrected in their openings and near them: by half at so many head units (3 mm, 1 mm) from them,
+not at all at twice as many. Colours that are laid over the skin beyond would move otherwise than it, and lids on which
+a net lays what it saw on average blink less than the driver's."""
 
 
 def extents(opening: Tensor) -> Tensor:
@@ -93,13 +94,13 @@ def within(x: Tensor, above: float, below: float) -> Tensor:
     return torch.where(x >= 0.0, above * x, below * x)
 
 
-def around(inside: Tensor, units: float) -> Tensor:
-    """1 within a mask B x 1 x h x w, falling smoothly to 0 at twice `_REACH` from it; it is `units` wide."""
-    reach = round(_REACH / units * inside.shape[-1])
-    half = reach // 2
+def around(inside: Tensor, units: float, reach: float) -> Tensor:
+    """1 within a mask B x 1 x h x w, `units` wide, falling smoothly to 0 at twice `reach` from it, in such units."""
+    pixels = round(reach / units * inside.shape[-1])
+    half = pixels // 2
     # By rows, then by columns, in a tenth of the time.
     for tall in (False, True):
-        inside = F.max_pool2d(inside, *_line(reach, tall=tall))
+        inside = F.max_pool2d(inside, *_line(pixels, tall=tall))
     for tall in (False, True, False, True):
         size, stride, padding = _line(half, tall=tall)
         inside = F.avg_pool2d(inside, size, stride, padding, count_include_pad=False)

@@ -22,6 +22,8 @@ from torch.nn import functional as F
 
 from avatarkit.errors import UsageError
 from avatarkit.systems.refined_warp.maps import (
+    EYE_REACH,
+    MOUTH_REACH,
     around,
     extents,
     lip_ways,
@@ -195,7 +197,7 @@ class EyeNet(nn.Module):
         answer = F.pixel_shuffle(self.colours(fine), 2) * torch.sigmoid(F.pixel_shuffle(self.mask(fine), 2))
         seen = x[:, 3:4].mean(dim=(1, 2, 3), keepdim=True)
         unknown = (self.least_open - seen) / (_LIDS_FADE * self.least_open + 1e-6)
-        return answer * (1.0 - unknown.clamp(0.0, 1.0)) * window(answer) * around(x[:, 3:4], EYE[0])
+        return answer * (1.0 - unknown.clamp(0.0, 1.0)) * window(answer) * around(x[:, 3:4], EYE[0], EYE_REACH)
 
 
 class MouthNet(nn.Module):
@@ -236,7 +238,7 @@ class MouthNet(nn.Module):
             strange = torch.cdist(extents(opening), self.openings).amin(dim=1) / _STRANGE - 1.0
             known = (1.0 - self.familiar * strange.clamp(0.0, 1.0))[:, None, None, None]
             counts = known * window(scaled)
-            scaled = counts * around(opening, MOUTH[0]) * scaled
+            scaled = counts * around(opening, MOUTH[0], MOUTH_REACH) * scaled
             ways = counts * lower_part(scaled) * lip_ways(torch.tanh(lips.float()), x[:, 3:5].float())
             stays = F.avg_pool2d(opening * moved(opening, ways), 3, stride=1, padding=1)
             return torch.cat([scaled, ways, stays], dim=1)

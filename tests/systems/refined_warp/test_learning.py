@@ -135,7 +135,7 @@ def test_painted_teeth_are_no_detail(samples: list[Sample]) -> None:
 
     def found(place: torch.Tensor) -> float:
         result = {**refined.result, "mouth": torch.lerp(mouth, noisy, place)}
-        return float(part_errors(replace(refined, result=result), pyramid_loss)["mouth/detail"].max())
+        return float(part_errors(replace(refined, result=result), pyramid_loss)["mouth/detail"].detach().max())
 
     usual, teeth, lips = found(torch.zeros(1)), found((opening > 0.99).float()), found((opening < 0.01).float())
     assert teeth < 1.5 * usual
