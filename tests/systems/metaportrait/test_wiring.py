@@ -332,4 +332,5 @@ def test_one_source_for_all_drivers_is_as_good_as_one_each(portrait: Portrait) -
         found.append(terms)
         gradients.append(torch.cat([w.grad.flatten() for w in portrait.parameters() if w.grad is not None]))
     torch.testing.assert_close(found[0], found[1])
-    assert (gradients[0] - gradients[1]).norm() < 1e-4 * gradients[1].norm()
+    # Machines multiply one picture and four in other orders: 0.002 was seen, a source left out makes 0.09.
+    assert (gradients[0] - gradients[1]).norm() < 0.01 * gradients[1].norm()
