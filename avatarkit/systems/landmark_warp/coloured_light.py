@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from avatarkit.face import landmarks as lm
-from avatarkit.systems.landmark_warp.openings import fill
+from avatarkit.systems.landmark_warp.openings import Region, fill
 
 Array = NDArray[np.float64]
 
@@ -25,12 +25,11 @@ def eye_white(picture: NDArray[np.uint8], landmarks: Array) -> Array:
     result = []
     for upper, lower in zip(lm.UPPER_LIDS, lm.LOWER_LIDS, strict=True):
         outline = landmarks[[*upper, *lower[::-1]], :2]
-        low = np.maximum(np.floor(outline.min(0)).astype(int), 0)
-        high = np.minimum(np.ceil(outline.max(0)).astype(int) + 1, [picture.shape[1], picture.shape[0]])
-        if np.any(high - low < 2):
+        region = Region.around(outline, 0.0, picture.shape[1], picture.shape[0])
+        if region is None:
             continue
-        part = picture[low[1] : high[1], low[0] : high[0]]
-        colours = part[fill(outline - low, part.shape[:2]) > 0]
+        part = region.of(picture)
+        colours = part[fill(outline - [region.left, region.top], part.shape[:2]) > 0]
         if len(colours):
             result.append(np.percentile(colours, WHITEST, axis=0))
     return np.mean(result, axis=0) if result else np.zeros(3)

@@ -113,11 +113,11 @@ class WayLimits:
     def eased(self, motion: DriveFrame) -> DriveFrame:
         """The motion, with less of what is too far."""
         way = motion.pose.translation - self.pose.translation
-        # The farthest places lie on two halves of ellipses.
         beside, below = way[:2] / self.pose.scale
-        length = LONGEST_WAY * float(np.hypot(beside / LONGEST_WAY, below / (LOWEST if below > 0.0 else HIGHEST)))
+        # In shares of the longest way: the farthest places lie on two halves of ellipses.
+        length = float(np.hypot(beside / LONGEST_WAY, below / (LOWEST if below > 0.0 else HIGHEST)))
         growth = float(np.log(motion.pose.scale / self.pose.scale))
-        share = soft_limit(length, LONGEST_WAY) / max(length, 1e-9)
+        share = soft_limit(length, 1.0) / max(length, 1e-9)
         kept = soft_limit(abs(growth), -float(np.log(LEAST_RATIO))) / max(abs(growth), 1e-9)
         if min(share, kept) > 1.0 - 1e-6:
             return motion
